@@ -1,0 +1,1 @@
+//! ring behind small types: keyed digests, AES-256-GCM and Ed25519 keys that wipe themselves.

@@ -1,0 +1,1 @@
+//! Encryption at rest: sealed fields and objects under keyrings that rotate.

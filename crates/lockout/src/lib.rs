@@ -1,0 +1,1 @@
+//! Exact failure counting: at most N failures in any window, under any concurrency.

@@ -1,0 +1,1 @@
+//! Password rules, blocklist, Argon2id hashing in bounded memory, verification and upgrade.

@@ -1,0 +1,1 @@
+//! A published security policy as data: load, compare, join, explain.

@@ -1,0 +1,1 @@
+//! Vouchsafe cells in one SQLite file: the embedded default.

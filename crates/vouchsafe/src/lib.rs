@@ -1,0 +1,1 @@
+//! A published security policy as data that running code enforces, explains and proves.

@@ -1,0 +1,2 @@
+//! The workspace own tasks.
+fn main() {}
