@@ -1,1 +1,16 @@
 //! Cells with compare-and-swap, the one retry loop, and the memory store.
+
+mod any;
+mod cells;
+mod drive;
+mod error;
+mod memory;
+mod sync;
+mod turns;
+
+pub use any::AnyCells;
+pub use cells::{Cells, Loaded, MAX_CELL, Put, Stored, Swap, Version};
+pub use drive::{MAX_ATTEMPTS, MAX_UNANSWERED, drive};
+pub use error::{StoreError, Undelivered};
+pub use memory::MemoryStore;
+pub use turns::{Held, LineFull, Turn, Turns};
