@@ -1,1 +1,15 @@
 //! Access records as types: who did what to which thing from where, in one canonical form.
+
+mod error;
+mod filter;
+mod operation;
+mod record;
+mod sink;
+mod text;
+
+pub use error::RecordError;
+pub use filter::Filter;
+pub use operation::Operation;
+pub use record::{Actor, Outcome, Record, Target, Url};
+pub use sink::{AnySink, Receipt, RecordSink, SinkError, VecSink};
+pub use text::{Name, Text};
