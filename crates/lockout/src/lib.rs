@@ -1,1 +1,18 @@
-//! Exact failure counting: at most N failures in any window, under any concurrency.
+#![doc = include_str!("../README.md")]
+
+mod error;
+mod machine;
+mod order;
+mod policy;
+mod source;
+mod state;
+
+pub use error::LockoutError;
+pub use machine::{Begin, Lock, LockoutEvent, LockoutMachine, LockoutVerdict, retry_after};
+pub use order::{Witness, WitnessStep};
+pub use policy::{Limit, LockOn, LockoutPolicy, OnSuccess, PolicyBuilder, Release, Wait};
+pub use source::{Rate, SourcePolicy, SourceThrottle, Throttled};
+pub use state::LockoutState;
+
+#[doc = include_str!("../GUARANTEES.md")]
+pub mod guarantees {}

@@ -1,0 +1,290 @@
+//! How many failures, in how long, and what then.
+
+use std::time::Duration;
+
+use crate::LockoutError;
+
+/// Which failure locks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum LockOn {
+    /// The Nth failure locks; the next attempt is refused unverified. "After five failed attempts"
+    /// reads so.
+    #[default]
+    Nth,
+    /// The failure after the Nth locks: "when five failed attempts are exceeded".
+    Exceeding,
+}
+
+/// When a lock ends by itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Release {
+    /// As soon as fewer than N failures are in the window.
+    #[default]
+    WindowSlides,
+    /// As `WindowSlides`, and not before this long after the attempt that filled the limit. Whoever
+    /// wants a fresh start after 30 minutes chooses a window of 30 minutes: a lock shorter than the
+    /// window would let more than N failures into it.
+    After(Duration),
+    /// Never: an administrator unlocks.
+    Admin,
+}
+
+/// What a correct attempt takes back, beside its own charge.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum OnSuccess {
+    /// Nothing: a stranger's failures are still there after the owner has signed in, so that the
+    /// owner's daily sign-in hands nobody fresh guesses.
+    #[default]
+    OwnCharge,
+    /// The account's older failures too. Each sign-in of the owner then gives a stranger new
+    /// guesses; attempts that are not settled yet stay counted.
+    OlderFailures,
+}
+
+/// At most so many failures in so long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Limit {
+    failures: u32,
+    window: Duration,
+    lock_on: LockOn,
+    release: Release,
+}
+
+impl Limit {
+    /// `failures` in `window` lock, until the window has slid. [`PolicyBuilder::build`] checks the
+    /// numbers.
+    #[must_use]
+    pub const fn new(failures: u32, window: Duration) -> Self {
+        Self { failures, window, lock_on: LockOn::Nth, release: Release::WindowSlides }
+    }
+
+    /// The same limit with this reading of the number.
+    #[must_use]
+    pub const fn with_lock_on(self, lock_on: LockOn) -> Self {
+        Self { lock_on, ..self }
+    }
+
+    /// The same limit with this release.
+    #[must_use]
+    pub const fn with_release(self, release: Release) -> Self {
+        Self { release, ..self }
+    }
+
+    /// The number as written.
+    #[must_use]
+    pub const fn failures(&self) -> u32 {
+        self.failures
+    }
+
+    /// The window: half-open, a failure exactly this old no longer counts.
+    #[must_use]
+    pub const fn window(&self) -> Duration {
+        self.window
+    }
+
+    /// Which failure locks.
+    #[must_use]
+    pub const fn lock_on(&self) -> LockOn {
+        self.lock_on
+    }
+
+    /// When the lock ends by itself.
+    #[must_use]
+    pub const fn release(&self) -> Release {
+        self.release
+    }
+
+    /// How many charges one window holds: N, or N + 1 where exceeding N locks.
+    #[must_use]
+    pub const fn capacity(&self) -> u32 {
+        match self.lock_on {
+            LockOn::Nth => self.failures,
+            LockOn::Exceeding => self.failures.saturating_add(1),
+        }
+    }
+
+    fn problems(&self, limit: usize, found: &mut Vec<LockoutError>) {
+        let max = LockoutPolicy::MAX_FAILURES;
+        if self.failures == 0 {
+            found.push(LockoutError::NoFailures { limit });
+        }
+        if self.failures > max {
+            found.push(LockoutError::TooManyFailures { limit, found: self.failures, max });
+        }
+        let (min, max) = (LockoutPolicy::MIN_WINDOW, LockoutPolicy::MAX_WINDOW);
+        if self.window < min || self.window > max {
+            found.push(LockoutError::Window { limit, min, max });
+        }
+        if let Release::After(hold) = self.release
+            && (hold < min || hold > max)
+        {
+            found.push(LockoutError::Release { limit, min, max });
+        }
+    }
+}
+
+/// How long, and in what company, an attempt waits while others hold all the charges.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Wait {
+    /// How long one attempt waits at most.
+    pub time: Duration,
+    /// How many attempts wait for one account at most.
+    pub per_key: u32,
+    /// How many attempts wait in the process at most.
+    pub per_process: u32,
+}
+
+impl Default for Wait {
+    /// 5 s: longer than N verifications take. 256 for one account and 4 096 in all: bounds memory,
+    /// and is far above what one person's programs do at once.
+    fn default() -> Self {
+        Self { time: Duration::from_secs(5), per_key: 256, per_process: 4_096 }
+    }
+}
+
+/// A valid lockout policy: all of its limits hold together.
+///
+/// Limits that the others imply are dropped, so that two policies that refuse the same attempts
+/// are equal in [`limits`](Self::limits).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LockoutPolicy {
+    pub(crate) limits: Vec<Limit>,
+    pub(crate) settle_within: Duration,
+    pub(crate) wait: Wait,
+    pub(crate) on_success: OnSuccess,
+}
+
+impl LockoutPolicy {
+    /// A document lists at most so many limits. A [`join`](Self::join) may hold more: never two
+    /// with the same capacity and release, so it stays bounded.
+    pub const MAX_LIMITS: usize = 4;
+    /// Largest number of failures of a limit: the log of one account stays below 1.2 KB.
+    pub const MAX_FAILURES: u32 = 64;
+    /// Shortest window, and shortest timed lock.
+    pub const MIN_WINDOW: Duration = Duration::from_secs(1);
+    /// Longest window, and longest timed lock: 366 days.
+    pub const MAX_WINDOW: Duration = Duration::from_secs(366 * 24 * 3_600);
+    /// Shortest time to settle: below it an ordinary verification under load would count as failed.
+    pub const MIN_SETTLE_WITHIN: Duration = Duration::from_secs(1);
+    /// Longest time to settle: for as long a crashed attempt makes others wait.
+    pub const MAX_SETTLE_WITHIN: Duration = Duration::from_secs(300);
+    /// Longest wait.
+    pub const MAX_WAIT: Duration = Duration::from_secs(60);
+    /// Most waiting attempts in a process.
+    pub const MAX_WAITING: u32 = 65_536;
+
+    /// A policy to be filled in.
+    #[must_use]
+    pub fn builder() -> PolicyBuilder {
+        PolicyBuilder {
+            limits: Vec::new(),
+            settle_within: Duration::from_secs(10),
+            wait: Wait::default(),
+            on_success: OnSuccess::default(),
+        }
+    }
+
+    /// The limits, shortest window first; none is implied by the others.
+    #[must_use]
+    pub fn limits(&self) -> &[Limit] {
+        &self.limits
+    }
+
+    /// For how long a charge may stay unsettled before it counts as failed; no verification
+    /// starts later than that after its charge.
+    #[must_use]
+    pub const fn settle_within(&self) -> Duration {
+        self.settle_within
+    }
+
+    /// The bounds on waiting.
+    #[must_use]
+    pub const fn wait(&self) -> Wait {
+        self.wait
+    }
+
+    /// What a correct attempt takes back.
+    #[must_use]
+    pub const fn on_success(&self) -> OnSuccess {
+        self.on_success
+    }
+
+    pub(crate) fn longest_window(&self) -> Duration {
+        self.limits.iter().map(Limit::window).max().unwrap_or_default()
+    }
+}
+
+/// Collects a [`LockoutPolicy`].
+#[must_use]
+#[derive(Clone, Debug)]
+pub struct PolicyBuilder {
+    limits: Vec<Limit>,
+    settle_within: Duration,
+    wait: Wait,
+    on_success: OnSuccess,
+}
+
+impl PolicyBuilder {
+    /// Adds a limit, which holds together with the others.
+    pub fn limit(mut self, limit: Limit) -> Self {
+        self.limits.push(limit);
+        self
+    }
+
+    /// Default 10 s: many times what one Argon2id verification takes.
+    pub fn settle_within(mut self, within: Duration) -> Self {
+        self.settle_within = within;
+        self
+    }
+
+    /// Default [`Wait::default`].
+    pub fn wait(mut self, wait: Wait) -> Self {
+        self.wait = wait;
+        self
+    }
+
+    /// Default [`OnSuccess::OwnCharge`].
+    pub fn on_success(mut self, on_success: OnSuccess) -> Self {
+        self.on_success = on_success;
+        self
+    }
+
+    /// The policy.
+    ///
+    /// # Errors
+    /// Everything that is wrong, at once.
+    pub fn build(self) -> Result<LockoutPolicy, Vec<LockoutError>> {
+        let mut found = Vec::new();
+        if self.limits.is_empty() {
+            found.push(LockoutError::NoLimit);
+        }
+        if self.limits.len() > LockoutPolicy::MAX_LIMITS {
+            let max = LockoutPolicy::MAX_LIMITS;
+            found.push(LockoutError::TooManyLimits { found: self.limits.len(), max });
+        }
+        for (index, limit) in self.limits.iter().enumerate() {
+            limit.problems(index, &mut found);
+        }
+        let (min, max) = (LockoutPolicy::MIN_SETTLE_WITHIN, LockoutPolicy::MAX_SETTLE_WITHIN);
+        if self.settle_within < min || self.settle_within > max {
+            found.push(LockoutError::SettleWithin { min, max });
+        }
+        if self.wait.time > LockoutPolicy::MAX_WAIT {
+            found.push(LockoutError::WaitTime { max: LockoutPolicy::MAX_WAIT });
+        }
+        let max = LockoutPolicy::MAX_WAITING;
+        if self.wait.per_process > max || self.wait.per_key > self.wait.per_process {
+            found.push(LockoutError::WaitCount { max });
+        }
+        if !found.is_empty() {
+            return Err(found);
+        }
+        Ok(LockoutPolicy {
+            limits: crate::order::normalised(self.limits),
+            settle_within: self.settle_within,
+            wait: self.wait,
+            on_success: self.on_success,
+        })
+    }
+}
