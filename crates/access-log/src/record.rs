@@ -117,8 +117,8 @@ impl Url {
 
     /// With the parameters of `query` (`a=1&b=2`, as it was received) whose keys are `allowed`.
     ///
-    /// Everything else is counted and not kept: other keys, values over [`Text::MAX_LEN`], and
-    /// what comes after [`MAX_QUERY`](Self::MAX_QUERY) parameters.
+    /// Everything else is counted and not kept: other keys, values that are empty or over
+    /// [`Text::MAX_LEN`], and what comes after [`MAX_QUERY`](Self::MAX_QUERY) parameters.
     #[must_use]
     pub fn with_query(mut self, query: &str, allowed: &[Name]) -> Self {
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
@@ -157,6 +157,9 @@ impl Url {
         query: Vec<(Name, Text)>,
         withheld: u16,
     ) -> Result<Self, RecordError> {
+        if query.iter().any(|(_, value)| value.as_str().contains('&')) {
+            return Err(RecordError::NotCanonical);
+        }
         let path = Self::new(&Text::from_escaped(template)?.original())?;
         Ok(Self { template: path.template, query, withheld })
     }
