@@ -80,6 +80,15 @@ impl<S, V> Step<S, V> {
         };
         Step { effect, verdict: verdict(self.verdict) }
     }
+
+    /// The same step with what it saves kept until `until`: a part does not know how long the
+    /// whole matters.
+    pub fn kept_until(mut self, moment: Timestamp) -> Self {
+        if let Effect::Save { until, .. } = &mut self.effect {
+            *until = moment;
+        }
+        self
+    }
 }
 
 /// A verdict whose effect is not durable yet.
@@ -175,6 +184,15 @@ mod tests {
             assert_eq!(Space::from_code(space.code()), Some(space));
         }
         assert_eq!(Space::from_code(0), None);
+    }
+
+    #[test]
+    fn the_whole_says_how_long_it_is_kept() {
+        let (early, late) = (Timestamp::from_micros(7), Timestamp::from_micros(9));
+        let (effect, _) = Step::save(1_u8, early, ()).kept_until(late).split();
+        assert_eq!(effect, Effect::Save { state: 1_u8, until: late });
+        assert_eq!(Step::<u8, ()>::keep(()).kept_until(late).split().0, Effect::Keep);
+        assert_eq!(Step::<u8, ()>::erase(()).kept_until(late).split().0, Effect::Erase);
     }
 
     #[test]

@@ -1,5 +1,7 @@
-//! Session tokens with idle and absolute limits, one-time links, cookies and CSRF tokens.
+#![doc = include_str!("../README.md")]
 
+mod cookie;
+mod csrf;
 mod error;
 mod link;
 mod machine;
@@ -9,6 +11,11 @@ mod text;
 mod token;
 mod wire;
 
+pub use cookie::{Cookie, CookieRead, MAX_HEADER, SameSite, SetCookie};
+pub use csrf::{
+    Binding, CsrfDecision, CsrfKeys, CsrfRefusal, CsrfToken, PRE_LOGIN_LIFETIME, PreLoginId,
+    RequestFacts, decide,
+};
 pub use error::{Error, Problem};
 pub use link::{
     LinkEvent, LinkMachine, LinkOrigin, LinkPolicy, LinkPolicyBuilder, LinkRefusal, LinkVerdict,
@@ -20,3 +27,7 @@ pub use state::{Label, Session, SessionId, Sessions};
 pub use token::{
     AddressDigest, Fresh, FreshLink, Presented, PresentedLink, SecretDigest, Token, TokenKeys,
 };
+
+/// What this crate promises, and the tests that show it.
+#[doc = include_str!("../GUARANTEES.md")]
+pub mod guarantees {}

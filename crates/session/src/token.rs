@@ -25,6 +25,10 @@ const LINK: usize = SESSION + 16;
 pub struct Token(SecretString);
 
 impl Token {
+    pub(crate) fn of(raw: &[u8]) -> Self {
+        Self(SecretString::new(text::encode(raw)))
+    }
+
     /// The text: letters, digits, `-` and `_`, at most 124 of them.
     #[must_use]
     pub fn expose(&self) -> &str {
@@ -160,7 +164,7 @@ impl TokenKeys {
         let id = SessionId::new(entropy.bytes()?);
         self.seal(&mut *raw, tenant, "session", account.as_bytes(), &secret, entropy)?;
         let secret = session_digest(account, &secret);
-        Ok((token(&*raw), Fresh { secret, id }))
+        Ok((Token::of(&*raw), Fresh { secret, id }))
     }
 
     /// Opens a presented session token.
@@ -193,7 +197,7 @@ impl TokenKeys {
             *to = *from;
         }
         self.seal(&mut *raw, tenant, purpose.name(), &handle, &secret, entropy)?;
-        Ok((token(&*raw), FreshLink(link(account, purpose, selector, &secret))))
+        Ok((Token::of(&*raw), FreshLink(link(account, purpose, selector, &secret))))
     }
 
     /// Opens a presented one-time token.
@@ -274,10 +278,6 @@ fn fresh_secret(entropy: &impl Entropy) -> Result<Zeroizing<[u8; SECRET]>, Error
     let mut secret = Zeroizing::new([0; SECRET]);
     entropy.fill(&mut *secret)?;
     Ok(secret)
-}
-
-fn token(raw: &[u8]) -> Token {
-    Token(SecretString::new(text::encode(raw)))
 }
 
 /// What a handle is sealed for. Holds a hash of the secret, not the secret.

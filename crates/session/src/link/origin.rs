@@ -36,10 +36,12 @@ impl LinkOrigin {
         if !secure && !is_loopback(host) {
             return Err(Error::Origin("http is for loopback hosts only"));
         }
-        Ok(Self(text.into()))
+        // As browsers write it in `Origin`: without the scheme's own port.
+        let own_port = if secure { ":443" } else { ":80" };
+        Ok(Self(text.strip_suffix(own_port).unwrap_or(&text).into()))
     }
 
-    /// The origin, as browsers send it in `Origin`, but for a default port written out.
+    /// The origin, as browsers send it in `Origin`.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
