@@ -13,7 +13,8 @@ pub enum Case {
     /// `Acme` and `acme` are the same: the safe choice, and the default.
     #[default]
     Fold,
-    /// They differ: for ids that another system hands out.
+    /// They differ, and so do compatibility forms (`ﬁ` and `fi`): for ids that another system
+    /// hands out. Only canonically equivalent texts (NFC) are the same.
     Exact,
 }
 
@@ -30,18 +31,19 @@ pub enum IdError {
         /// The bound in bytes.
         max: usize,
     },
-    /// A control, format, private-use or unassigned character, or a line or paragraph separator.
+    /// A control, format, invisible, private-use or unassigned character, or a line or paragraph
+    /// separator.
     #[error("character {at} of the identifier is a control, invisible or unassigned one")]
     Character {
         /// The offending character's position, from 0, after normalisation.
         at: usize,
     },
-    /// A word that stands for nobody: `-`, `anonymous`, `root` and the like are nobody's id.
+    /// A marker that logs use for nobody in particular: `-`, `anonymous`, `guest` and the like.
     #[error("the identifier is a shared marker, not one person's or tenant's")]
     Shared,
 }
 
-/// Markers that logs use for "nobody in particular" (A1.1: ids are one individual's).
+/// Markers that logs use for nobody in particular: an id is one individual's.
 const SHARED: [&str; 8] =
     ["-", "*", "anonymous", "everyone", "guest", "nobody", "null", "undefined"];
 
@@ -49,29 +51,40 @@ fn canonical(text: &str, case: Case, max: usize) -> Result<Arc<str>, IdError> {
     if text.len() > max {
         return Err(IdError::TooLong { max });
     }
-    let canonical: String = match case {
+    let composed: String = match case {
         Case::Exact => text.trim().nfc().collect(),
-        // Unicode's compatibility caseless match (definition D146), composed again at the end.
-        Case::Fold => {
-            text.trim().nfd().default_case_fold().nfkd().default_case_fold().nfkc().collect()
-        }
+        Case::Fold => fold(text.trim()),
     };
-    let canonical = canonical.trim();
+    // Decomposing may have freed a blank at an end (U+00A8 is a blank and a diaeresis).
+    let composed = composed.trim();
+    if let Some(at) = composed.chars().position(is_refused) {
+        return Err(IdError::Character { at });
+    }
+    let mut canonical = String::with_capacity(composed.len());
+    for word in composed.split_whitespace() {
+        if !canonical.is_empty() {
+            canonical.push(' ');
+        }
+        canonical.push_str(word);
+    }
     if canonical.is_empty() {
         return Err(IdError::Empty);
     }
     if canonical.len() > max {
         return Err(IdError::TooLong { max });
     }
-    if let Some(at) = canonical.chars().position(is_refused) {
-        return Err(IdError::Character { at });
-    }
     Ok(canonical.into())
 }
 
+/// Unicode's compatibility caseless match (definition D146), composed again at the end.
+fn fold(text: &str) -> String {
+    text.nfd().default_case_fold().nfkd().default_case_fold().nfkc().collect()
+}
+
 fn is_refused(character: char) -> bool {
+    let category = get_general_category(character);
     matches!(
-        get_general_category(character),
+        category,
         Category::Control
             | Category::Format
             | Category::LineSeparator
@@ -79,6 +92,23 @@ fn is_refused(character: char) -> bool {
             | Category::PrivateUse
             | Category::Surrogate
             | Category::Unassigned
+    ) || is_invisible(character)
+}
+
+/// What shows as nothing though its category is that of letters, marks or symbols: the rest of
+/// Unicode's `Default_Ignorable_Code_Point`, and the blank Braille pattern.
+const fn is_invisible(character: char) -> bool {
+    matches!(
+        character,
+        '\u{34F}' // combining grapheme joiner
+            | '\u{115F}'..='\u{1160}' // Hangul fillers
+            | '\u{17B4}'..='\u{17B5}' // Khmer inherent vowels
+            | '\u{180B}'..='\u{180F}' // Mongolian variation selectors
+            | '\u{2800}' // Braille pattern blank
+            | '\u{3164}' // Hangul filler
+            | '\u{FE00}'..='\u{FE0F}' // variation selectors
+            | '\u{FFA0}' // halfwidth Hangul filler
+            | '\u{E0100}'..='\u{E01EF}' // variation selectors supplement
     )
 }
 
@@ -92,7 +122,8 @@ macro_rules! id {
             /// Longest accepted, in bytes, before and after normalisation.
             pub const MAX_LEN: usize = $max;
 
-            /// The canonical form of `text`: normalised, case folded, without surrounding blanks.
+            /// The canonical form of `text`: normalised, case folded, without surrounding blanks,
+            /// with one space for each run of blanks inside.
             ///
             /// # Errors
             /// [`IdError`] says what is wrong and where.
@@ -106,7 +137,8 @@ macro_rules! id {
             /// [`IdError`] says what is wrong and where.
             pub fn with_case(text: &str, case: Case) -> Result<Self, IdError> {
                 let canonical = canonical(text, case, Self::MAX_LEN)?;
-                if SHARED.contains(&&*canonical) {
+                // `Nobody` is nobody under either case rule.
+                if SHARED.contains(&fold(&canonical).as_str()) {
                     return Err(IdError::Shared);
                 }
                 Ok(Self(canonical))

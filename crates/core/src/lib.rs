@@ -1,8 +1,6 @@
-//! The words every Vouchsafe crate shares.
+#![doc = include_str!("../README.md")]
 //!
-//! Nothing here does I/O, reads a clock or draws randomness: time is an argument ([`Timestamp`]),
-//! fresh bytes arrive from outside ([`Entropy`]), and what an engine decides is a pure
-//! [`Machine`] step whose verdict can only be read once its effect is durable.
+//! ## Files
 //!
 //! | file | question it answers |
 //! |---|---|
@@ -14,6 +12,9 @@
 //! | `order` | is this policy weaker than that one, and what shows it |
 //! | `clause` | which promise is a value taken from, which policy was in force |
 //! | `secret` | bytes that must never be printed, copied or left behind |
+
+#[doc = include_str!("../GUARANTEES.md")]
+pub mod guarantees {}
 
 mod clause;
 mod ids;

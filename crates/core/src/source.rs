@@ -1,5 +1,6 @@
 //! From which address, and who says so.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
@@ -11,7 +12,9 @@ use std::str::FromStr;
 pub struct Address(IpAddr);
 
 impl Address {
-    /// The canonical form of `address`.
+    /// The canonical form of `address`. Only `::ffff:a.b.c.d` stands for an IPv4 address; other
+    /// ways to write one inside IPv6 (`::a.b.c.d`, `64:ff9b::/96`, `2002::/16`) are addresses of
+    /// their own, as the network treats them.
     #[must_use]
     pub fn new(address: IpAddr) -> Self {
         Self(address.to_canonical())
@@ -149,13 +152,19 @@ impl FromStr for Prefix {
         let address: IpAddr = address.parse().map_err(|_| PrefixError::Syntax)?;
         let length = match length {
             None => width(address),
-            Some(digits) if digits.len() <= 3 && digits.bytes().all(|b| b.is_ascii_digit()) => {
-                digits.parse().map_err(|_| PrefixError::Syntax)?
+            Some(digits) if is_decimal(digits) => {
+                digits.parse().map_err(|_| PrefixError::Length)?
             }
             Some(_) => return Err(PrefixError::Syntax),
         };
         Self::new(address, length)
     }
+}
+
+/// Digits without a leading zero, which some readers would take for octal.
+fn is_decimal(text: &str) -> bool {
+    text == "0"
+        || (!text.is_empty() && !text.starts_with('0') && text.bytes().all(|b| b.is_ascii_digit()))
 }
 
 impl fmt::Display for Prefix {
@@ -201,7 +210,7 @@ pub enum Unavailable {
     Hidden,
     /// What a trusted proxy sent is not an address.
     Unreadable,
-    /// More forwarding entries than anybody honest sends.
+    /// More of our own proxies in a row than anybody has.
     TooLong,
 }
 
@@ -213,7 +222,7 @@ pub enum Unavailable {
 pub struct TrustedProxies(Vec<Prefix>);
 
 impl TrustedProxies {
-    /// More entries of forwarding headers than this are not read.
+    /// The walk reads no more entries than this: chains of real proxies are a few long.
     pub const MAX_ENTRIES: usize = 32;
 
     /// No proxy is trusted: the peer is the client.
@@ -236,6 +245,10 @@ impl TrustedProxies {
 
     /// The source of a request from `peer` with these `X-Forwarded-For` header values, in the
     /// order they were received.
+    ///
+    /// A request of a proxy's own, without the header, is the proxy's. When every entry is a proxy
+    /// of ours, the left-most is where the chain began: clients inside the trusted blocks are
+    /// believed, so trust the proxies' own addresses and not the network they stand in.
     pub fn source<'a>(
         &self,
         peer: IpAddr,
@@ -245,49 +258,57 @@ impl TrustedProxies {
         if !self.trusts(peer) {
             return Source::Direct(peer);
         }
-        let mut entries: Vec<&[u8]> = Vec::new();
-        for value in forwarded_for {
-            for entry in value.split(|byte| *byte == b',') {
-                if entries.len() == Self::MAX_ENTRIES {
-                    return Source::Unavailable(Unavailable::TooLong);
-                }
-                entries.push(entry.trim_ascii());
-            }
-        }
-        if entries.is_empty() {
-            // A request of the proxy's own, such as a health check.
-            return Source::Direct(peer);
-        }
         let mut hops = 1_u8;
-        for entry in entries.iter().rev() {
-            let client = match entry_address(entry) {
-                Ok(address) => address,
+        let mut outermost = None;
+        for (read, entry) in entries_from_the_right(forwarded_for).enumerate() {
+            // What is left of the first stranger is the client's to write: its length too must
+            // not matter, or a client could hide behind a long header.
+            if read == Self::MAX_ENTRIES {
+                return Source::Unavailable(Unavailable::TooLong);
+            }
+            match entry_address(entry) {
                 Err(reason) => return Source::Unavailable(reason),
-            };
-            if !self.trusts(client) {
-                return Source::Forwarded { client, hops };
+                Ok(client) if !self.trusts(client) => return Source::Forwarded { client, hops },
+                Ok(proxy) => outermost = Some((proxy, hops)),
             }
             hops = hops.saturating_add(1);
         }
-        // Every entry is a proxy of ours: the left-most is where the chain began.
-        match entries.first().map(|entry| entry_address(entry)) {
-            Some(Ok(client)) => Source::Forwarded { client, hops: hops.saturating_sub(1) },
-            Some(Err(reason)) => Source::Unavailable(reason),
-            None => Source::Unavailable(Unavailable::Hidden),
+        match outermost {
+            Some((client, hops)) => Source::Forwarded { client, hops },
+            None => Source::Direct(peer),
         }
     }
 }
 
-/// One entry: an address, with a port or in brackets or both.
+/// The entries of all values, last first; of more values than are ever read, the last ones.
+fn entries_from_the_right<'a>(
+    values: impl IntoIterator<Item = &'a [u8]>,
+) -> impl Iterator<Item = &'a [u8]> {
+    const MOST: usize = TrustedProxies::MAX_ENTRIES + 1;
+    let mut last = VecDeque::with_capacity(MOST);
+    for value in values {
+        if last.len() == MOST {
+            last.pop_front();
+        }
+        last.push_back(value);
+    }
+    last.into_iter()
+        .rev()
+        .flat_map(|value| value.rsplit(|byte| *byte == b',').map(<[u8]>::trim_ascii))
+}
+
+/// One entry: an address, with a port or in brackets or both. A zone (`%eth0`) means something to
+/// one host only and is no address.
 fn entry_address(entry: &[u8]) -> Result<Address, Unavailable> {
     if entry.is_empty() || entry.eq_ignore_ascii_case(b"unknown") || entry.starts_with(b"_") {
         return Err(Unavailable::Hidden);
     }
     let text = std::str::from_utf8(entry).map_err(|_| Unavailable::Unreadable)?;
+    let no_zone = |_: &SocketAddr| !text.contains('%');
     let bracketed = || text.strip_prefix('[')?.strip_suffix(']')?.parse::<Ipv6Addr>().ok();
     text.parse::<IpAddr>()
         .ok()
-        .or_else(|| text.parse::<SocketAddr>().ok().map(|socket| socket.ip()))
+        .or_else(|| text.parse::<SocketAddr>().ok().filter(no_zone).map(|socket| socket.ip()))
         .or_else(|| bracketed().map(IpAddr::V6))
         .map(Address::new)
         .ok_or(Unavailable::Unreadable)
