@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod account;
 mod error;
 mod machine;
 mod order;
@@ -7,6 +8,7 @@ mod policy;
 mod source;
 mod state;
 
+pub use account::{Subject, account_digest};
 pub use error::LockoutError;
 pub use machine::{Begin, Lock, LockoutEvent, LockoutMachine, LockoutVerdict, retry_after};
 pub use order::{Witness, WitnessStep};

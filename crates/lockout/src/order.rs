@@ -132,12 +132,11 @@ fn covers(limits: &[Limit], limit: &Limit) -> bool {
         return false;
     }
     // Not weaker while nothing is full. Once `limit` is full, the next attempt must be far enough.
-    let held = hold == 0
+    hold == 0
         || at_most(limits, count.saturating_sub(1), span)
         || limits.iter().all(|own| own.hold() >= hold)
         || limits.iter().any(|own| own.capacity() == 1 && own.reach() >= hold)
-        || at_most(limits, count, span.saturating_add(hold).saturating_sub(1));
-    held
+        || at_most(limits, count, span.saturating_add(hold).saturating_sub(1))
 }
 
 /// The limits that the others do not imply, shortest window first.

@@ -175,7 +175,6 @@ impl LockoutPolicy {
     pub const MAX_WAITING: u32 = 65_536;
 
     /// A policy to be filled in.
-    #[must_use]
     pub fn builder() -> PolicyBuilder {
         PolicyBuilder {
             limits: Vec::new(),

@@ -1,0 +1,101 @@
+//! What the tests share.
+#![allow(dead_code, reason = "each test uses a part of it")]
+
+use std::time::Duration;
+
+use vouchsafe_core::{
+    AccountDigest, ChargeId, Charged, Effect, Machine, Matched, NotMatched, NotVerified,
+    PolicyDigest, Standing, Timestamp,
+};
+use vouchsafe_lockout::{
+    Begin, Limit, LockoutEvent, LockoutMachine, LockoutPolicy, LockoutState, LockoutVerdict,
+};
+
+pub const DAY: Duration = Duration::from_secs(86_400);
+pub const HOUR: Duration = Duration::from_secs(3_600);
+pub const MS: Duration = Duration::from_millis(1);
+pub const ACCOUNT: AccountDigest = AccountDigest::new([7; 16]);
+/// 2018-04-09T00:00:00Z.
+pub const START: Timestamp = Timestamp::from_micros(1_523_232_000_000_000);
+
+pub fn policy(limits: &[Limit]) -> LockoutPolicy {
+    let builder = LockoutPolicy::builder();
+    limits.iter().fold(builder, |builder, limit| builder.limit(*limit)).build().unwrap()
+}
+
+pub fn machine(limits: &[Limit]) -> LockoutMachine {
+    LockoutMachine::new(policy(limits), PolicyDigest::NONE)
+}
+
+pub fn five_a_day() -> LockoutMachine {
+    machine(&[Limit::new(5, DAY)])
+}
+
+pub fn begin(id: u64) -> LockoutEvent {
+    LockoutEvent::Begin(Begin::new(ACCOUNT, ChargeId::new(id)))
+}
+
+pub fn unlock(id: u64) -> LockoutEvent {
+    LockoutEvent::Unlock { account: ACCOUNT, id: ChargeId::new(id) }
+}
+
+/// A charge as if it had been delivered.
+pub fn charge(id: u64) -> Charged {
+    Charged::assertion(ACCOUNT, ChargeId::new(id), PolicyDigest::NONE, Timestamp::MAX)
+}
+
+pub fn wrong(id: u64) -> LockoutEvent {
+    LockoutEvent::NotMatched(NotMatched::assertion(charge(id)))
+}
+
+pub fn right(id: u64) -> LockoutEvent {
+    LockoutEvent::Matched(Matched::assertion(charge(id), Standing::Chosen))
+}
+
+pub fn unverified(id: u64) -> LockoutEvent {
+    LockoutEvent::NotVerified(NotVerified::assertion(charge(id)))
+}
+
+/// One account, in memory, as any host may keep it.
+pub struct Account {
+    pub machine: LockoutMachine,
+    pub state: Option<LockoutState>,
+    pub until: Timestamp,
+    pub saves: usize,
+}
+
+impl Account {
+    pub fn new(machine: LockoutMachine) -> Self {
+        Self { machine, state: None, until: Timestamp::MIN, saves: 0 }
+    }
+
+    pub fn send(&mut self, event: LockoutEvent, now: Timestamp) -> LockoutVerdict {
+        let (effect, pending) = self.machine.step(self.state.as_ref(), &event, now).split();
+        match effect {
+            Effect::Keep => {}
+            Effect::Save { state, until } => {
+                assert!(until > now, "saved for no time");
+                (self.state, self.until) = (Some(state), until);
+                self.saves += 1;
+            }
+            Effect::Erase => {
+                self.state = None;
+                self.saves += 1;
+            }
+        }
+        pending.committed()
+    }
+
+    /// Begins and settles as wrong; whether it was admitted.
+    pub fn guess(&mut self, id: u64, now: Timestamp) -> bool {
+        match self.send(begin(id), now) {
+            LockoutVerdict::Admitted(charged) => {
+                let settle = LockoutEvent::NotMatched(NotMatched::assertion(charged));
+                let verdict = self.send(settle, now);
+                assert!(matches!(verdict, LockoutVerdict::Failed { .. }), "{verdict:?}");
+                true
+            }
+            _ => false,
+        }
+    }
+}
