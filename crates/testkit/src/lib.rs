@@ -1,9 +1,16 @@
 //! Manual clock, seeded entropy, faulty stores and the conformance suite for stores.
 
+pub mod conformance;
 mod counts;
+pub mod history;
 mod run;
 mod sources;
+mod stores;
+mod suite;
+mod tally;
 
 pub use counts::{is_long, runs};
 pub use run::block_on;
-pub use sources::{ManualClock, SeededEntropy};
+pub use sources::{CountingEntropy, FailingEntropy, ManualClock, SeededEntropy};
+pub use stores::{CountingStore, Fault, FaultyStore};
+pub use tally::{Tallied, Tally, TallyEvent};

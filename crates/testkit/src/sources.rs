@@ -71,3 +71,59 @@ impl Entropy for SeededEntropy {
         Ok(())
     }
 }
+
+/// Bytes from another source, and how many were drawn.
+#[derive(Debug)]
+pub struct CountingEntropy<E> {
+    inner: E,
+    draws: AtomicU64,
+    bytes: AtomicU64,
+}
+
+impl<E> CountingEntropy<E> {
+    /// Counts what is drawn from `inner`.
+    pub const fn new(inner: E) -> Self {
+        Self { inner, draws: AtomicU64::new(0), bytes: AtomicU64::new(0) }
+    }
+
+    /// How often bytes were drawn.
+    pub fn draws(&self) -> u64 {
+        self.draws.load(Ordering::SeqCst)
+    }
+
+    /// How many bytes were drawn.
+    pub fn drawn(&self) -> u64 {
+        self.bytes.load(Ordering::SeqCst)
+    }
+}
+
+impl<E: Entropy> Entropy for CountingEntropy<E> {
+    fn fill(&self, out: &mut [u8]) -> Result<(), NoEntropy> {
+        self.draws.fetch_add(1, Ordering::SeqCst);
+        self.bytes.fetch_add(u64::try_from(out.len()).unwrap_or(u64::MAX), Ordering::SeqCst);
+        self.inner.fill(out)
+    }
+}
+
+/// A source that gives a number of draws, and then none.
+#[derive(Debug)]
+pub struct FailingEntropy<E> {
+    inner: E,
+    left: AtomicU64,
+}
+
+impl<E> FailingEntropy<E> {
+    /// `draws` draws from `inner`, then none.
+    pub const fn after(draws: u64, inner: E) -> Self {
+        Self { inner, left: AtomicU64::new(draws) }
+    }
+}
+
+impl<E: Entropy> Entropy for FailingEntropy<E> {
+    fn fill(&self, out: &mut [u8]) -> Result<(), NoEntropy> {
+        self.left
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1))
+            .map_err(|_| NoEntropy)?;
+        self.inner.fill(out)
+    }
+}
