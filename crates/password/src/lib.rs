@@ -1,1 +1,48 @@
-//! Password rules, blocklist, Argon2id hashing in bounded memory, verification and upgrade.
+#![doc = include_str!("../README.md")]
+//!
+//! | file | question it answers |
+//! |---|---|
+//! | `policy`, `rules` | which rules does a new password fail |
+//! | `common`, `guessable` | is it one that everybody tries first |
+//! | `password` | what counts as the password that was typed |
+//! | `params` | what does a hash cost, and which costs are weaker |
+//! | `record` | what does a host keep |
+//! | `pool`, `queue`, `job`, `hash`, `ticket` | hashing in bounded memory |
+//! | `verify`, `owner` | what came of a verification, and who chose the password |
+//! | `state`, `machine` | how one account's credential changes |
+
+mod base64;
+mod common;
+mod error;
+mod guessable;
+mod hash;
+mod job;
+mod machine;
+mod owner;
+mod params;
+mod password;
+mod policy;
+mod pool;
+mod queue;
+mod record;
+mod rules;
+mod state;
+mod ticket;
+mod verify;
+
+pub use common::CommonPasswords;
+pub use error::{PasswordError, PolicyProblem, RecordError};
+pub use guessable::Guessable;
+pub use machine::{CredentialEvent, CredentialMachine, CredentialVerdict};
+pub use owner::OwnerPresent;
+pub use params::{HashPolicy, HashWitness, Params};
+pub use password::{Password, TooLong};
+pub use policy::{
+    Accepted, Attributes, Deficit, PasswordPolicy, PasswordPolicyBuilder, PasswordWitness,
+};
+pub use pool::{HashPool, PoolConfig, Work};
+pub use record::{Record, Stored};
+pub use rules::{Kind, Unmet};
+pub use state::Credential;
+pub use ticket::Hashing;
+pub use verify::{Binding, NewRecord, NotVerifiedReason, Upgrade, Verified};

@@ -1,0 +1,88 @@
+//! What can be wrong, and where.
+
+use vouchsafe_core::NoEntropy;
+
+use crate::{NotVerifiedReason, Params};
+
+/// What this crate refuses.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PasswordError {
+    /// Argon2 does not know these parameters, or they are over the ceiling.
+    #[error("Argon2id cannot run with {memory_kib} KiB and {passes} passes here")]
+    HashParams {
+        /// Memory in KiB.
+        memory_kib: u32,
+        /// Passes over the memory.
+        passes: u32,
+    },
+    /// Cheaper to guess than what is published as the least.
+    #[error("{0} is below the floor (m=47104,t=1 or m=19456,t=2 or m=12288,t=3)")]
+    BelowFloor(Params),
+    /// A policy that cannot be: every problem of it.
+    #[error("the password rule cannot be: {}", join(.0))]
+    Policy(Vec<PolicyProblem>),
+    /// A pool that cannot be.
+    #[error("the hash pool cannot be: {0}")]
+    Pool(&'static str),
+    /// The operating system gave no thread.
+    #[error("no thread for the hash pool")]
+    Threads,
+    /// Nothing was hashed.
+    #[error("nothing was hashed: {0}")]
+    NotHashed(NotVerifiedReason),
+    /// No fresh bytes for a salt.
+    #[error(transparent)]
+    NoEntropy(#[from] NoEntropy),
+}
+
+fn join(problems: &[PolicyProblem]) -> String {
+    problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+/// Why a password policy cannot be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PolicyProblem {
+    /// Every password would do, or none.
+    #[error("the minimum length is {0}, and must be 1 to 256 code points")]
+    MinLength(u32),
+    /// Less than 8, or more than fit the byte cap whatever the characters.
+    #[error("the maximum length is {0}, and must be 8 to 256 code points")]
+    MaxLength(u32),
+    /// No length is left.
+    #[error("the maximum length {max} is below the minimum {min}")]
+    Inverted {
+        /// The minimum, at least one code point for each kind of character required.
+        min: u32,
+        /// The maximum.
+        max: u32,
+    },
+}
+
+/// Why a text is no record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecordError {
+    /// Longer than any record.
+    #[error("a record has at most {max} bytes")]
+    TooLong {
+        /// The bound in bytes.
+        max: usize,
+    },
+    /// Neither `vouchsafe:` nor anything else this crate reads.
+    #[error("not a password record")]
+    NotARecord,
+    /// Written by a later version.
+    #[error("record version {0} is not known")]
+    Version(u32),
+    /// Sealed under a pepper, which this version cannot open.
+    #[error("the record is sealed under a pepper")]
+    Pepper,
+    /// A field does not hold what it must.
+    #[error("the record's {0} is malformed")]
+    Field(&'static str),
+    /// Argon2's parameters are unknown to it, or over the ceiling: refused before any allocation.
+    #[error("the record's parameters are out of bounds")]
+    Params,
+}

@@ -1,0 +1,238 @@
+//! Who is next, and with which memory.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use vouchsafe_core::Timestamp;
+
+use crate::hash::Memory;
+use crate::job::{Bench, Job};
+use crate::{NotVerifiedReason, Work};
+
+/// For how long nobody may come before the memory is wiped.
+const IDLE: Duration = Duration::from_millis(100);
+
+pub(crate) struct Config {
+    pub(crate) length: usize,
+    pub(crate) budget_kib: u32,
+    pub(crate) max_wait: Duration,
+}
+
+pub(crate) struct Queue {
+    config: Config,
+    bench: Arc<Bench>,
+    state: Mutex<State>,
+    changed: Condvar,
+    refused: AtomicU64,
+}
+
+struct State {
+    waiting: VecDeque<(Job, Timestamp)>,
+    free: Vec<Memory>,
+    /// KiB of all memory there is or is about to be, free or in use.
+    held_kib: u32,
+    stopped: bool,
+}
+
+/// What a worker does next.
+enum Next {
+    Run(Job, Place),
+    Refuse(Job, NotVerifiedReason),
+    Forget(Job),
+    Wipe(Vec<Memory>),
+    Wait { idle: bool },
+    Stop,
+}
+
+/// Where the memory of a job comes from.
+enum Place {
+    Kept(Memory),
+    /// Room for `kib` is taken already; these are to be given up first.
+    Fresh {
+        kib: u32,
+        instead_of: Vec<Memory>,
+    },
+}
+
+impl Queue {
+    pub(crate) fn new(config: Config, bench: Arc<Bench>) -> Self {
+        let waiting = VecDeque::new();
+        let state = State { waiting, free: Vec::new(), held_kib: 0, stopped: false };
+        let (state, changed) = (Mutex::new(state), Condvar::new());
+        Self { config, bench, state, changed, refused: AtomicU64::new(0) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes the job on, or answers it at once.
+    pub(crate) fn push(&self, job: Job, now: Timestamp) {
+        let mut state = self.lock();
+        if state.waiting.len() >= self.config.length {
+            // Whoever went away waits no more.
+            state.waiting.retain(|(job, _)| !job.is_abandoned());
+        }
+        let reason = if state.stopped {
+            NotVerifiedReason::Stopped
+        } else if state.waiting.len() >= self.config.length {
+            NotVerifiedReason::Busy
+        } else {
+            state.waiting.push_back((job, now));
+            drop(state);
+            self.changed.notify_all();
+            return;
+        };
+        drop(state);
+        self.refuse(job, reason);
+    }
+
+    fn refuse(&self, job: Job, reason: NotVerifiedReason) {
+        self.refused.fetch_add(1, Ordering::Relaxed);
+        job.refuse(reason);
+    }
+
+    pub(crate) fn stop(&self) {
+        self.lock().stopped = true;
+        self.changed.notify_all();
+    }
+
+    pub(crate) fn stats(&self) -> Work {
+        let (runs, blocks) = self.bench.done();
+        let refused = self.refused.load(Ordering::Relaxed);
+        let state = self.lock();
+        let held_kib = state.held_kib.min(self.config.budget_kib);
+        Work { runs, blocks, refused, queued: state.waiting.len(), held_kib }
+    }
+
+    /// A worker's life.
+    pub(crate) fn work(&self) {
+        let mut state = self.lock();
+        let mut idle_for_long = false;
+        loop {
+            let next = self.next(&mut state, idle_for_long);
+            idle_for_long = false;
+            match next {
+                Next::Wait { idle: true } => {
+                    let (guard, timeout) = self
+                        .changed
+                        .wait_timeout(state, IDLE)
+                        .unwrap_or_else(PoisonError::into_inner);
+                    state = guard;
+                    idle_for_long = timeout.timed_out();
+                    continue;
+                }
+                Next::Wait { idle: false } => {
+                    state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                    continue;
+                }
+                Next::Stop => return,
+                other => {
+                    drop(state);
+                    self.act(other);
+                    state = self.lock();
+                }
+            }
+        }
+    }
+
+    fn next(&self, state: &mut State, idle_for_long: bool) -> Next {
+        let Some((job, since)) = state.waiting.front() else {
+            return if state.stopped {
+                Next::Stop
+            } else if !state.free.iter().any(|memory| memory.dirty) {
+                Next::Wait { idle: false }
+            } else if idle_for_long {
+                Next::Wipe(std::mem::take(&mut state.free))
+            } else {
+                Next::Wait { idle: true }
+            };
+        };
+        let (abandoned, kib) = (job.is_abandoned(), job.kib(&self.bench));
+        let waited = self.bench.now().since(*since) > self.config.max_wait;
+        if !abandoned && !state.stopped && !waited {
+            return match state.place(kib, self.config.budget_kib) {
+                // It came off the front just now.
+                Some(place) => match state.waiting.pop_front() {
+                    Some((job, _)) => Next::Run(job, place),
+                    None => Next::Wait { idle: false },
+                },
+                None => Next::Wait { idle: false },
+            };
+        }
+        match state.waiting.pop_front() {
+            Some((job, _)) if abandoned => Next::Forget(job),
+            Some((job, _)) if state.stopped => Next::Refuse(job, NotVerifiedReason::Stopped),
+            Some((job, _)) => Next::Refuse(job, NotVerifiedReason::Waited),
+            None => Next::Wait { idle: false },
+        }
+    }
+
+    /// Without the lock: answering wakes strangers, and memory takes time.
+    fn act(&self, next: Next) {
+        match next {
+            Next::Run(job, place) => {
+                let memory = match place {
+                    Place::Kept(memory) => Some(memory),
+                    Place::Fresh { kib, instead_of } => self.fresh(kib, instead_of),
+                };
+                match memory {
+                    Some(mut memory) => {
+                        job.run(&self.bench, &mut memory);
+                        self.lock().free.push(memory);
+                    }
+                    None => self.refuse(job, NotVerifiedReason::Failed),
+                }
+                self.changed.notify_all();
+            }
+            Next::Refuse(job, reason) => self.refuse(job, reason),
+            Next::Forget(job) => drop(job),
+            Next::Wipe(mut free) => {
+                free.iter_mut().for_each(Memory::wipe);
+                self.lock().free.append(&mut free);
+                self.changed.notify_all();
+            }
+            Next::Wait { .. } | Next::Stop => {}
+        }
+    }
+
+    fn fresh(&self, kib: u32, instead_of: Vec<Memory>) -> Option<Memory> {
+        let given_up = instead_of.iter().fold(0_u32, |sum, m| sum.saturating_add(m.kib()));
+        drop(instead_of);
+        let memory = Memory::new(kib);
+        let not_got = if memory.is_some() { 0 } else { kib };
+        let mut state = self.lock();
+        state.held_kib = state.held_kib.saturating_sub(given_up).saturating_sub(not_got);
+        drop(state);
+        memory
+    }
+}
+
+impl State {
+    /// Memory of at least `kib`: the smallest that is free, or new, in place of free ones where
+    /// the budget wants that. `None` until others are done.
+    fn place(&mut self, kib: u32, budget_kib: u32) -> Option<Place> {
+        let fits = self.free.iter().enumerate().filter(|(_, memory)| memory.kib() >= kib);
+        if let Some((at, _)) = fits.min_by_key(|(_, memory)| memory.kib()) {
+            return Some(Place::Kept(self.free.swap_remove(at)));
+        }
+        let over = self.held_kib.saturating_add(kib).saturating_sub(budget_kib);
+        let free = self.free.iter().fold(0_u32, |sum, m| sum.saturating_add(m.kib()));
+        if free < over {
+            return None;
+        }
+        let mut instead_of = Vec::new();
+        let mut given_up = 0_u32;
+        while given_up < over
+            && let Some(memory) = self.free.pop()
+        {
+            given_up = given_up.saturating_add(memory.kib());
+            instead_of.push(memory);
+        }
+        // Counted twice until they are gone, so that nobody takes the room in between.
+        self.held_kib = self.held_kib.saturating_add(kib);
+        Some(Place::Fresh { kib, instead_of })
+    }
+}

@@ -1,0 +1,145 @@
+//! What a verification can come to.
+
+use std::fmt;
+
+use vouchsafe_core::{AccountDigest, Matched, NotMatched, NotVerified, Standing, TenantId, UserId};
+use vouchsafe_crypto::Sha256;
+
+use crate::Record;
+
+/// Which account a record belongs to: copied to another, it never matches.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Binding([u8; 32]);
+
+impl Binding {
+    /// Binds to this user of this tenant: SHA-256 of both, with their lengths.
+    #[must_use]
+    pub fn new(tenant: &TenantId, account: &UserId) -> Self {
+        let mut hash = Sha256::new();
+        for part in ["vouchsafe password 1", tenant.as_str(), account.as_str()] {
+            hash.update(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+            hash.update(part.as_bytes());
+        }
+        Self(hash.finish())
+    }
+
+    /// For a name that nobody answers to: it is bound to nothing that exists.
+    #[must_use]
+    pub const fn nobody() -> Self {
+        Self([0; 32])
+    }
+
+    pub(crate) const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Binding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Binding(..)")
+    }
+}
+
+/// What a verification came to. Each variant carries the charge on, to be settled.
+#[must_use = "settle it, or the attempt stays counted as a failure"]
+#[derive(Debug)]
+pub enum Verified {
+    /// The password is right.
+    Match {
+        /// To be settled.
+        matched: Matched,
+        /// The same password hashed anew, where the record was weaker than the policy. Failing to
+        /// store it is no reason to refuse the sign-in.
+        upgrade: Option<Upgrade>,
+    },
+    /// The password is wrong, or there is nothing that it could match.
+    NoMatch(NotMatched),
+    /// Nothing was hashed, so nothing was learnt: the charge is to be refunded.
+    NotVerified(NotVerified, NotVerifiedReason),
+}
+
+/// Why nothing was hashed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum NotVerifiedReason {
+    /// The queue is full.
+    #[error("too many passwords are waiting to be hashed")]
+    Busy,
+    /// It waited longer than the pool lets anybody wait.
+    #[error("the password waited too long to be hashed")]
+    Waited,
+    /// The charge's deadline passed before its turn came.
+    #[error("the attempt's deadline passed")]
+    Late,
+    /// The pool is shutting down.
+    #[error("the hash pool is shutting down")]
+    Stopped,
+    /// Argon2 refused to run, or there was no memory.
+    #[error("the hash could not be computed")]
+    Failed,
+}
+
+/// A compare-and-swap: where `expected` is still stored, store the new record instead. A password
+/// set in the meantime wins, because it is not `expected`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Upgrade {
+    pub(crate) expected: Record,
+    pub(crate) new: Record,
+}
+
+impl Upgrade {
+    /// What must still be stored.
+    #[must_use]
+    pub const fn expected(&self) -> &Record {
+        &self.expected
+    }
+
+    /// What to store instead.
+    #[must_use]
+    pub const fn new_record(&self) -> &Record {
+        &self.new
+    }
+}
+
+impl fmt::Debug for Upgrade {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Upgrade({} -> {})", self.expected.params, self.new.params)
+    }
+}
+
+/// A record fresh from the pool, for a password that replaces another.
+///
+/// Only the pool makes it, so a record that was read back, or edited, cannot be set:
+///
+/// ```compile_fail
+/// use vouchsafe_password::{CredentialEvent, Record};
+/// fn set(record: Record) -> CredentialEvent {
+///     CredentialEvent::Set { expect: 0, record }
+/// }
+/// ```
+#[must_use]
+#[derive(Debug)]
+pub struct NewRecord {
+    pub(crate) record: Record,
+    pub(crate) owner: Option<AccountDigest>,
+}
+
+impl NewRecord {
+    /// The record, for a host's own column.
+    #[must_use]
+    pub const fn as_record(&self) -> &Record {
+        &self.record
+    }
+
+    /// What it entitles to.
+    #[must_use]
+    pub const fn standing(&self) -> Standing {
+        self.record.standing
+    }
+
+    /// Whose owner chose it; `None` when somebody else did.
+    #[must_use]
+    pub const fn chosen_by(&self) -> Option<AccountDigest> {
+        self.owner
+    }
+}
