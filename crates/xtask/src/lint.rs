@@ -26,11 +26,12 @@ const TESTS_MAY: [&str; 9] = [
 /// Everything that can be said without running a test.
 pub fn run() -> Result<()> {
     let packages = packages()?;
-    let checks: [(&str, &dyn Fn() -> Result<()>); 7] = [
+    let checks: [(&str, &dyn Fn() -> Result<()>); 8] = [
         ("formatting", &formatting),
         ("lengths", &lengths),
         ("reasons", &|| reasons(&read("Cargo.toml")?)),
         ("licences", &|| licences(&packages)),
+        ("documents", &|| documents(&packages)),
         ("clippy", &clippy),
         ("clippy of tests", &clippy_of_tests),
         ("rustdoc", &rustdoc),
@@ -125,6 +126,40 @@ fn licences(packages: &[Package]) -> Result<()> {
     if problems.is_empty() { Ok(()) } else { Err(problems.join("\n")) }
 }
 
+/// The root's documents: links lead somewhere, and an example stands in some crate's README too,
+/// where it is compiled and run.
+fn documents(packages: &[Package]) -> Result<()> {
+    let readmes: Vec<String> = packages
+        .iter()
+        .filter_map(|package| fs::read_to_string(package.folder.join("README.md")).ok())
+        .collect();
+    let mut problems = Vec::new();
+    let documents = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"];
+    for document in documents {
+        let text = read(document)?;
+        for link in links(&text).filter(|link| !root().join(link).exists()) {
+            problems.push(format!("{document}: `{link}` does not exist"));
+        }
+        for example in examples(&text) {
+            if !readmes.iter().any(|readme| readme.contains(example)) {
+                problems.push(format!("{document}: no crate's README has the example\n{example}"));
+            }
+        }
+    }
+    if problems.is_empty() { Ok(()) } else { Err(problems.join("\n")) }
+}
+
+/// Targets of `[text](target)` inside the repository.
+fn links(text: &str) -> impl Iterator<Item = &str> {
+    let targets = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+    targets.filter(|target| !target.contains("://")).filter_map(|target| target.split('#').next())
+}
+
+/// The blocks of Rust.
+fn examples(text: &str) -> impl Iterator<Item = &str> {
+    text.split("\n```rust\n").skip(1).filter_map(|rest| rest.split("\n```").next())
+}
+
 fn read(file: &str) -> Result<String> {
     fs::read_to_string(root().join(file)).map_err(|e| format!("{file}: {e}"))
 }
@@ -144,6 +179,13 @@ mod tests {
             reasons(&format!("{head}ring = \"0.17\"\n")).unwrap_err().ends_with("ring = \"0.17\"")
         );
         assert!(reasons(&format!("{head}ring = \"0.17\" # \n")).is_err());
+    }
+
+    #[test]
+    fn finds_links_and_examples() {
+        let text = "a [b](c/d#e) [f](https://g) \n```rust\nlet x = 1;\n```\n```sh\ny\n```";
+        assert_eq!(links(text).collect::<Vec<_>>(), ["c/d"]);
+        assert_eq!(examples(text).collect::<Vec<_>>(), ["let x = 1;"]);
     }
 
     #[test]
