@@ -1,0 +1,204 @@
+//! Which passwords, how they are hashed, how long sessions and links last.
+
+use vouchsafe_core::Order;
+use vouchsafe_password::{HashPolicy, Kind, PasswordError, PasswordPolicy, PolicyProblem};
+use vouchsafe_session::{AtCap, Error, LinkPolicy, Problem, Purpose, SessionPolicy};
+
+use super::{Fields, Section, given, note, optional, optional_duration, word};
+use crate::Value;
+use crate::compare::Witness;
+use crate::read::Reader;
+
+/// The kinds of characters that a rule may require, by key.
+const KINDS: [(&str, Kind); 4] = [
+    ("require_letter", Kind::Letter),
+    ("require_upper", Kind::Upper),
+    ("require_number", Kind::Number),
+    ("require_special", Kind::Special),
+];
+
+impl Section for PasswordPolicy {
+    const NAME: &'static str = "password";
+    const FIELDS: &'static [&'static str] = &[
+        "min_length",
+        "max_length",
+        "require_letter",
+        "require_upper",
+        "require_number",
+        "require_special",
+        "refuse_common",
+        "refuse_personal",
+    ];
+
+    fn read(table: &Reader<'_>) -> Option<Self> {
+        let default = Self::vouchsafe();
+        let min = given(table, "min_length", table.count("min_length"), default.min_length());
+        let max = given(table, "max_length", table.count("max_length"), default.max_length());
+        let kinds = KINDS.map(|(key, kind)| (kind, given(table, key, table.flag(key), false)));
+        let common = given(table, "refuse_common", table.flag("refuse_common"), true);
+        let personal = given(table, "refuse_personal", table.flag("refuse_personal"), true);
+        let mut builder = Self::builder().min_length(min?).max_length(max?);
+        for (kind, required) in kinds {
+            builder = if required? { builder.require(kind) } else { builder };
+        }
+        let built = builder.refuse_common(common?).refuse_personal(personal?).build();
+        let built = built.map_err(|error| match error {
+            PasswordError::Policy(problems) => problems,
+            _ => Vec::new(),
+        });
+        note(table, built, |problem| match problem {
+            PolicyProblem::MinLength(_) => Some("min_length"),
+            _ => Some("max_length"),
+        })
+    }
+
+    fn fields(&self) -> Fields {
+        let mut fields = vec![
+            ("min_length", Value::Count(self.min_length())),
+            ("max_length", Value::Count(self.max_length())),
+        ];
+        fields.extend(KINDS.map(|(key, kind)| (key, Value::Flag(self.requires(kind)))));
+        fields.push(("refuse_common", Value::Flag(self.refuses_common())));
+        fields.push(("refuse_personal", Value::Flag(self.refuses_personal())));
+        fields
+    }
+
+    fn weakening(&self, baseline: &Self) -> Option<Witness> {
+        Order::weakening(self, baseline).map(Witness::Password)
+    }
+
+    fn joined(&self, other: &Self) -> Result<Self, String> {
+        Ok(self.join(other))
+    }
+}
+
+impl Section for HashPolicy {
+    const NAME: &'static str = "hash";
+    const FIELDS: &'static [&'static str] = &["memory", "passes"];
+
+    fn read(table: &Reader<'_>) -> Option<Self> {
+        let default = Self::default().params();
+        let memory = table.size("memory").and_then(|bytes| {
+            let kib = bytes.is_multiple_of(1_024).then_some(bytes / 1_024);
+            let kib = kib.and_then(|kib| u32::try_from(kib).ok());
+            if kib.is_none() {
+                table.report_at("memory", "expected whole KiB, and less than 4 TiB");
+            }
+            kib
+        });
+        let memory = given(table, "memory", memory, default.memory_kib());
+        let passes = given(table, "passes", table.count("passes"), default.passes());
+        let built = Self::argon2id(memory?, passes?).map_err(|error| vec![error]);
+        note(table, built, |_| None)
+    }
+
+    fn fields(&self) -> Fields {
+        let params = self.params();
+        vec![
+            ("memory", Value::Size(u64::from(params.memory_kib()).saturating_mul(1_024))),
+            ("passes", Value::Count(params.passes())),
+        ]
+    }
+
+    fn weakening(&self, baseline: &Self) -> Option<Witness> {
+        Order::weakening(self, baseline).map(Witness::Hash)
+    }
+
+    fn joined(&self, other: &Self) -> Result<Self, String> {
+        Ok(self.join(*other))
+    }
+}
+
+const AT_CAP: [(&str, AtCap); 2] =
+    [("end-longest-unused", AtCap::EndLongestUnused), ("refuse", AtCap::Refuse)];
+
+/// The problems that the session engine has with a section.
+fn session_problems(error: Error) -> Vec<Problem> {
+    match error {
+        Error::Policy(problems) => problems,
+        _ => Vec::new(),
+    }
+}
+
+fn session_field(problem: &Problem) -> Option<&'static str> {
+    match problem {
+        Problem::Duration { field, .. } | Problem::Count { field, .. } => Some(field),
+        _ => None,
+    }
+}
+
+impl Section for SessionPolicy {
+    const NAME: &'static str = "session";
+    const FIELDS: &'static [&'static str] =
+        &["idle", "absolute", "granularity", "max_sessions", "at_cap"];
+
+    fn read(table: &Reader<'_>) -> Option<Self> {
+        let default = Self::default();
+        let idle = given(table, "idle", table.duration("idle"), default.idle());
+        let absolute = optional_duration(table, "absolute", default.absolute());
+        let granularity = table.duration("granularity");
+        let granularity = given(table, "granularity", granularity, default.granularity());
+        let max = given(table, "max_sessions", table.count("max_sessions"), default.max_sessions());
+        let at_cap = given(table, "at_cap", table.choice("at_cap", &AT_CAP), default.at_cap());
+        let builder =
+            Self::builder(idle?).granularity(granularity?).max_sessions(max?).at_cap(at_cap?);
+        let builder = match absolute? {
+            Some(absolute) => builder.absolute(absolute),
+            None => builder.without_absolute(),
+        };
+        note(table, builder.build().map_err(session_problems), session_field)
+    }
+
+    fn fields(&self) -> Fields {
+        vec![
+            ("idle", Value::Duration(self.idle())),
+            ("absolute", optional(self.absolute())),
+            ("granularity", Value::Duration(self.granularity())),
+            ("max_sessions", Value::Count(self.max_sessions())),
+            ("at_cap", word(&AT_CAP, self.at_cap())),
+        ]
+    }
+
+    fn weakening(&self, baseline: &Self) -> Option<Witness> {
+        Order::weakening(self, baseline).map(Witness::Session)
+    }
+
+    fn joined(&self, other: &Self) -> Result<Self, String> {
+        Ok(self.join(other))
+    }
+}
+
+impl Section for LinkPolicy {
+    const NAME: &'static str = "links";
+    const FIELDS: &'static [&'static str] =
+        &["activation", "reset", "unlock", "email_change", "resend_floor"];
+
+    fn read(table: &Reader<'_>) -> Option<Self> {
+        let default = Self::default();
+        let mut builder = Some(Self::builder());
+        for purpose in Purpose::ALL {
+            let key = purpose.name();
+            let lifetime = given(table, key, table.duration(key), default.lifetime(purpose));
+            builder = builder.zip(lifetime).map(|(b, lifetime)| b.lifetime(purpose, lifetime));
+        }
+        let floor = table.duration("resend_floor");
+        let floor = given(table, "resend_floor", floor, default.resend_floor());
+        let built = builder?.resend_floor(floor?).build().map_err(session_problems);
+        note(table, built, session_field)
+    }
+
+    fn fields(&self) -> Fields {
+        let lifetime = |purpose: Purpose| (purpose.name(), Value::Duration(self.lifetime(purpose)));
+        let mut fields: Fields = Purpose::ALL.into_iter().map(lifetime).collect();
+        fields.push(("resend_floor", Value::Duration(self.resend_floor())));
+        fields
+    }
+
+    fn weakening(&self, baseline: &Self) -> Option<Witness> {
+        Order::weakening(self, baseline).map(Witness::Links)
+    }
+
+    fn joined(&self, other: &Self) -> Result<Self, String> {
+        Ok(self.join(other))
+    }
+}

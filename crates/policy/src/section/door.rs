@@ -1,0 +1,175 @@
+//! When an account locks, and how often one source may try.
+
+use std::time::Duration;
+
+use vouchsafe_core::Order;
+use vouchsafe_lockout::{
+    Limit, LockOn, LockoutError, LockoutPolicy, OnSuccess, Rate, Release, SourcePolicy,
+};
+
+use super::{Fields, Section, given, note, word};
+use crate::compare::Witness;
+use crate::read::Reader;
+use crate::{Value, units};
+
+impl Section for LockoutPolicy {
+    const NAME: &'static str = "lockout";
+    const FIELDS: &'static [&'static str] = &["limits", "on_success", "settle_within"];
+
+    fn read(table: &Reader<'_>) -> Option<Self> {
+        table.missing("limits");
+        let mut limits = Vec::new();
+        let tables = table.tables("limits");
+        let count = tables.as_ref().map_or(0, Vec::len);
+        for entry in tables.unwrap_or_default() {
+            limits.extend(read_limit(&entry));
+            entry.finish();
+        }
+        let on_success = given(
+            table,
+            "on_success",
+            table.choice("on_success", &ON_SUCCESS),
+            OnSuccess::default(),
+        );
+        let settle_within = table.duration("settle_within");
+        let settle_within = given(table, "settle_within", settle_within, Duration::from_secs(10));
+        if limits.len() < count || table.find("limits").is_none() {
+            return None;
+        }
+        let builder = Self::builder().on_success(on_success?).settle_within(settle_within?);
+        let built = limits.into_iter().fold(builder, |builder, limit| builder.limit(limit)).build();
+        note(table, built, |problem| match problem {
+            LockoutError::SettleWithin { .. } => Some("settle_within"),
+            _ => Some("limits"),
+        })
+    }
+
+    fn fields(&self) -> Fields {
+        let limit = |limit: &Limit| {
+            Value::Table(vec![
+                ("failures", Value::Count(limit.failures())),
+                ("window", Value::Duration(limit.window())),
+                ("lock_on", word(&LOCK_ON, limit.lock_on())),
+                (
+                    "release",
+                    match limit.release() {
+                        Release::WindowSlides => Value::word(WINDOW_SLIDES),
+                        Release::After(hold) => Value::Duration(hold),
+                        Release::Admin => Value::word(ADMIN),
+                    },
+                ),
+            ])
+        };
+        vec![
+            ("limits", Value::List(self.limits().iter().map(limit).collect())),
+            ("on_success", word(&ON_SUCCESS, self.on_success())),
+            ("settle_within", Value::Duration(self.settle_within())),
+        ]
+    }
+
+    fn weakening(&self, baseline: &Self) -> Option<Witness> {
+        Order::weakening(self, baseline).map(Witness::Lockout)
+    }
+
+    fn joined(&self, other: &Self) -> Result<Self, String> {
+        Ok(self.join(other))
+    }
+}
+
+const ON_SUCCESS: [(&str, OnSuccess); 2] =
+    [("own-charge", OnSuccess::OwnCharge), ("older-failures", OnSuccess::OlderFailures)];
+const LOCK_ON: [(&str, LockOn); 2] = [("nth", LockOn::Nth), ("exceeding", LockOn::Exceeding)];
+const WINDOW_SLIDES: &str = "window-slides";
+const ADMIN: &str = "admin";
+
+fn read_limit(entry: &Reader<'_>) -> Option<Limit> {
+    entry.missing("failures");
+    entry.missing("window");
+    let failures = entry.count("failures");
+    let window = entry.duration("window");
+    let lock_on = given(entry, "lock_on", entry.choice("lock_on", &LOCK_ON), LockOn::Nth);
+    let release = match entry.find("release") {
+        None => Some(Release::WindowSlides),
+        Some(_) => match entry.text("release")? {
+            WINDOW_SLIDES => Some(Release::WindowSlides),
+            ADMIN => Some(Release::Admin),
+            text => units::parse_duration(text).map(Release::After).or_else(|| {
+                let message =
+                    format!("expected \"{WINDOW_SLIDES}\", \"{ADMIN}\", or {}", units::DURATION);
+                entry.report_at("release", message);
+                None
+            }),
+        },
+    };
+    Some(Limit::new(failures?, window?).with_lock_on(lock_on?).with_release(release?))
+}
+
+impl Section for SourcePolicy {
+    const NAME: &'static str = "throttle";
+    const FIELDS: &'static [&'static str] = &["narrow", "middle", "wide", "max_sources"];
+
+    fn read(table: &Reader<'_>) -> Option<Self> {
+        let default = Self::default();
+        let narrow = read_rate(table, "narrow", default.narrow());
+        let middle = read_rate(table, "middle", default.middle());
+        let wide = read_rate(table, "wide", default.wide());
+        let sources =
+            table.count("max_sources").map(|count| usize::try_from(count).unwrap_or(usize::MAX));
+        let max_sources = given(table, "max_sources", sources, default.max_sources());
+        let built = Self::new(narrow?, middle?, wide?, max_sources?).map_err(|error| vec![error]);
+        note(table, built, |_| Some("max_sources"))
+    }
+
+    fn fields(&self) -> Fields {
+        let rate = |rate: Rate| {
+            Value::Table(vec![
+                ("attempts", Value::Count(rate.attempts())),
+                ("window", Value::Duration(rate.per())),
+            ])
+        };
+        let max_sources = u32::try_from(self.max_sources()).unwrap_or(u32::MAX);
+        vec![
+            ("narrow", rate(self.narrow())),
+            ("middle", rate(self.middle())),
+            ("wide", rate(self.wide())),
+            ("max_sources", Value::Count(max_sources)),
+        ]
+    }
+
+    /// Throttles are approximate and promise nothing, so none is weaker.
+    fn weakening(&self, _: &Self) -> Option<Witness> {
+        None
+    }
+
+    fn joined(&self, other: &Self) -> Result<Self, String> {
+        let slower = |a: Rate, b: Rate| {
+            let pace = |one: Rate, two: Rate| {
+                u128::from(one.attempts()).saturating_mul(two.per().as_micros())
+            };
+            if (pace(a, b), a.attempts()) <= (pace(b, a), b.attempts()) { a } else { b }
+        };
+        Self::new(
+            slower(self.narrow(), other.narrow()),
+            slower(self.middle(), other.middle()),
+            slower(self.wide(), other.wide()),
+            self.max_sources().max(other.max_sources()),
+        )
+        .map_err(|error| error.to_string())
+    }
+}
+
+fn read_rate(table: &Reader<'_>, key: &'static str, default: Rate) -> Option<Rate> {
+    if table.find(key).is_none() {
+        return Some(default);
+    }
+    let entry = table.table(key)?;
+    entry.missing("attempts");
+    entry.missing("window");
+    let attempts = entry.count("attempts");
+    let window = entry.duration("window");
+    let rate = attempts.zip(window).and_then(|(attempts, window)| {
+        note(&entry, Rate::new(attempts, window).map_err(|error| vec![error]), |_| None)
+    });
+    entry.finish();
+    rate
+}
