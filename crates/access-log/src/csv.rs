@@ -8,9 +8,25 @@ use crate::json::{actor_kind, hex, outcome_kind, reason, source_kind, unavailabl
 use crate::record::{Actor, Record, Target};
 
 const COLUMNS: [&str; 19] = [
-    "index", "time", "tenant", "actor", "actor_id", "operation", "url", "query", "query_withheld",
-    "entity", "entity_id", "outcome", "reason", "application", "source", "address", "shared_source",
-    "policy", "clause",
+    "index",
+    "time",
+    "tenant",
+    "actor",
+    "actor_id",
+    "operation",
+    "url",
+    "query",
+    "query_withheld",
+    "entity",
+    "entity_id",
+    "outcome",
+    "reason",
+    "application",
+    "source",
+    "address",
+    "shared_source",
+    "policy",
+    "clause",
 ];
 
 impl Record {
@@ -48,13 +64,9 @@ impl Record {
                     String::new(),
                 ]
             }
-            Target::Entity { kind, id } => [
-                String::new(),
-                String::new(),
-                String::new(),
-                kind.to_string(),
-                id.to_string(),
-            ],
+            Target::Entity { kind, id } => {
+                [String::new(), String::new(), String::new(), kind.to_string(), id.to_string()]
+            }
         };
         let source = match self.source {
             Source::Direct(_) => source_kind(&self.source).to_owned(),

@@ -1,4 +1,14 @@
-//! Access records as types: who did what to which thing from where, in one canonical form.
+#![doc = include_str!("../README.md")]
+#![doc = ""]
+//! | file | question it answers |
+//! |---|---|
+//! | `record`, `operation` | what is an access |
+//! | `text` | what text may stand in it, in which form |
+//! | `cbor` | what are its canonical bytes |
+//! | `json`, `csv` | how is it exported |
+//! | `sink` | where does it go |
+//! | `filter` | which records are asked for |
+//! | `policy` | what has to be recorded, and how long is it kept |
 
 mod cbor;
 mod csv;
@@ -18,3 +28,7 @@ pub use policy::{Disposal, Field, PolicyError, RetentionPolicy, Witness};
 pub use record::{Actor, Outcome, Record, Target, Url};
 pub use sink::{AnySink, Receipt, RecordSink, SinkError, VecSink};
 pub use text::{Name, Text};
+
+/// What this crate promises, and the tests that show it.
+#[doc = include_str!("../GUARANTEES.md")]
+pub mod guarantees {}

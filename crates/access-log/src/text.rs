@@ -226,8 +226,17 @@ mod tests {
     #[test]
     fn only_what_was_written_is_read() {
         for bad in [
-            "\\", "\\n", "\\u{}", "\\u{41}", "\\u{000a}", "\\u{A}", "\\u{a", "a\nb", "\u{202e}",
-            "\\u{+a}", "\\u{110000}",
+            "\\",
+            "\\n",
+            "\\u{}",
+            "\\u{41}",
+            "\\u{000a}",
+            "\\u{A}",
+            "\\u{a",
+            "a\nb",
+            "\u{202e}",
+            "\\u{+a}",
+            "\\u{110000}",
         ] {
             assert_eq!(Text::from_escaped(bad), Err(RecordError::NotCanonical), "{bad:?}");
         }
