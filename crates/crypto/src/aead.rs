@@ -14,7 +14,7 @@ use crate::{OpenError, TooLong};
 ///
 /// The caller chooses nonces, and must never seal twice under one: count them, or draw 96 random
 /// bits for at most 2^32 messages (SP 800-38D 8.3). A sealed text does not commit to its key.
-pub struct AeadKey(Wiped<LessSafeKey>);
+pub struct AeadKey(pub(crate) Wiped<LessSafeKey>);
 
 impl AeadKey {
     /// Bytes that sealing adds: the tag.

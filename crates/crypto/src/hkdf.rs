@@ -66,7 +66,7 @@ fn fill(prk: &ring_hkdf::Prk, info: &[u8], out: &mut [u8]) -> Result<(), TooLong
 }
 
 /// A key that other keys are derived from; overwritten when dropped.
-pub struct RootKey(Wiped<ring_hkdf::Prk>);
+pub struct RootKey(pub(crate) Wiped<ring_hkdf::Prk>);
 
 impl RootKey {
     /// The key with these bytes, which must be uniform and stay the caller's to wipe.

@@ -14,7 +14,7 @@ use crate::wipe::{Wiped, scrubbed_lightly};
 ///
 /// Each use names a label; digests under different labels have nothing to do with one another, and
 /// parts are taken with their lengths, so that `["ab", "c"]` and `["a", "bc"]` differ.
-pub struct MacKey(Wiped<hmac::Key>);
+pub struct MacKey(pub(crate) Wiped<hmac::Key>);
 
 impl MacKey {
     /// The key with these bytes, which stay the caller's to wipe.

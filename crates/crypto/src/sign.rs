@@ -10,7 +10,7 @@ use crate::BadSignature;
 use crate::wipe::{Wiped, scrubbed};
 
 /// A signing key for Ed25519 that is overwritten when dropped.
-pub struct SigningKey(Wiped<Ed25519KeyPair>);
+pub struct SigningKey(pub(crate) Wiped<Ed25519KeyPair>);
 
 impl SigningKey {
     /// The key of this seed, which stays the caller's to wipe.

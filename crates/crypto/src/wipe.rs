@@ -68,3 +68,6 @@ fn scrub<const BYTES: usize>() {
     let cover = [0_u8; BYTES];
     black_box(&cover);
 }
+
+#[cfg(all(test, target_os = "linux"))]
+mod memory;
