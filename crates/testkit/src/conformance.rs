@@ -330,13 +330,15 @@ pub fn no_single_fault_loses_or_doubles_an_event<C: Cells>(open: &impl Fn() -> C
 
 /// Sixty-four at once, one cell: every event counts exactly once, in one order.
 pub fn sixty_four_racers_lose_nothing<C: Cells>(open: &impl Fn() -> C) {
-    let (cells, entropy) = (open(), SeededEntropy::new(1));
+    let (cells, entropy) = (Hesitating(open()), SeededEntropy::new(1));
     let each = u64::try_from(runs(4, 40)).expect("small");
     let places = Mutex::new(Vec::new());
+    let start = std::sync::Barrier::new(64);
     std::thread::scope(|scope| {
         for racer in 0..64_u64 {
-            let (cells, entropy, places) = (&cells, &entropy, &places);
+            let (cells, entropy, places, start) = (&cells, &entropy, &places, &start);
             scope.spawn(move || {
+                start.wait();
                 for round in 0..each {
                     let mut event = TallyEvent::Add(racer * each + round);
                     let place = loop {
@@ -363,6 +365,39 @@ pub fn sixty_four_racers_lose_nothing<C: Cells>(open: &impl Fn() -> C) {
     let mut places = places.into_inner().expect("places");
     places.sort_unstable();
     assert!(places.into_iter().eq(1..=all), "two events were told the same place");
+}
+
+/// Lets others go first between a load and what follows it: where races are lost.
+struct Hesitating<C>(C);
+
+impl<C: Cells> Cells for Hesitating<C> {
+    async fn load(&self, key: CellKey) -> Result<Loaded, StoreError> {
+        let loaded = self.0.load(key).await;
+        std::thread::yield_now();
+        loaded
+    }
+
+    async fn swap(
+        &self,
+        key: CellKey,
+        expected: Option<Version>,
+        put: Put,
+    ) -> Result<Swap, StoreError> {
+        self.0.swap(key, expected, put).await
+    }
+
+    async fn scan(
+        &self,
+        space: Space,
+        after: Option<[u8; 16]>,
+        limit: usize,
+    ) -> Result<Vec<CellKey>, StoreError> {
+        self.0.scan(space, after, limit).await
+    }
+
+    async fn sweep(&self, now: Timestamp, limit: usize) -> Result<usize, StoreError> {
+        self.0.sweep(now, limit).await
+    }
 }
 
 /// Sixty-four swaps that expect the same: one is done, and all others are shown it.

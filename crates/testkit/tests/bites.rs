@@ -31,21 +31,14 @@ type Map = BTreeMap<CellKey, (Stored, Timestamp, u64)>;
 struct Broken {
     flaw: Flaw,
     map: Mutex<Map>,
+    /// The count that a version stands for.
+    counts: Mutex<BTreeMap<Version, u64>>,
     swaps: AtomicU64,
 }
 
 impl Broken {
     fn new(flaw: Flaw) -> Self {
-        Self { flaw, map: Mutex::default(), swaps: AtomicU64::new(0) }
-    }
-
-    /// What the compare looks at.
-    fn mark(&self, map: &Map, key: CellKey) -> Option<u64> {
-        let (cell, _, count) = map.get(&key)?;
-        let (high, low) = cell.version.as_bytes().split_at(8);
-        let number = |half: &[u8]| u64::from_be_bytes(half.try_into().unwrap());
-        let version = number(high).wrapping_mul(31).wrapping_add(number(low));
-        Some(if self.flaw == Flaw::CountedVersions { *count } else { version })
+        Self { flaw, map: Mutex::default(), counts: Mutex::default(), swaps: AtomicU64::new(0) }
     }
 }
 
@@ -69,17 +62,17 @@ impl Cells for Broken {
         let number = self.swaps.fetch_add(1, Ordering::SeqCst);
         let mut map = self.map.lock().unwrap();
         let current = map.get(&key).map(|(cell, ..)| cell.clone());
-        let fits = match (self.flaw, expected) {
-            (Flaw::Upsert, _) => true,
-            // As if the version were the count of writings: the first is the first again.
-            (Flaw::CountedVersions, Some(_)) => {
-                current.is_some()
-                    && (self.mark(&map, key) == Some(1) || {
-                        current.as_ref().map(|cell| cell.version) == expected
-                    })
-            }
+        let count = map.get(&key).map(|(.., count)| *count);
+        let mut counts = self.counts.lock().unwrap();
+        let fits = match self.flaw {
+            Flaw::Upsert => true,
+            Flaw::CountedVersions => expected.map(|version| counts[&version]) == count,
             _ => current.as_ref().map(|cell| cell.version) == expected,
         };
+        if let Put::Save { version, .. } = &put {
+            counts.insert(*version, count.unwrap_or(0) + 1);
+        }
+        drop(counts);
         if !fits {
             return Ok(Swap::Conflict(Loaded::new(current)));
         }
@@ -93,7 +86,7 @@ impl Cells for Broken {
         }
         match put {
             Put::Save { bytes, until, version } => {
-                let count = map.get(&key).map_or(0, |(.., count)| *count) + 1;
+                let count = count.unwrap_or(0) + 1;
                 map.insert(key, (Stored::new(bytes, version), until, count));
             }
             Put::Erase => {

@@ -1,0 +1,141 @@
+//! The line is fair, bounded and safe to leave.
+#![cfg(not(loom))]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    missing_docs,
+    reason = "tests"
+)]
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+
+use vouchsafe_core::{CellKey, Space, Timestamp};
+use vouchsafe_store::{Held, LineFull, MemoryStore, Turn, Turns, drive};
+use vouchsafe_testkit::{CountingStore, SeededEntropy, Tally, TallyEvent, block_on, runs};
+
+const KEY: CellKey = CellKey::new(Space::Lockout, [7; 16]);
+
+#[derive(Default)]
+struct Count(AtomicUsize);
+
+impl Wake for Count {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// A caller in line, polled by hand.
+struct Caller<'a> {
+    turn: Option<Pin<Box<Turn<'a>>>>,
+    woken: Arc<Count>,
+}
+
+impl<'a> Caller<'a> {
+    fn new(turns: &'a Turns, key: CellKey) -> Self {
+        Self { turn: Some(Box::pin(turns.take(key))), woken: Arc::default() }
+    }
+
+    fn poll(&mut self) -> Poll<Result<Held<'a>, LineFull>> {
+        let waker = Waker::from(Arc::clone(&self.woken));
+        self.turn.as_mut().unwrap().as_mut().poll(&mut Context::from_waker(&waker))
+    }
+
+    fn held(&mut self) -> Held<'a> {
+        match self.poll() {
+            Poll::Ready(held) => held.unwrap(),
+            Poll::Pending => panic!("not its turn"),
+        }
+    }
+
+    fn wakes(&self) -> usize {
+        self.woken.0.load(Ordering::SeqCst)
+    }
+}
+
+#[test]
+fn first_come_first_served() {
+    let turns = Turns::new(100, 100);
+    let mut callers: Vec<_> = (0..20).map(|_| Caller::new(&turns, KEY)).collect();
+    let mut held = callers[0].held();
+    assert!(callers.iter_mut().skip(1).all(|caller| caller.poll().is_pending()));
+    for at in 1..20 {
+        assert_eq!(callers[at].wakes(), 0);
+        drop(held);
+        assert_eq!(callers[at].wakes(), 1, "the next is woken, once");
+        assert!(callers.iter().skip(at + 1).all(|caller| caller.wakes() == 0), "and no other");
+        if at + 1 < 20 {
+            assert!(callers[at + 1].poll().is_pending(), "and nobody overtakes");
+        }
+        held = callers[at].held();
+    }
+    drop(held);
+    assert!(turns.is_empty());
+}
+
+#[test]
+fn leaving_passes_the_turn_on() {
+    let turns = Turns::new(100, 100);
+    let mut callers: Vec<_> = (0..4).map(|_| Caller::new(&turns, KEY)).collect();
+    let held = callers[0].held();
+    assert!(callers.iter_mut().skip(1).all(|caller| caller.poll().is_pending()));
+    // One from the middle leaves, and nobody is woken for that.
+    callers[2].turn = None;
+    assert_eq!(turns.len(), 3);
+    assert_eq!(callers[3].wakes(), 0);
+    // The next is woken and leaves before it takes its turn.
+    drop(held);
+    assert_eq!(callers[1].wakes(), 1);
+    callers[1].turn = None;
+    assert_eq!(callers[3].wakes(), 1);
+    drop(callers[3].held());
+    assert!(turns.is_empty());
+}
+
+#[test]
+fn lines_are_bounded_each_and_together() {
+    let turns = Turns::new(2, 3);
+    let key = |number| CellKey::new(Space::Lockout, [number; 16]);
+    let mut callers: Vec<_> =
+        [1, 1, 1, 2, 2].iter().map(|number| Caller::new(&turns, key(*number))).collect();
+    let first = callers[0].held();
+    assert!(callers[1].poll().is_pending());
+    assert!(matches!(callers[2].poll(), Poll::Ready(Err(LineFull))), "the third of one line");
+    let second = callers[3].held();
+    assert!(matches!(callers[4].poll(), Poll::Ready(Err(LineFull))), "the fourth of all");
+    assert_eq!(turns.len(), 3);
+    drop((first, second));
+    drop(callers[1].held());
+    assert!(turns.is_empty());
+}
+
+/// What the line is for: with it, no swap of one node loses a race.
+#[test]
+fn in_line_nobody_races() {
+    let turns = Turns::new(64, 64);
+    let cells = CountingStore::new(MemoryStore::new(1 << 20));
+    let entropy = SeededEntropy::new(1);
+    let each = u64::try_from(runs(50, 1000)).unwrap();
+    std::thread::scope(|scope| {
+        for racer in 0..64_u64 {
+            let (turns, cells, entropy) = (&turns, &cells, &entropy);
+            scope.spawn(move || {
+                for round in 0..each {
+                    block_on(async {
+                        let held = turns.take(KEY).await.unwrap();
+                        let event = TallyEvent::Add(racer * each + round);
+                        drive(cells, entropy, KEY, &Tally, event, Timestamp::EPOCH).await.unwrap();
+                        drop(held);
+                    });
+                }
+            });
+        }
+    });
+    assert_eq!((cells.loads(), cells.swaps()), (64 * each, 64 * each));
+    assert!(turns.is_empty());
+}
