@@ -210,7 +210,7 @@ impl Bench {
         if self.policy.upgrades(record.params) {
             return Some(own);
         }
-        let old = !record.bound || record.form == Form::Raw || record.salt.len() < Record::SALT;
+        let old = !record.bound || record.form == Form::Raw;
         let params = if own.is_no_weaker_than(record.params) { own } else { record.params };
         old.then_some(params)
     }

@@ -1,0 +1,60 @@
+//! What the tests share.
+#![allow(dead_code, reason = "each test binary uses its own part")]
+
+use std::sync::Arc;
+
+use vouchsafe_core::{
+    AccountDigest, ChargeId, Charged, PolicyDigest, Standing, TenantId, Timestamp, UserId,
+};
+use vouchsafe_password::{
+    Accepted, Attributes, Binding, HashPolicy, HashPool, OwnerPresent, Password, PasswordPolicy,
+    PoolConfig, Record, Verified,
+};
+use vouchsafe_testkit::{ManualClock, SeededEntropy};
+
+pub const NOW: Timestamp = Timestamp::from_micros(1_700_000_000_000_000);
+pub const DEADLINE: Timestamp = Timestamp::from_micros(1_700_000_010_000_000);
+pub const ACCOUNT: AccountDigest = AccountDigest::new([7; 16]);
+
+pub fn cheap() -> HashPolicy {
+    HashPolicy::danger_below_floor(64, 2).unwrap()
+}
+
+pub fn pool(config: PoolConfig) -> HashPool {
+    pool_at(config, Arc::new(ManualClock::at(NOW)))
+}
+
+pub fn pool_at(config: PoolConfig, clock: Arc<ManualClock>) -> HashPool {
+    HashPool::new(config, clock, Arc::new(SeededEntropy::new(1))).unwrap()
+}
+
+pub fn charged(id: u64) -> Charged {
+    Charged::assertion(ACCOUNT, ChargeId::new(id), PolicyDigest::NONE, DEADLINE)
+}
+
+pub fn password(text: &str) -> Password {
+    Password::new(text.to_owned()).unwrap()
+}
+
+pub fn accepted(text: &str) -> Accepted {
+    let any = PasswordPolicy::builder().min_length(1).refuse_common(false).build().unwrap();
+    any.check(&password(text), &Attributes::none()).unwrap()
+}
+
+pub fn martha() -> Binding {
+    Binding::new(&TenantId::new("acme").unwrap(), &UserId::new("martha").unwrap())
+}
+
+pub fn record(pool: &HashPool, text: &str) -> Record {
+    let owner = OwnerPresent::assertion(ACCOUNT);
+    pool.hash(accepted(text), owner, martha()).wait().unwrap().as_record().clone()
+}
+
+/// `Some` with the standing for a match, `None` for none; nothing else may come.
+pub fn matched(verified: Verified) -> Option<Standing> {
+    match verified {
+        Verified::Match { matched, .. } => Some(matched.standing()),
+        Verified::NoMatch(_) => None,
+        Verified::NotVerified(_, reason) => panic!("not verified: {reason}"),
+    }
+}
