@@ -122,22 +122,75 @@ impl Forgetful {
     }
 }
 
-#[test]
-#[should_panic(expected = "deadlock")]
-fn a_lost_wakeup_would_be_found() {
-    bounded(|| {
-        let line = Arc::new(Forgetful { taken: Mutex::new(false), waker: Mutex::new(None) });
+/// Two callers poll once each. One who is told to wait, and stays, must be woken by the time the
+/// other is done.
+fn whoever_waits_is_woken<L: Sync + Send + 'static>(
+    line: fn() -> L,
+    poll_once: fn(&L, &mut Context<'_>) -> Poll<()>,
+) {
+    bounded(move || {
+        let line = Arc::new(line());
         let callers: Vec<_> = (0..2)
             .map(|_| {
                 let line = Arc::clone(&line);
                 thread::spawn(move || {
-                    block_on(std::future::poll_fn(|context| line.poll(context)));
-                    line.leave();
+                    let woken = std::sync::Arc::new(Woken::default());
+                    let waker = Waker::from(std::sync::Arc::clone(&woken));
+                    (poll_once(&line, &mut Context::from_waker(&waker)), woken)
                 })
             })
             .collect();
-        callers.into_iter().for_each(|caller| caller.join().unwrap());
+        for caller in callers {
+            let (polled, woken) = caller.join().unwrap();
+            let woken = woken.0.load(std::sync::atomic::Ordering::SeqCst);
+            assert!(polled.is_ready() || woken, "a lost wakeup");
+        }
     });
+}
+
+#[derive(Default)]
+struct Woken(std::sync::atomic::AtomicBool);
+
+impl std::task::Wake for Woken {
+    fn wake(self: std::sync::Arc<Self>) {
+        self.0.store(true, std::sync::atomic::Ordering::SeqCst);
+    }
+}
+
+#[test]
+fn no_wakeup_is_lost() {
+    whoever_waits_is_woken(
+        || Turns::new(8, 8),
+        |turns, context| {
+            let mut turn = Box::pin(turns.take(KEY));
+            match turn.as_mut().poll(context) {
+                Poll::Ready(held) => {
+                    drop(held.unwrap());
+                    Poll::Ready(())
+                }
+                Poll::Pending => {
+                    // It stays in line.
+                    std::mem::forget(turn);
+                    Poll::Pending
+                }
+            }
+        },
+    );
+}
+
+#[test]
+#[should_panic(expected = "a lost wakeup")]
+fn a_lost_wakeup_would_be_found() {
+    whoever_waits_is_woken(
+        || Forgetful { taken: Mutex::new(false), waker: Mutex::new(None) },
+        |line, context| {
+            let polled = line.poll(context);
+            if polled.is_ready() {
+                line.leave();
+            }
+            polled
+        },
+    );
 }
 
 #[test]
