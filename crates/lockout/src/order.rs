@@ -30,9 +30,9 @@ pub struct WitnessStep {
 
 /// Attempts of which the weaker policy admits every one, and the baseline refuses the last.
 ///
-/// Where a limit with a timed or an administrator's release stands beside others, the comparison
-/// errs on the side of "weaker": the baseline still refuses the last attempt, but the candidate
-/// may refuse an earlier one.
+/// Exact where the candidate's locks end as the window slides. Where they last longer and no such
+/// attempts were found, the comparison errs on the side of "weaker" unless the limits one by one
+/// show the contrary: the baseline still refuses one of the attempts, but so may the candidate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Witness {
     attempts: Vec<WitnessStep>,
@@ -132,9 +132,10 @@ fn covers(limits: &[Limit], limit: &Limit) -> bool {
         return false;
     }
     // Not weaker while nothing is full. Once `limit` is full, the next attempt must be far enough.
+    let held: Vec<Limit> = limits.iter().filter(|own| own.hold() >= hold).copied().collect();
     hold == 0
         || at_most(limits, count.saturating_sub(1), span)
-        || limits.iter().all(|own| own.hold() >= hold)
+        || at_most(&held, count, span)
         || limits.iter().any(|own| own.capacity() == 1 && own.reach() >= hold)
         || at_most(limits, count, span.saturating_add(hold).saturating_sub(1))
 }
@@ -197,7 +198,7 @@ fn careful(limits: &[Limit], count: usize, fill: usize) -> Vec<Micros> {
     times
 }
 
-/// Attempts that reach `limit` as late as they can and go on as early as they can.
+/// Attempts that reach `limit` as late as they can and go on as early as they can, locks minded.
 fn crowded(limits: &[Limit], limit: &Limit) -> Vec<Micros> {
     let mut times = earliest(limits, limit.size().saturating_add(1));
     let mut latest = times.last().copied().unwrap_or(0);
@@ -212,20 +213,28 @@ fn crowded(limits: &[Limit], limit: &Limit) -> Vec<Micros> {
             *time = latest;
         }
     }
+    if let Some(last) = times.pop() {
+        let charges = log(&times);
+        let held = limits.iter().filter_map(|own| full(own, &charges));
+        times.push(held.map(|(_, until)| until.micros()).fold(last, Micros::max));
+    }
     times
 }
 
-/// Owner's sign-ins between wrong attempts, until `count` wrong ones were admitted.
+/// Wrong attempts with the owner's sign-ins between them, of which a baseline that takes nothing
+/// back refuses the first after `count` wrong ones.
 fn relieved(limits: &[Limit], count: usize) -> Vec<WitnessStep> {
     let room = limits.iter().map(Limit::size).min().unwrap_or(1).saturating_sub(1);
     let mut attempts = Vec::new();
-    let mut wrong = 0_usize;
-    while room > 0 && wrong < count {
-        if wrong > 0 && wrong.is_multiple_of(room) {
-            attempts.push(WitnessStep { after: Duration::ZERO, right: true });
+    let (mut since, mut wrong) = (0_usize, 0_usize);
+    while room > 0 {
+        let right = since == room;
+        attempts.push(WitnessStep { after: Duration::ZERO, right });
+        if wrong == count {
+            break;
         }
-        attempts.push(WitnessStep { after: Duration::ZERO, right: false });
-        wrong = wrong.saturating_add(1);
+        since = if right { 0 } else { since.saturating_add(1) };
+        wrong = wrong.saturating_add(usize::from(!right));
     }
     attempts
 }
@@ -260,7 +269,7 @@ impl Order for LockoutPolicy {
         let relief = (self.on_success, baseline.on_success);
         if relief == (OnSuccess::OlderFailures, OnSuccess::OwnCharge) {
             let smallest = baseline.limits.iter().map(Limit::size).min().unwrap_or(0);
-            let attempts = relieved(&self.limits, smallest.saturating_add(1));
+            let attempts = relieved(&self.limits, smallest);
             return (!attempts.is_empty()).then_some(Witness { attempts });
         }
         None
