@@ -1,4 +1,4 @@
-//! Vouchsafe cells in one SQLite file: the embedded default.
+#![doc = include_str!("../README.md")]
 
 mod backup;
 mod database;
@@ -9,3 +9,7 @@ mod writer;
 
 pub use error::SqliteError;
 pub use store::SqliteStore;
+
+/// What this crate promises, and the tests that show it.
+#[doc = include_str!("../GUARANTEES.md")]
+pub mod guarantees {}

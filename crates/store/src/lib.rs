@@ -1,4 +1,4 @@
-//! Cells with compare-and-swap, the one retry loop, and the memory store.
+#![doc = include_str!("../README.md")]
 
 mod any;
 mod cells;
@@ -16,3 +16,7 @@ pub use encrypted::Encrypted;
 pub use error::{StoreError, Undelivered};
 pub use memory::MemoryStore;
 pub use turns::{Held, LineFull, Turn, Turns};
+
+/// What this crate promises, and the tests that show it.
+#[doc = include_str!("../GUARANTEES.md")]
+pub mod guarantees {}

@@ -1,4 +1,4 @@
-//! Manual clock, seeded entropy, faulty stores and the conformance suite for stores.
+#![doc = include_str!("../README.md")]
 
 pub mod conformance;
 mod counts;
