@@ -13,7 +13,7 @@ use vouchsafe_session::{
     SecretDigest, SessionEvent, SessionMachine, SessionPolicy, SessionVerdict, Sessions, Token,
     TokenKeys,
 };
-use vouchsafe_store::{Cells, MemoryStore, drive};
+use vouchsafe_store::{Cells, MemoryStore, StoreError, Undelivered, drive};
 use vouchsafe_store_sqlite::SqliteStore;
 use vouchsafe_testkit::{SeededEntropy, block_on};
 
@@ -244,7 +244,16 @@ pub fn deliver<C: Cells>(
     let mut digest = [0; 16];
     digest[..8].copy_from_slice(&number.to_be_bytes());
     let key = CellKey::new(Space::Account, digest);
-    block_on(drive(cells, &SystemEntropyForVersions, key, machine, event, now)).unwrap()
+    let mut event = event;
+    loop {
+        let driven = drive(cells, &SystemEntropyForVersions, key, machine, event, now);
+        match block_on(driven) {
+            Ok(verdict) => return verdict,
+            // Nobody stands in line here, so a caller may lose every race it is allowed.
+            Err(Undelivered { error: StoreError::Contended { .. }, event: back }) => event = back,
+            Err(undelivered) => panic!("{undelivered:?}"),
+        }
+    }
 }
 
 /// Versions must never repeat, so they come from the real source.
