@@ -227,16 +227,18 @@ fn relieved(limits: &[Limit], count: usize) -> Vec<WitnessStep> {
     let room = limits.iter().map(Limit::size).min().unwrap_or(1).saturating_sub(1);
     let mut attempts = Vec::new();
     let (mut since, mut wrong) = (0_usize, 0_usize);
-    while room > 0 {
+    if room == 0 {
+        return attempts;
+    }
+    loop {
         let right = since == room;
         attempts.push(WitnessStep { after: Duration::ZERO, right });
         if wrong == count {
-            break;
+            return attempts;
         }
         since = if right { 0 } else { since.saturating_add(1) };
         wrong = wrong.saturating_add(usize::from(!right));
     }
-    attempts
 }
 
 impl Order for LockoutPolicy {
