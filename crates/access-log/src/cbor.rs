@@ -1,9 +1,10 @@
 //! The canonical bytes of a record.
 //!
-//! Deterministic CBOR (RFC 8949, 4.2): one array of twelve, the format's version first. Reading
+//! Deterministic CBOR (RFC 8949, 4.2): one array of thirteen, the format's version first. Reading
 //! ends by writing what was read and comparing, so that there is exactly one byte string a record.
 
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 
 use minicbor::data::Type;
 use minicbor::{Decoder, Encoder};
@@ -16,7 +17,7 @@ use crate::record::{Actor, Outcome, Record, Target, Url};
 use crate::{Name, Operation, RecordError, Text};
 
 const VERSION: u8 = 1;
-const FIELDS: u64 = 12;
+const FIELDS: u64 = 13;
 
 impl Record {
     /// The most bytes a record may have: what an entry of a C2SP tlog bundle can hold.
@@ -87,6 +88,7 @@ impl Record {
             Some(clause) => out.str(clause.as_str())?,
             None => out.null()?,
         };
+        out.u32(self.repeats.get())?;
         Ok(())
     }
 }
@@ -138,6 +140,10 @@ impl<'b> Reader<'b> {
             time: Timestamp::from_micros(self.0.i64().or_else(|_| self.malformed())?),
             policy: PolicyDigest::new(self.array_of()?),
             clause: self.clause()?,
+            repeats: match self.0.u32().ok().and_then(NonZeroU32::new) {
+                Some(repeats) => repeats,
+                None => return self.malformed(),
+            },
         })
     }
 

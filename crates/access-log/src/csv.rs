@@ -7,7 +7,7 @@ use vouchsafe_core::{PolicyDigest, Source};
 use crate::json::{actor_kind, hex, outcome_kind, reason, source_kind, unavailable_name};
 use crate::record::{Actor, Record, Target};
 
-const COLUMNS: [&str; 19] = [
+const COLUMNS: [&str; 20] = [
     "index",
     "time",
     "tenant",
@@ -27,6 +27,7 @@ const COLUMNS: [&str; 19] = [
     "shared_source",
     "policy",
     "clause",
+    "repeats",
 ];
 
 impl Record {
@@ -98,6 +99,7 @@ impl Record {
             self.shared_source.to_string(),
             policy,
             self.clause.as_ref().map(ToString::to_string).unwrap_or_default(),
+            self.repeats.to_string(),
         ])
     }
 }

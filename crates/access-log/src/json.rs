@@ -75,6 +75,7 @@ impl Record {
             Some(clause) => object.text("clause", clause.as_str()),
             None => object.raw("clause", "null"),
         }
+        object.raw("repeats", self.repeats);
         object.close()
     }
 }

@@ -1,5 +1,7 @@
 //! Who did what to which thing, from where, when, and how it ended.
 
+use std::num::NonZeroU32;
+
 use vouchsafe_core::{AccountDigest, ClauseId, PolicyDigest, Source, TenantId, Timestamp, UserId};
 
 use crate::{Name, Operation, RecordError, Text};
@@ -24,6 +26,7 @@ use crate::{Name, Operation, RecordError, Text};
 ///     time: Timestamp::EPOCH,
 ///     policy: PolicyDigest::NONE,
 ///     clause: None,
+///     repeats: std::num::NonZeroU32::MIN,
 /// };
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -51,6 +54,9 @@ pub struct Record {
     pub policy: PolicyDigest,
     /// The clause that decided, or that asks for the record; `None` has to be written down.
     pub clause: Option<ClauseId>,
+    /// How many accesses alike, within a minute, this record stands for: a flood of refusals is
+    /// counted exactly and written once.
+    pub repeats: NonZeroU32,
 }
 
 /// Who did it.

@@ -172,5 +172,6 @@ fn sample() -> Record {
         time: Timestamp::EPOCH,
         policy: PolicyDigest::NONE,
         clause: None,
+        repeats: std::num::NonZeroU32::MIN,
     }
 }

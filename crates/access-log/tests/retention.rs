@@ -43,6 +43,7 @@ fn bare() -> Record {
         time: Timestamp::EPOCH,
         policy: PolicyDigest::NONE,
         clause: None,
+        repeats: std::num::NonZeroU32::MIN,
     }
 }
 
@@ -163,7 +164,7 @@ proptest! {
             prop_assert!(a.weakening(&c).is_none());
         }
         prop_assert_eq!(a.join(&b), b.join(&a));
-        prop_assert_eq!(a.join(&a).as_ref(), Ok(&a));
+        prop_assert_eq!(a.join(&a), Ok(a.clone()));
         match a.join(&b) {
             Ok(join) => {
                 prop_assert!(join.weakening(&a).is_none() && join.weakening(&b).is_none());

@@ -83,5 +83,6 @@ pub fn record() -> impl Strategy<Value = Record> {
             time: how.3,
             policy: PolicyDigest::new(how.4.0),
             clause: how.4.1.map(|clause| ClauseId::new(clause).unwrap()),
+            repeats: std::num::NonZeroU32::MIN,
         })
 }

@@ -1,0 +1,339 @@
+//! One account, one cell: credential, links and sessions change together.
+//!
+//! Each part is stepped by its engine. Composed here, "use the link up, set the password and end
+//! the sessions" is one swap, and no crash falls between.
+
+use std::sync::Arc;
+
+use vouchsafe_core::{
+    AccountDigest, Case, Cell, Corrupt, Effect, Machine, Space, Standing, Step, Timestamp, UserId,
+};
+use vouchsafe_password::{
+    Credential, CredentialEvent, CredentialMachine, CredentialVerdict, Stored,
+};
+use vouchsafe_policy::{ClassPolicy, Policy};
+use vouchsafe_session::{
+    LinkEvent, LinkMachine, LinkVerdict, Links, SessionEvent, SessionMachine, SessionVerdict,
+    Sessions,
+};
+
+/// Whose account it is. Written with the first link, so that a session alone says whose it is.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Owner {
+    pub(crate) user: UserId,
+    pub(crate) class: String,
+}
+
+impl std::fmt::Debug for Owner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Owner({})", self.class)
+    }
+}
+
+/// What is kept of one account.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct AccountState {
+    pub(crate) owner: Option<Owner>,
+    pub(crate) credential: Option<Credential>,
+    pub(crate) links: Option<Links>,
+    pub(crate) sessions: Option<Sessions>,
+}
+
+impl AccountState {
+    pub(crate) fn generation(&self) -> u64 {
+        self.credential.as_ref().map_or(0, Credential::generation)
+    }
+}
+
+/// The rules of one account.
+#[derive(Clone, Debug)]
+pub(crate) struct AccountMachine {
+    pub(crate) account: AccountDigest,
+    pub(crate) policy: Arc<Policy>,
+}
+
+/// The rules of one account of one class.
+struct Parts<'a> {
+    account: AccountDigest,
+    class: &'a ClassPolicy,
+}
+
+/// What happens to an account.
+#[derive(Debug)]
+pub(crate) enum AccountEvent {
+    /// What is there?
+    Read,
+    /// One of its sessions.
+    Session(SessionEvent),
+    /// A link is issued; the first one says whose account it is.
+    Issue { owner: Owner, issue: LinkEvent },
+    /// Does this link work?
+    Peek(LinkEvent),
+    /// A link is used up, the password set, every session ended.
+    Redeem { redeem: LinkEvent, set: CredentialEvent },
+    /// The password is replaced, every session ended and, for its owner, one opened.
+    SetPassword { set: CredentialEvent, reopen: Option<SessionEvent> },
+    /// Any other change of the credential.
+    Credential(CredentialEvent),
+    /// The user class changed: it takes effect at the next sign-in, so every session ends.
+    Reclass(String),
+}
+
+/// What became of it.
+#[derive(Debug)]
+pub(crate) enum AccountVerdict {
+    Read(View),
+    Session {
+        owner: Option<Owner>,
+        verdict: SessionVerdict,
+    },
+    Link(LinkVerdict),
+    Credential(CredentialVerdict),
+    /// The password was set; the session that was opened for its owner.
+    Set {
+        opened: Option<SessionVerdict>,
+    },
+    Reclassed,
+    /// Nobody was invited under this account, or its class is not in the policy.
+    NoClass,
+}
+
+/// An account as it stands.
+#[derive(Debug)]
+pub(crate) struct View {
+    pub(crate) owner: Option<Owner>,
+    pub(crate) generation: u64,
+    pub(crate) stored: Stored,
+    pub(crate) standing: Option<Standing>,
+}
+
+impl View {
+    fn of(state: AccountState) -> Self {
+        let credential = state.credential.as_ref();
+        Self {
+            generation: state.generation(),
+            stored: credential.map_or(Stored::Absent, Credential::stored),
+            standing: credential.and_then(Credential::standing),
+            owner: state.owner,
+        }
+    }
+}
+
+type Outcome = Step<AccountState, AccountVerdict>;
+
+impl Parts<'_> {
+    /// Steps the sessions inside `state`.
+    fn sessions(
+        &self,
+        state: &mut AccountState,
+        event: &SessionEvent,
+        now: Timestamp,
+    ) -> (bool, SessionVerdict) {
+        let policy = self.class.session().clone();
+        let machine = SessionMachine::new(policy, self.account, state.generation());
+        part(&machine, &mut state.sessions, event, now)
+    }
+
+    fn links(
+        &self,
+        state: &mut AccountState,
+        event: &LinkEvent,
+        now: Timestamp,
+    ) -> (bool, LinkVerdict) {
+        let policy = self.class.links().clone();
+        let machine = LinkMachine::new(policy, self.account, state.generation());
+        part(&machine, &mut state.links, event, now)
+    }
+
+    /// Steps the credential. Whatever makes a new generation ends what the old one let in: the
+    /// generation voids it already, and ending it keeps the lists honest.
+    fn credential(
+        &self,
+        state: &mut AccountState,
+        event: &CredentialEvent,
+        now: Timestamp,
+    ) -> (bool, CredentialVerdict) {
+        let before = state.generation();
+        let (changed, verdict) = part(&CredentialMachine, &mut state.credential, event, now);
+        if state.generation() != before {
+            let (_, _ended) = self.sessions(state, &SessionEvent::RevokeAll, now);
+            let (_, _withdrawn) = self.links(state, &LinkEvent::WithdrawAll, now);
+        }
+        (changed, verdict)
+    }
+}
+
+/// Keeps what changed. An account stays until it is deleted: its generation is what voids old
+/// sessions.
+fn finish(state: AccountState, changed: bool, verdict: AccountVerdict) -> Outcome {
+    if changed { Step::save(state, Timestamp::MAX, verdict) } else { Step::keep(verdict) }
+}
+
+/// Steps one part in place. Its effect is carried out by the whole state's swap, for which the
+/// verdict of the whole waits.
+fn part<M: Machine>(
+    machine: &M,
+    state: &mut Option<M::State>,
+    event: &M::Event,
+    now: Timestamp,
+) -> (bool, M::Verdict) {
+    let (effect, pending) = machine.step(state.as_ref(), event, now).split();
+    let changed = match effect {
+        Effect::Keep => false,
+        Effect::Save { state: new, .. } => {
+            *state = Some(new);
+            true
+        }
+        Effect::Erase => state.take().is_some(),
+    };
+    (changed, pending.committed())
+}
+
+impl Machine for AccountMachine {
+    type State = AccountState;
+    type Event = AccountEvent;
+    type Verdict = AccountVerdict;
+
+    fn step(&self, was: Option<&AccountState>, event: &AccountEvent, now: Timestamp) -> Outcome {
+        let mut state = was.cloned().unwrap_or_default();
+        let class = match event {
+            AccountEvent::Issue { owner, .. } if state.owner.is_none() => {
+                Some(owner.class.as_str())
+            }
+            AccountEvent::Reclass(class) => Some(class.as_str()),
+            _ => state.owner.as_ref().map(|owner| owner.class.as_str()),
+        };
+        let class = class.and_then(|class| self.policy.class(class).ok());
+        let parts = match (event, class) {
+            (AccountEvent::Read, _) => return Step::keep(AccountVerdict::Read(View::of(state))),
+            (_, None) => return Step::keep(AccountVerdict::NoClass),
+            (_, Some(class)) => Parts { account: self.account, class },
+        };
+        match event {
+            AccountEvent::Read => Step::keep(AccountVerdict::Read(View::of(state))),
+            AccountEvent::Session(event) => {
+                let owner = state.owner.clone();
+                let (changed, verdict) = parts.sessions(&mut state, event, now);
+                finish(state, changed, AccountVerdict::Session { owner, verdict })
+            }
+            AccountEvent::Issue { owner, issue } => {
+                let (changed, verdict) = parts.links(&mut state, issue, now);
+                if changed && state.owner.is_none() {
+                    state.owner = Some(owner.clone());
+                }
+                finish(state, changed, AccountVerdict::Link(verdict))
+            }
+            AccountEvent::Peek(event) => {
+                let (_, verdict) = parts.links(&mut state, event, now);
+                Step::keep(AccountVerdict::Link(verdict))
+            }
+            AccountEvent::Redeem { redeem, set } => {
+                let (changed, verdict) = parts.links(&mut state, redeem, now);
+                if verdict != LinkVerdict::Redeemed {
+                    return Step::keep(AccountVerdict::Link(verdict));
+                }
+                if !changed {
+                    // This very redemption, seen again: the password was set with it.
+                    return Step::keep(AccountVerdict::Set { opened: None });
+                }
+                match parts.credential(&mut state, set, now).1 {
+                    CredentialVerdict::Set { .. } => {
+                        finish(state, true, AccountVerdict::Set { opened: None })
+                    }
+                    // Not set, so not used up either.
+                    verdict => Step::keep(AccountVerdict::Credential(verdict)),
+                }
+            }
+            AccountEvent::SetPassword { set, reopen } => {
+                match parts.credential(&mut state, set, now) {
+                    (changed, CredentialVerdict::Set { .. }) => {
+                        let open = |open| parts.sessions(&mut state, open, now).1;
+                        let opened = reopen.as_ref().map(open);
+                        finish(state, changed, AccountVerdict::Set { opened })
+                    }
+                    (_, verdict) => Step::keep(AccountVerdict::Credential(verdict)),
+                }
+            }
+            AccountEvent::Credential(event) => {
+                let (changed, verdict) = parts.credential(&mut state, event, now);
+                finish(state, changed, AccountVerdict::Credential(verdict))
+            }
+            AccountEvent::Reclass(class) => {
+                let changed = match &mut state.owner {
+                    Some(owner) if owner.class != *class => {
+                        owner.class.clone_from(class);
+                        true
+                    }
+                    _ => false,
+                };
+                if changed {
+                    let (_, _ended) = parts.sessions(&mut state, &SessionEvent::RevokeAll, now);
+                }
+                finish(state, changed, AccountVerdict::Reclassed)
+            }
+        }
+    }
+}
+
+impl Cell for AccountState {
+    const SPACE: Space = Space::Account;
+
+    fn from_bytes(bytes: Vec<u8>) -> Result<Self, Corrupt> {
+        let mut rest = match bytes.split_first() {
+            Some((1, rest)) => rest,
+            _ => return Err(Corrupt),
+        };
+        let user = field(&mut rest)?;
+        let class = field(&mut rest)?;
+        let owner = match (user, class) {
+            ([], []) => None,
+            (user, class) => {
+                let text = |bytes| std::str::from_utf8(bytes).map_err(|_| Corrupt);
+                let user = UserId::with_case(text(user)?, Case::Exact).map_err(|_| Corrupt)?;
+                Some(Owner { user, class: text(class)?.to_owned() })
+            }
+        };
+        let state = Self {
+            owner,
+            credential: some(field(&mut rest)?, Credential::from_bytes)?,
+            links: some(field(&mut rest)?, Links::from_bytes)?,
+            sessions: some(field(&mut rest)?, Sessions::from_bytes)?,
+        };
+        if rest.is_empty() { Ok(state) } else { Err(Corrupt) }
+    }
+
+    fn into_bytes(self) -> Vec<u8> {
+        let (user, class) = match &self.owner {
+            Some(owner) => (owner.user.as_str(), owner.class.as_str()),
+            None => ("", ""),
+        };
+        let parts = [
+            user.as_bytes(),
+            class.as_bytes(),
+            &self.credential.as_ref().map(Credential::to_bytes).unwrap_or_default(),
+            &self.links.as_ref().map(Links::to_bytes).unwrap_or_default(),
+            &self.sessions.as_ref().map(Sessions::to_bytes).unwrap_or_default(),
+        ];
+        let mut out = vec![1];
+        for part in parts {
+            // A part is bounded by its engine, far below 4 GiB.
+            out.extend(u32::try_from(part.len()).unwrap_or(u32::MAX).to_be_bytes());
+            out.extend_from_slice(part);
+        }
+        out
+    }
+}
+
+/// One part, behind its length.
+fn field<'a>(rest: &mut &'a [u8]) -> Result<&'a [u8], Corrupt> {
+    let (length, after) = rest.split_first_chunk().ok_or(Corrupt)?;
+    let length = usize::try_from(u32::from_be_bytes(*length)).map_err(|_| Corrupt)?;
+    let (part, after) = after.split_at_checked(length).ok_or(Corrupt)?;
+    *rest = after;
+    Ok(part)
+}
+
+/// An absent part has no bytes: each engine's own begin with a version.
+fn some<T>(bytes: &[u8], read: fn(&[u8]) -> Result<T, Corrupt>) -> Result<Option<T>, Corrupt> {
+    if bytes.is_empty() { Ok(None) } else { read(bytes).map(Some) }
+}

@@ -1,0 +1,197 @@
+//! Is the policy still what was promised?
+//!
+//! A tenant's baseline is the join of its contracts; without any, the policy it was first served
+//! under. It is kept in the store, so that neither a weaker policy nor an older set of contracts
+//! goes unnoticed at the next start.
+
+use std::collections::BTreeSet;
+
+use vouchsafe_core::{Case, Cell, CellKey, Corrupt, Machine, Space, Step, TenantId, Timestamp};
+use vouchsafe_crypto::MacKey;
+use vouchsafe_policy::{Policy, Verdict, compare, join};
+use vouchsafe_store::{AnyCells, Cells, drive};
+
+use super::OpenError;
+
+/// What a tenant is owed, and how its policy stands to it.
+pub(super) struct Checked {
+    /// The baseline in force from now on.
+    pub(super) baseline: Policy,
+    /// It is new, or stronger than the one that was kept.
+    pub(super) raised: bool,
+}
+
+/// The tenants that have a baseline. Its absence beside a store that is not empty is no fresh
+/// start.
+#[derive(Clone, Debug, Default)]
+struct Roll(BTreeSet<TenantId>);
+
+/// A tenant's baseline, as its document.
+struct Kept(String);
+
+/// Puts what it is given, whatever was there: one process opens a gate at a time, and a lost race
+/// is decided again at the next start.
+struct Put<S>(std::marker::PhantomData<fn() -> S>);
+
+impl<S: Clone + Cell> Machine for Put<S> {
+    type State = S;
+    type Event = S;
+    type Verdict = ();
+
+    fn step(&self, _was: Option<&S>, event: &S, _now: Timestamp) -> Step<S, ()> {
+        Step::save(event.clone(), Timestamp::MAX, ())
+    }
+}
+
+/// The baselines of an installation.
+pub(super) struct Baselines<'a> {
+    cells: &'a AnyCells,
+    digests: &'a MacKey,
+    entropy: &'a std::sync::Arc<dyn vouchsafe_core::Entropy>,
+    roll: Roll,
+}
+
+impl<'a> Baselines<'a> {
+    /// Reads which tenants have a baseline.
+    pub(super) async fn read(
+        cells: &'a AnyCells,
+        digests: &'a MacKey,
+        entropy: &'a std::sync::Arc<dyn vouchsafe_core::Entropy>,
+    ) -> Result<Self, OpenError> {
+        let key = Self::key_of(digests, "vouchsafe baselines v1", "");
+        let roll = match load::<Roll>(cells, key).await? {
+            Some(roll) => roll,
+            None => {
+                for space in Space::ALL {
+                    if !cells.scan(space, None, 1).await?.is_empty() {
+                        return Err(OpenError::MissingBaselines);
+                    }
+                }
+                Roll::default()
+            }
+        };
+        Ok(Self { cells, digests, entropy, roll })
+    }
+
+    /// Checks a tenant's policy against its contracts and against what was kept.
+    pub(super) async fn check(
+        &self,
+        tenant: &TenantId,
+        policy: &Policy,
+        contracts: &[Policy],
+    ) -> Result<Checked, OpenError> {
+        let kept = if self.roll.0.contains(tenant) {
+            let kept: Option<Kept> = load(self.cells, self.key(tenant)).await?;
+            let Kept(text) =
+                kept.ok_or_else(|| OpenError::MissingBaseline { tenant: tenant.clone() })?;
+            let policy = Policy::parse(&text, "kept baseline");
+            Some(policy.map_err(|_| OpenError::Corrupt)?)
+        } else {
+            None
+        };
+        let owed = match contracts.split_first() {
+            None => None,
+            Some((first, rest)) => Some(join(first, rest).map_err(|error| {
+                OpenError::Contracts { tenant: tenant.clone(), error: Box::new(error) }
+            })?),
+        };
+        if let (Some(owed), Some(kept)) = (&owed, &kept) {
+            let report = compare(owed, kept);
+            if report.verdict() != Verdict::NoWeaker {
+                let findings = report.weaker().iter().map(ToString::to_string).collect();
+                return Err(OpenError::OlderBaseline { tenant: tenant.clone(), findings });
+            }
+        }
+        let raised = match (&owed, &kept) {
+            (Some(owed), Some(kept)) => owed.digest() != kept.digest(),
+            (_, kept) => kept.is_none(),
+        };
+        let baseline = owed.or(kept).unwrap_or_else(|| policy.clone());
+        let report = compare(policy, &baseline);
+        if report.verdict() != Verdict::NoWeaker {
+            let findings = report.weaker().iter().map(ToString::to_string).collect();
+            return Err(OpenError::BelowBaseline { tenant: tenant.clone(), findings });
+        }
+        Ok(Checked { baseline, raised })
+    }
+
+    /// Keeps a tenant's baseline: first the document, then the name on the roll.
+    pub(super) async fn keep(
+        &mut self,
+        tenant: &TenantId,
+        baseline: &Policy,
+        now: Timestamp,
+    ) -> Result<(), OpenError> {
+        self.put(self.key(tenant), Kept(baseline.to_toml()), now).await?;
+        if self.roll.0.insert(tenant.clone()) {
+            let key = Self::key_of(self.digests, "vouchsafe baselines v1", "");
+            self.put(key, self.roll.clone(), now).await?;
+        }
+        Ok(())
+    }
+
+    async fn put<S: Cell + Clone + Sync>(
+        &self,
+        key: CellKey,
+        state: S,
+        now: Timestamp,
+    ) -> Result<(), OpenError> {
+        let machine = Put(std::marker::PhantomData);
+        drive(self.cells, self.entropy, key, &machine, state, now)
+            .await
+            .map_err(|undelivered| OpenError::Store(undelivered.error))
+    }
+
+    fn key(&self, tenant: &TenantId) -> CellKey {
+        Self::key_of(self.digests, "vouchsafe baseline v1", tenant.as_str())
+    }
+
+    fn key_of(digests: &MacKey, label: &str, name: &str) -> CellKey {
+        CellKey::new(Space::System, digests.digest(label, &[name.as_bytes()]))
+    }
+}
+
+async fn load<S: Cell>(cells: &AnyCells, key: CellKey) -> Result<Option<S>, OpenError> {
+    let loaded = cells.load(key).await?;
+    let state = loaded.cell.map(|cell| S::from_bytes(cell.bytes)).transpose();
+    state.map_err(|_| OpenError::Corrupt)
+}
+
+impl Clone for Kept {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl Cell for Kept {
+    const SPACE: Space = Space::System;
+
+    fn from_bytes(bytes: Vec<u8>) -> Result<Self, Corrupt> {
+        match bytes.split_first() {
+            Some((1, text)) => String::from_utf8(text.to_vec()).map(Self).map_err(|_| Corrupt),
+            _ => Err(Corrupt),
+        }
+    }
+
+    fn into_bytes(self) -> Vec<u8> {
+        let mut bytes = vec![1];
+        bytes.extend(self.0.into_bytes());
+        bytes
+    }
+}
+
+impl Cell for Roll {
+    const SPACE: Space = Space::System;
+
+    fn from_bytes(bytes: Vec<u8>) -> Result<Self, Corrupt> {
+        let Kept(text) = Kept::from_bytes(bytes)?;
+        // Ids hold no control characters, so a line is one tenant.
+        let tenants = text.lines().map(|line| TenantId::with_case(line, Case::Exact));
+        tenants.collect::<Result<_, _>>().map(Self).map_err(|_| Corrupt)
+    }
+
+    fn into_bytes(self) -> Vec<u8> {
+        let lines: Vec<_> = self.0.iter().map(TenantId::as_str).collect();
+        Kept(lines.join("\n")).into_bytes()
+    }
+}

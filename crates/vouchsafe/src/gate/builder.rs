@@ -1,0 +1,349 @@
+//! What a gate needs, and what it refuses to start with.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use vouchsafe_access_log::{Actor, AnySink, Name, Operation, RecordSink, Target, Text, name};
+use vouchsafe_core::{
+    Clock, Entropy, NoEntropy, PolicyDigest, Source, TenantId, Timer, Unavailable,
+};
+use vouchsafe_envelope::{EnvelopeError, Keyring};
+use vouchsafe_lockout::SourceThrottle;
+use vouchsafe_password::{HashPolicy, HashPool, PasswordError, PoolConfig};
+use vouchsafe_policy::{Policy, PolicyError};
+use vouchsafe_session::{LinkOrigin, TokenKeys};
+use vouchsafe_store::{AnyCells, Cells, Encrypted, StoreError, Turns};
+
+use super::baseline::Baselines;
+use super::call::{Call, Draft};
+use super::coalesce::Refusals;
+use super::host::{Accounts, AnyAccounts, AnyNotify, Notify};
+use super::wait::Settlements;
+use super::{AnyTimer, Gate, Inner, Policies, Refused};
+use crate::os::{SystemClock, SystemEntropy, ThreadTimer};
+
+/// Kinds of refusals counted at once; about 2 MiB.
+const REFUSALS: usize = 4_096;
+
+/// Puts a [`Gate`] together. What has no safe default has to be given before
+/// [`open`](Self::open).
+#[must_use = "a gate is there after `open`"]
+pub struct GateBuilder {
+    policies: Policies,
+    contracts: BTreeMap<TenantId, Vec<Policy>>,
+    application: Name,
+    origin: Option<LinkOrigin>,
+    cells: Option<AnyCells>,
+    keyring: Option<Arc<Keyring>>,
+    accounts: Option<AnyAccounts>,
+    notify: Option<AnyNotify>,
+    sink: Option<AnySink>,
+    pool: Option<PoolConfig>,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    timer: Option<AnyTimer>,
+}
+
+/// Why a gate did not open. Nothing is served then.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// Something that has no safe default was not given.
+    #[error("a gate needs {0}")]
+    Missing(&'static str),
+    /// There is no tenant to serve.
+    #[error("a gate needs a policy for at least one tenant")]
+    NoTenants,
+    /// The tenant's name cannot stand in the path of a link.
+    #[error("tenant {0}: an id in links has only letters, digits, `-`, `_`, `.` and `~`")]
+    TenantPath(TenantId),
+    /// The policy of a tenant is weaker than what the tenant was promised.
+    #[error("the policy of tenant {tenant} is below its baseline: {}", findings.join("; "))]
+    BelowBaseline {
+        /// Which tenant.
+        tenant: TenantId,
+        /// Section, witness, old and new value, and clause of each weakening.
+        findings: Vec<String>,
+    },
+    /// The contracts given now promise less than those that were in force.
+    #[error("the contracts of tenant {tenant} are older than its baseline: {}", findings.join("; "))]
+    OlderBaseline {
+        /// Which tenant.
+        tenant: TenantId,
+        /// Section, witness, old and new value, and clause of each weakening.
+        findings: Vec<String>,
+    },
+    /// The contracts of a tenant contradict each other.
+    #[error("the contracts of tenant {tenant}: {error}")]
+    Contracts {
+        /// Which tenant.
+        tenant: TenantId,
+        /// How.
+        #[source]
+        error: Box<PolicyError>,
+    },
+    /// The store is not empty and holds no baselines: it is not this installation's, or part of it
+    /// was lost.
+    #[error("the store is not empty, but the baselines in force are missing from it")]
+    MissingBaselines,
+    /// A tenant's baseline is missing.
+    #[error("the baseline in force of tenant {tenant} is missing from the store")]
+    MissingBaseline {
+        /// Which tenant.
+        tenant: TenantId,
+    },
+    /// A cell of the installation's own does not read: wrong keys, or a damaged store.
+    #[error("the store does not read with these keys")]
+    Corrupt,
+    /// The store did not do its part.
+    #[error(transparent)]
+    Store(StoreError),
+    /// The keyring did not do its part.
+    #[error(transparent)]
+    Keyring(#[from] EnvelopeError),
+    /// The hash pool did not start.
+    #[error(transparent)]
+    Password(#[from] PasswordError),
+    /// There are no fresh bytes.
+    #[error(transparent)]
+    NoEntropy(#[from] NoEntropy),
+    /// No thread could be started.
+    #[error("no thread could be started: {0}")]
+    Thread(#[from] std::io::Error),
+    /// The access log did not take the records of the start.
+    #[error("the access log does not take records")]
+    Log,
+}
+
+impl From<StoreError> for OpenError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Corrupt(_) => Self::Corrupt,
+            error => Self::Store(error),
+        }
+    }
+}
+
+impl From<Refused> for OpenError {
+    fn from(_: Refused) -> Self {
+        Self::Log
+    }
+}
+
+impl GateBuilder {
+    pub(super) fn new(policies: Policies) -> Self {
+        Self {
+            policies,
+            contracts: BTreeMap::new(),
+            application: name!("vouchsafe"),
+            origin: None,
+            cells: None,
+            keyring: None,
+            accounts: None,
+            notify: None,
+            sink: None,
+            pool: None,
+            clock: Arc::new(SystemClock),
+            entropy: Arc::new(SystemEntropy::new()),
+            timer: None,
+        }
+    }
+
+    /// Where accounts, failures and sessions are kept. Each value is sealed before it gets there.
+    pub fn store(mut self, store: impl Cells + 'static) -> Self {
+        self.cells = Some(AnyCells::new(store));
+        self
+    }
+
+    /// The installation's keys.
+    pub fn keys(mut self, keyring: impl Into<Arc<Keyring>>) -> Self {
+        self.keyring = Some(keyring.into());
+        self
+    }
+
+    /// Where access records go.
+    pub fn records(mut self, sink: impl RecordSink + 'static) -> Self {
+        self.sink = Some(AnySink::new(sink));
+        self
+    }
+
+    /// The host's users.
+    pub fn accounts(mut self, accounts: impl Accounts + 'static) -> Self {
+        self.accounts = Some(AnyAccounts::new(accounts));
+        self
+    }
+
+    /// How mail is sent.
+    pub fn notify(mut self, notify: impl Notify + 'static) -> Self {
+        self.notify = Some(AnyNotify::new(notify));
+        self
+    }
+
+    /// Where links in mails lead: `<origin>/<tenant>/activate/<token>`, and `/reset/`. From
+    /// configuration, never from a request.
+    pub fn origin(mut self, origin: LinkOrigin) -> Self {
+        self.origin = Some(origin);
+        self
+    }
+
+    /// What a tenant was promised: the gate refuses to start below it, now and ever after. Several
+    /// contracts hold together. Without any, the policy of the first start is the promise.
+    pub fn contract(mut self, tenant: TenantId, baseline: Policy) -> Self {
+        self.contracts.entry(tenant).or_default().push(baseline);
+        self
+    }
+
+    /// What the records name as the place where things happened; `vouchsafe` by default.
+    pub fn application(mut self, application: Name) -> Self {
+        self.application = application;
+        self
+    }
+
+    /// Workers, memory and queue of the hash pool. By default one worker fewer than cores, and the
+    /// strongest hashing that any class of any tenant asks for: one for all, so that the work does
+    /// not tell whose account it is.
+    pub fn pool(mut self, pool: PoolConfig) -> Self {
+        self.pool = Some(pool);
+        self
+    }
+
+    /// Where the present moment comes from; the operating system by default.
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Where fresh bytes come from; the operating system by default.
+    pub fn entropy(mut self, entropy: Arc<dyn Entropy>) -> Self {
+        self.entropy = entropy;
+        self
+    }
+
+    /// How to wait; a thread of its own by default.
+    pub fn timer(mut self, timer: impl Timer + 'static) -> Self {
+        self.timer = Some(AnyTimer(Arc::new(timer)));
+        self
+    }
+
+    /// Opens the gate.
+    ///
+    /// # Errors
+    /// [`OpenError`]: a part is missing or does not answer, or a policy is weaker than what a
+    /// tenant was promised.
+    pub async fn open(self) -> Result<Gate, OpenError> {
+        let Self { policies, contracts, clock, entropy, .. } = self;
+        let cells = self.cells.ok_or(OpenError::Missing("a store"))?;
+        let keyring = self.keyring.ok_or(OpenError::Missing("keys"))?;
+        let accounts = self.accounts.ok_or(OpenError::Missing("the host's accounts"))?;
+        let notify = self.notify.ok_or(OpenError::Missing("a way to send mail"))?;
+        let sink = self.sink.ok_or(OpenError::Missing("somewhere to record"))?;
+        let origin = self.origin.ok_or(OpenError::Missing("an origin for links"))?;
+        if policies.tenants().next().is_none() {
+            return Err(OpenError::NoTenants);
+        }
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
+        if let Some(tenant) = policies.tenants().find(|t| !t.as_str().bytes().all(plain)) {
+            return Err(OpenError::TenantPath(tenant.clone()));
+        }
+        let cells = AnyCells::new(Encrypted::with_entropy(
+            cells,
+            keyring.store_root(),
+            Arc::clone(&entropy),
+        ));
+        let digests = keyring.digest_key();
+        let mut baselines = Baselines::read(&cells, &digests, &entropy).await?;
+        let mut raised = Vec::new();
+        for (tenant, policy) in policies.iter() {
+            let owed = contracts.get(tenant).map(Vec::as_slice).unwrap_or_default();
+            let checked = baselines.check(tenant, policy, owed).await?;
+            if checked.raised {
+                raised.push((tenant.clone(), checked.baseline));
+            }
+        }
+        let now = clock.now();
+        for tenant in policies.tenants() {
+            keyring.add_tenant(tenant, now, &*entropy)?;
+        }
+        let config = self.pool.unwrap_or_else(|| PoolConfig::new(strongest(&policies)));
+        let throttles = policies.iter().map(|(tenant, policy)| {
+            (tenant.clone(), SourceThrottle::new(policy.throttle(), Arc::clone(&clock)))
+        });
+        let inner = Inner {
+            throttles: throttles.collect(),
+            application: self.application,
+            origin,
+            cells: cells.clone(),
+            digests: keyring.digest_key(),
+            tokens: TokenKeys::new(&keyring.token_root()),
+            keyring,
+            timer: match self.timer {
+                Some(timer) => timer,
+                None => AnyTimer(Arc::new(ThreadTimer::start()?)),
+            },
+            accounts,
+            notify,
+            sink,
+            pool: HashPool::new(config, Arc::clone(&clock), Arc::clone(&entropy))?,
+            entropy: Arc::clone(&entropy),
+            turns: waiting_room(&policies),
+            settlements: Settlements::default(),
+            refusals: Refusals::new(REFUSALS),
+            refunds: Mutex::default(),
+            policies,
+        };
+        let gate = Gate { inner: Arc::new(inner), clock };
+        // Recorded first, then in force.
+        for (tenant, baseline) in &raised {
+            gate.note(tenant, Operation::PolicyLoaded, "baseline", baseline.digest()).await?;
+        }
+        for (tenant, policy) in gate.inner.policies.iter() {
+            gate.note(tenant, Operation::GateOpened, "gate", policy.digest()).await?;
+        }
+        for (tenant, baseline) in &raised {
+            baselines.keep(tenant, baseline, now).await?;
+        }
+        Ok(gate)
+    }
+}
+
+/// The parameters of every hash: no weaker than those of any class of any tenant.
+fn strongest(policies: &Policies) -> HashPolicy {
+    let classes = policies.iter().flat_map(|(_, policy)| policy.classes());
+    let each = classes.map(|(_, class)| *class.hash());
+    each.reduce(HashPolicy::join).unwrap_or_default()
+}
+
+/// Lines as long as the most generous policy lets them be.
+fn waiting_room(policies: &Policies) -> Turns {
+    let waits = || policies.iter().map(|(_, policy)| policy.lockout().wait());
+    let most = |counts: &mut dyn Iterator<Item = u32>| {
+        counts.max().and_then(|most| usize::try_from(most).ok()).unwrap_or_default()
+    };
+    // One more than may wait: the first in line is not waiting.
+    let per_key = most(&mut waits().map(|wait| wait.per_key)).saturating_add(1);
+    Turns::new(per_key, most(&mut waits().map(|wait| wait.per_process)).saturating_add(1))
+}
+
+impl Gate {
+    async fn note(
+        &self,
+        tenant: &TenantId,
+        operation: Operation,
+        kind: &'static str,
+        policy: PolicyDigest,
+    ) -> Result<(), Refused> {
+        let draft = Draft {
+            tenant: tenant.clone(),
+            actor: Actor::Service(self.inner.application.clone()),
+            target: Target::Entity {
+                kind: name!("policy"),
+                id: Text::clipped(&format!("{kind} {policy}")),
+            },
+            operation,
+            call: Call::from(Source::Unavailable(Unavailable::Local)),
+            policy,
+            clause: None,
+        };
+        self.record(&draft, vouchsafe_access_log::Outcome::Succeeded).await
+    }
+}

@@ -1,0 +1,164 @@
+//! What the gate is told about a call, and what it writes about it.
+
+use std::num::NonZeroU32;
+
+use vouchsafe_access_log::{Actor, Name, Operation, Outcome, Record, Target, name};
+use vouchsafe_core::{
+    AccountDigest, ClauseId, Identifier, PolicyDigest, Source, TenantId, Timestamp, UserId,
+};
+use vouchsafe_session::Label;
+
+use super::refusal::{Code, Refused};
+
+/// Where a call comes from.
+#[derive(Clone, Debug)]
+pub struct Call {
+    source: Source,
+    shared: bool,
+    label: Label,
+}
+
+impl Call {
+    /// A call from `source`.
+    #[must_use]
+    pub fn from(source: Source) -> Self {
+        Self { source, shared: false, label: Label::default() }
+    }
+
+    /// The source address is known to stand for several people (NAT, PAT, a proxy).
+    #[must_use]
+    pub fn shared(mut self) -> Self {
+        self.shared = true;
+        self
+    }
+
+    /// How the session list names what this call came with, such as the browser.
+    #[must_use]
+    pub fn labelled(mut self, label: &str) -> Self {
+        self.label = Label::new(label);
+        self
+    }
+
+    /// The source.
+    #[must_use]
+    pub const fn source(&self) -> Source {
+        self.source
+    }
+
+    pub(crate) const fn label(&self) -> &Label {
+        &self.label
+    }
+}
+
+/// Somebody says who they are.
+#[derive(Clone, Debug)]
+pub struct Attempt {
+    /// At which tenant.
+    pub tenant: TenantId,
+    /// Under which name.
+    pub identifier: Identifier,
+    /// From where.
+    pub call: Call,
+    /// The token that the browser already had: that session ends when this attempt succeeds.
+    pub replaces: Option<String>,
+}
+
+impl Attempt {
+    /// An attempt to sign in at `tenant` as `identifier`.
+    #[must_use]
+    pub const fn new(tenant: TenantId, identifier: Identifier, call: Call) -> Self {
+        Self { tenant, identifier, call, replaces: None }
+    }
+
+    /// Names the token that the browser already had.
+    #[must_use]
+    pub fn replacing(mut self, token: Option<String>) -> Self {
+        self.replaces = token;
+        self
+    }
+}
+
+/// What a record says besides how the call ended.
+#[derive(Clone, Debug)]
+pub(crate) struct Draft {
+    pub(crate) tenant: TenantId,
+    pub(crate) actor: Actor,
+    pub(crate) target: Target,
+    pub(crate) operation: Operation,
+    pub(crate) call: Call,
+    pub(crate) policy: PolicyDigest,
+    pub(crate) clause: Option<ClauseId>,
+}
+
+impl Draft {
+    pub(crate) fn record(
+        &self,
+        application: &Name,
+        now: Timestamp,
+        outcome: Outcome,
+        repeats: NonZeroU32,
+    ) -> Record {
+        Record {
+            tenant: self.tenant.clone(),
+            actor: self.actor.clone(),
+            target: self.target.clone(),
+            operation: self.operation,
+            outcome,
+            application: application.clone(),
+            source: self.call.source,
+            shared_source: self.call.shared,
+            time: now,
+            policy: self.policy,
+            clause: self.clause.clone(),
+            repeats,
+        }
+    }
+
+    pub(crate) fn under(mut self, clause: Option<ClauseId>) -> Self {
+        self.clause = clause;
+        self
+    }
+
+    pub(crate) fn as_operation(mut self, operation: Operation) -> Self {
+        self.operation = operation;
+        self
+    }
+}
+
+/// The record's word for a refusal.
+pub(crate) fn refused(code: Code) -> Outcome {
+    Outcome::Refused(reason(code))
+}
+
+/// The record's word for an action that was allowed and did not happen.
+pub(crate) fn failed(refused: &Refused) -> Outcome {
+    Outcome::Failed(reason(refused.code()))
+}
+
+fn reason(code: Code) -> Name {
+    // Each code's text is a name: the test below holds for all of them.
+    Name::new(code.as_str()).unwrap_or(name!("refused"))
+}
+
+/// The account as the target of a record: by its user where it has one.
+pub(crate) fn user_target(user: &UserId) -> Target {
+    Target::Entity { kind: name!("user"), id: vouchsafe_access_log::Text::clipped(user.as_str()) }
+}
+
+/// The account as the target of a record: by its digest where nobody answers to the name.
+pub(crate) fn account_target(account: AccountDigest) -> Target {
+    let id = format!("{:032x}", u128::from_be_bytes(*account.as_bytes()));
+    Target::Entity { kind: name!("account"), id: vouchsafe_access_log::Text::clipped(&id) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_is_a_name_of_its_own() {
+        for code in Code::ALL {
+            assert_eq!(reason(code).as_str(), code.as_str());
+        }
+    }
+}

@@ -1,0 +1,290 @@
+//! One gate for every door where a credential is checked.
+//!
+//! Each call resolves, counts, verifies, records and only then lets in; what is refused says why
+//! to the log and to the host, and as little as it can to the person at the screen.
+//!
+//! | file | question it answers |
+//! |---|---|
+//! | `builder` | what does a gate need, and what does it refuse to start with |
+//! | `baseline` | is the policy still what was promised |
+//! | `signin` | may this person in |
+//! | `sessions` | whose token is this |
+//! | `links` | invitation, reset, and setting the password with them |
+//! | `acting` | what a signed-in person or an operator may ask for |
+//! | `account` | what is one account's state, and what changes in one swap |
+//! | `refusal`, `call` | what is said about a call, and what is written |
+//! | `coalesce`, `wait`, `upkeep` | floods, queues and the work in between |
+//! | `host`, `outbox` | what the host brings |
+
+mod account;
+mod acting;
+mod baseline;
+mod builder;
+mod call;
+mod coalesce;
+mod host;
+mod links;
+mod outbox;
+mod password;
+mod policies;
+mod refusal;
+mod sessions;
+mod signin;
+mod upkeep;
+mod wait;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::future::Future;
+use std::num::NonZeroU32;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use vouchsafe_access_log::{AnySink, Name, Outcome, RecordSink};
+use vouchsafe_core::{
+    AccountDigest, CellKey, ChargeId, Clock, Entropy, Machine, Space, TenantId, Timer, Timestamp,
+};
+use vouchsafe_crypto::MacKey;
+use vouchsafe_envelope::Keyring;
+use vouchsafe_lockout::{LockoutMachine, LockoutVerdict, SourceThrottle};
+use vouchsafe_password::{HashPool, Work};
+use vouchsafe_policy::Policy;
+use vouchsafe_session::{LinkOrigin, TokenKeys};
+use vouchsafe_store::{AnyCells, StoreError, Turns, Undelivered, drive};
+
+pub use acting::{Acting, NotSet};
+pub use builder::{GateBuilder, OpenError};
+pub use call::{Attempt, Call};
+pub use host::{Account, Accounts, HostError, Mail, Notify, Purpose};
+pub use links::{LinkView, Redeemed, link_path};
+pub use outbox::Outbox;
+pub use policies::Policies;
+pub use refusal::{Code, Refused};
+pub use sessions::{Issued, Principal};
+pub use signin::{Admitted, Authenticated, ChangePassword, Checked, Login, Next};
+pub use upkeep::Upkeep;
+
+use account::{AccountEvent, AccountMachine, AccountVerdict};
+use call::{Draft, failed, refused};
+use coalesce::Refusals;
+use host::{AnyAccounts, AnyNotify};
+use wait::Settlements;
+
+/// One gate for every door where a credential is checked. Cloning shares it.
+#[derive(Clone)]
+pub struct Gate {
+    inner: Arc<Inner>,
+    clock: Arc<dyn Clock>,
+}
+
+struct Inner {
+    policies: Policies,
+    application: Name,
+    origin: LinkOrigin,
+    cells: AnyCells,
+    keyring: Arc<Keyring>,
+    digests: MacKey,
+    tokens: TokenKeys,
+    entropy: Arc<dyn Entropy>,
+    timer: AnyTimer,
+    accounts: AnyAccounts,
+    notify: AnyNotify,
+    sink: AnySink,
+    pool: HashPool,
+    turns: Turns,
+    settlements: Settlements,
+    throttles: BTreeMap<TenantId, SourceThrottle>,
+    refusals: Refusals,
+    refunds: Mutex<VecDeque<Refund>>,
+}
+
+/// A charge that is to be taken back once the store answers again.
+struct Refund {
+    policy: Arc<Policy>,
+    event: vouchsafe_lockout::LockoutEvent,
+}
+
+impl Inner {
+    fn refunds(&self) -> MutexGuard<'_, VecDeque<Refund>> {
+        self.refunds.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Any timer, boxed once.
+#[derive(Clone)]
+struct AnyTimer(Arc<dyn DynTimer>);
+
+trait DynTimer: Send + Sync {
+    fn sleep_boxed(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
+}
+
+impl<T: Timer> DynTimer for T {
+    fn sleep_boxed(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(self.sleep(duration))
+    }
+}
+
+impl Gate {
+    /// A gate under one policy, or a policy per tenant.
+    pub fn builder(policies: impl Into<Policies>) -> GateBuilder {
+        GateBuilder::new(policies.into())
+    }
+
+    /// The same gate, store, keys and policy, seen at another time: what would happen then?
+    ///
+    /// Whoever holds it decides what time it is, so it is for probes and tests.
+    #[must_use]
+    pub fn at_clock(&self, clock: Arc<dyn Clock>) -> Self {
+        Self { inner: Arc::clone(&self.inner), clock }
+    }
+
+    /// What the hash pool has done: how many passwords were hashed, how many refused unhashed.
+    #[must_use]
+    pub fn work(&self) -> Work {
+        self.inner.pool.work()
+    }
+
+    /// The policy in force for `tenant`.
+    ///
+    /// # Errors
+    /// [`Code::WrongTenant`] for a tenant the gate does not know.
+    pub fn policy(&self, tenant: &TenantId) -> Result<Arc<Policy>, Refused> {
+        self.inner
+            .policies
+            .get(tenant)
+            .ok_or_else(|| Refused::new(Code::WrongTenant, vouchsafe_core::PolicyDigest::NONE))
+    }
+
+    /// The tenants the gate knows.
+    pub fn tenants(&self) -> impl Iterator<Item = &TenantId> {
+        self.inner.policies.tenants()
+    }
+
+    /// Where links lead.
+    #[must_use]
+    pub fn origin(&self) -> &LinkOrigin {
+        &self.inner.origin
+    }
+
+    /// The installation's keys, for sealing what belongs to the host.
+    #[must_use]
+    pub fn keyring(&self) -> &Arc<Keyring> {
+        &self.inner.keyring
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    fn fresh_id(&self, policy: &Policy) -> Result<ChargeId, Refused> {
+        let bytes = self.inner.entropy.bytes::<8>();
+        let bytes = bytes.map_err(|_| Refused::new(Code::Unavailable, policy.digest()))?;
+        Ok(ChargeId::new(u64::from_be_bytes(bytes)))
+    }
+
+    /// Drives an event on one account's lockout counter.
+    async fn lockout(
+        &self,
+        policy: &Policy,
+        event: vouchsafe_lockout::LockoutEvent,
+    ) -> Result<LockoutVerdict, Undelivered<vouchsafe_lockout::LockoutEvent>> {
+        let machine = LockoutMachine::new(policy.lockout().clone(), policy.digest());
+        let key = event.cell();
+        self.drive(key, &machine, event).await
+    }
+
+    /// Drives an event on one account.
+    async fn account(
+        &self,
+        policy: &Arc<Policy>,
+        account: AccountDigest,
+        event: AccountEvent,
+    ) -> Result<AccountVerdict, Undelivered<AccountEvent>> {
+        let machine = AccountMachine { account, policy: Arc::clone(policy) };
+        let key = CellKey::new(Space::Account, *account.as_bytes());
+        self.drive(key, &machine, event).await
+    }
+
+    async fn drive<M>(
+        &self,
+        key: CellKey,
+        machine: &M,
+        event: M::Event,
+    ) -> Result<M::Verdict, Undelivered<M::Event>>
+    where
+        M: Machine,
+        M::State: vouchsafe_core::Cell,
+    {
+        drive(&self.inner.cells, &self.inner.entropy, key, machine, event, self.now()).await
+    }
+
+    /// Ahead of everything that costs: is this source trying too often?
+    fn throttle(&self, tenant: &TenantId, policy: &Policy, call: &Call) -> Result<(), Refused> {
+        let throttle = self.inner.throttles.get(tenant);
+        match throttle.map(|throttle| throttle.check(&call.source())) {
+            Some(Err(throttled)) => {
+                Err(Refused::new(Code::Throttled, policy.digest()).after(throttled.retry_after))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Writes one record; without it, nothing may happen.
+    async fn record(&self, draft: &Draft, outcome: Outcome) -> Result<(), Refused> {
+        let record = draft.record(&self.inner.application, self.now(), outcome, NonZeroU32::MIN);
+        match self.inner.sink.append(record).await {
+            Ok(_) => Ok(()),
+            Err(_) => Err(Refused::new(Code::LogUnavailable, draft.policy)),
+        }
+    }
+
+    /// Writes that `draft` was refused, or counts it beside others alike, and says so.
+    async fn refuse(&self, draft: &Draft, counter: AccountDigest, refusal: Refused) -> Refused {
+        let draft = draft.clone().under(refusal.clause().cloned());
+        let code = refusal.code();
+        if !self.inner.refusals.is_first(&draft, *counter.as_bytes(), code, self.now()) {
+            return refusal;
+        }
+        match self.record(&draft, refused(code)).await {
+            Ok(()) => refusal,
+            Err(unwritten) => unwritten,
+        }
+    }
+
+    /// Writes that `draft` succeeds, then makes it so. Should it then fail after all (the store
+    /// stopped answering, another change won), a second record corrects the first: nothing ever
+    /// happens unrecorded.
+    async fn recorded<T>(
+        &self,
+        draft: &Draft,
+        action: impl Future<Output = Result<T, Refused>>,
+    ) -> Result<T, Refused> {
+        self.record(draft, Outcome::Succeeded).await?;
+        let outcome = action.await;
+        if let Err(refusal) = &outcome {
+            // The first record already stands; the caller is refused either way.
+            let _ = self.record(draft, failed(refusal)).await;
+        }
+        outcome
+    }
+}
+
+/// The refusal for a store that did not do its part.
+fn store_refusal(error: &StoreError, policy: &Policy) -> Refused {
+    let code = match error {
+        StoreError::Corrupt(_) => Code::Corrupt,
+        StoreError::Contended { .. } => Code::Busy,
+        _ => Code::Unavailable,
+    };
+    Refused::new(code, policy.digest())
+}
+
+fn host_refusal(policy: &Policy) -> Refused {
+    Refused::new(Code::Unavailable, policy.digest())
+}
+
+impl std::fmt::Debug for Gate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Gate").field("policies", &self.inner.policies).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,114 @@
+//! Setting a password: the rule, the hash, and the one swap that ends what the old one let in.
+
+use std::sync::Arc;
+
+use vouchsafe_access_log::{Name, Outcome, name};
+use vouchsafe_core::{AccountDigest, SecretString, TenantId};
+use vouchsafe_password::{
+    Attributes, Binding, CredentialEvent, CredentialVerdict, NewRecord, OwnerPresent, Password,
+    PasswordError, Unmet,
+};
+use vouchsafe_policy::{ClassPolicy, Policy};
+use vouchsafe_session::SessionEvent;
+
+use super::account::{AccountEvent, AccountVerdict};
+use super::call::Draft;
+use super::{Account, Code, Gate, NotSet, Refused, store_refusal};
+
+/// The record's reason when a right password is due for a change.
+pub(super) const DUE: Name = name!("password.due");
+/// The record's reason when a new password fails the rule.
+const UNMET: Name = name!("password.unmet");
+
+/// What a user's password must not be made of.
+pub(super) fn attributes(tenant: &TenantId, found: Option<&Account>) -> Attributes {
+    let mut attributes = Attributes::none().with(tenant.as_str());
+    if let Some(account) = found {
+        attributes = attributes.with(account.user.as_str()).with(&account.address);
+        for word in &account.attributes {
+            attributes = attributes.with(word);
+        }
+    }
+    attributes
+}
+
+impl Gate {
+    /// Which rules `password` fails for this user of `tenant`: for a form that ticks them off.
+    ///
+    /// # Errors
+    /// [`Code::WrongTenant`], or [`Code::NoUser`] for a class that the policy does not have.
+    pub fn unmet(
+        &self,
+        tenant: &TenantId,
+        user: &Account,
+        password: &Password,
+    ) -> Result<Vec<Unmet>, Refused> {
+        let policy = self.policy(tenant)?;
+        let class = class_of(&policy, user)?;
+        let attributes = attributes(tenant, Some(user));
+        Ok(class.password().check(password, &attributes).err().unwrap_or_default())
+    }
+
+    /// Checks a new password against the rule and hashes it.
+    pub(super) async fn hash(
+        &self,
+        policy: &Arc<Policy>,
+        draft: &Draft,
+        user: &Account,
+        owner: OwnerPresent,
+        new: SecretString,
+    ) -> Result<NewRecord, NotSet> {
+        let attributes = attributes(&draft.tenant, Some(user));
+        let class = class_of(policy, user)?;
+        let accepted = Password::new(new)
+            .map_err(|_| vec![Unmet::TooLong(class.password().max_length())])
+            .and_then(|new| class.password().check(&new, &attributes));
+        let accepted = match accepted {
+            Ok(accepted) => accepted,
+            Err(unmet) => {
+                self.record(draft, Outcome::Refused(UNMET)).await?;
+                return Err(NotSet::Unmet(unmet));
+            }
+        };
+        let binding = Binding::new(&draft.tenant, &user.user);
+        match self.inner.pool.hash(accepted, owner, binding).await {
+            Ok(record) => Ok(record),
+            Err(error) => {
+                let code = match error {
+                    PasswordError::NotHashed(_) => Code::Busy,
+                    _ => Code::Unavailable,
+                };
+                let refusal = Refused::new(code, policy.digest());
+                let account = draft_account(self, draft, user);
+                Err(NotSet::Refused(self.refuse(draft, account, refusal).await))
+            }
+        }
+    }
+
+    /// Sets a hashed password and ends every session; with `reopen`, opens one for its owner.
+    pub(super) async fn set_password(
+        &self,
+        policy: &Arc<Policy>,
+        account: AccountDigest,
+        set: CredentialEvent,
+        reopen: Option<SessionEvent>,
+    ) -> Result<AccountVerdict, Refused> {
+        let event = AccountEvent::SetPassword { set, reopen };
+        match self.account(policy, account, event).await {
+            Ok(verdict @ AccountVerdict::Set { .. }) => Ok(verdict),
+            Ok(AccountVerdict::Credential(CredentialVerdict::Superseded { .. })) => {
+                Err(Refused::new(Code::Raced, policy.digest()))
+            }
+            Ok(_) => Err(Refused::new(Code::NoUser, policy.digest())),
+            Err(undelivered) => Err(store_refusal(&undelivered.error, policy)),
+        }
+    }
+}
+
+pub(super) fn class_of<'a>(policy: &'a Policy, user: &Account) -> Result<&'a ClassPolicy, Refused> {
+    policy.class(&user.class).map_err(|_| Refused::new(Code::NoUser, policy.digest()))
+}
+
+pub(super) fn draft_account(gate: &Gate, draft: &Draft, user: &Account) -> AccountDigest {
+    gate.account_of(&draft.tenant, &user.user)
+}
