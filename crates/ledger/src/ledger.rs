@@ -185,6 +185,7 @@ impl Ledger {
             time: now,
             policy: PolicyDigest::NONE,
             clause: None,
+            repeats: std::num::NonZeroU32::MIN,
         };
         let kept = self.append(record).wait();
         kept.map(|_| ()).map_err(|error| LedgerError::Stopped(error.to_string()))

@@ -26,6 +26,7 @@ fn record(id: u64) -> Record {
         time: Timestamp::EPOCH,
         policy: PolicyDigest::NONE,
         clause: None,
+        repeats: std::num::NonZeroU32::MIN,
     }
 }
 
