@@ -271,3 +271,116 @@ impl Order for EnvelopePolicy {
         .find(|weakness| weakness.passes(self) && !weakness.passes(baseline))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use vouchsafe_core::{Comparison, compare};
+
+    use super::*;
+    use Curve::{Curve448, Curve25519, P224, P256, P384, P521};
+    use PublicKeyKind::{Curve as On, Rsa};
+
+    fn policy(at_rest: bool, bits: u16, key: PublicKeyKind) -> EnvelopePolicy {
+        EnvelopePolicy::new(at_rest, bits, key).unwrap()
+    }
+
+    /// A spread of policies: every kind of key, sizes around the table's rows.
+    fn policies() -> Vec<EnvelopePolicy> {
+        let sizes = [1024, 1025, 2047, 2048, 3071, 3072, 4096, 7680, 15_360];
+        let keys = sizes.map(Rsa).into_iter().chain(CURVES.map(On));
+        let combine = |key| {
+            [80, 112, 127, 128, 129, 256]
+                .into_iter()
+                .flat_map(move |bits| [true, false].map(|at_rest| policy(at_rest, bits, key)))
+        };
+        keys.flat_map(combine).collect()
+    }
+
+    #[test]
+    fn strength_is_not_the_number_in_the_name() {
+        let (rsa, curve) = (policy(true, 128, Rsa(2048)), policy(true, 128, On(P256)));
+        assert_eq!(compare(&rsa, &curve), Comparison::Weaker(Weakness::Key(Rsa(2048))));
+        assert_eq!(compare(&curve, &rsa), Comparison::NoWeaker);
+        let strengths = [(Rsa(1023), 0), (Rsa(1024), 80), (Rsa(2047), 80), (Rsa(2048), 112)]
+            .into_iter()
+            .chain([(Rsa(3071), 112), (Rsa(3072), 128), (Rsa(7680), 192), (Rsa(15_360), 256)])
+            .chain([(On(P224), 112), (On(P256), 128), (On(Curve25519), 128), (On(P384), 192)])
+            .chain([(On(Curve448), 224), (On(P521), 256)]);
+        for (key, strength) in strengths {
+            assert_eq!(key.strength(), strength, "{key}");
+        }
+    }
+
+    #[test]
+    fn a_floor_admits_what_it_says() {
+        let source = policy(true, 128, Rsa(1024));
+        for (key, passes) in [(Rsa(1023), false), (Rsa(1024), true), (On(P224), true)] {
+            assert_eq!(source.public_keys().admits(key), passes, "{key}");
+        }
+        let modern = policy(true, 128, On(P256));
+        for (key, passes) in
+            [(Rsa(3071), false), (Rsa(3072), true), (On(P224), false), (On(Curve25519), true)]
+        {
+            assert_eq!(modern.public_keys().admits(key), passes, "{key}");
+        }
+        assert!(!source.admits_cipher(127) && source.admits_cipher(128));
+        assert!(!source.admits_storage(false) && source.admits_storage(true));
+        assert!(policy(false, 128, Rsa(1024)).admits_storage(false));
+    }
+
+    /// An independent oracle: everything a policy lets pass, listed.
+    fn passes(policy: &EnvelopePolicy) -> Vec<bool> {
+        let ciphers = (0..=256).map(|bits| policy.admits_cipher(bits));
+        let moduli = (0..=16_384).map(|bits| policy.public_keys().admits(Rsa(bits)));
+        let curves = CURVES.map(|curve| policy.public_keys().admits(On(curve)));
+        ciphers.chain(moduli).chain(curves).chain([policy.admits_storage(false)]).collect()
+    }
+
+    #[test]
+    fn the_order_is_about_what_passes() {
+        let policies = policies();
+        let listed: Vec<_> = policies.iter().map(passes).collect();
+        for (left, left_passes) in policies.iter().zip(&listed) {
+            for (right, right_passes) in policies.iter().zip(&listed) {
+                let weaker = left_passes.iter().zip(right_passes).any(|(l, r)| *l && !*r);
+                let witness = left.weakening(right);
+                assert_eq!(witness.is_some(), weaker, "{left:?} against {right:?}");
+                if let Some(witness) = witness {
+                    assert!(witness.passes(left) && !witness.passes(right), "{witness}");
+                    assert!(!witness.to_string().is_empty());
+                }
+                if !weaker && right.weakening(left).is_none() {
+                    assert_eq!(left, right, "one behaviour, one form");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_join_is_the_least_upper_bound() {
+        let policies: Vec<_> = policies().into_iter().step_by(7).collect();
+        for left in &policies {
+            for right in &policies {
+                let join = left.join(right);
+                assert_eq!(join, right.join(left));
+                assert_eq!(join.join(left), join);
+                assert_eq!(join.weakening(left).or(join.weakening(right)), None);
+                for other in &policies {
+                    assert_eq!(join.join(other), left.join(&right.join(other)));
+                    if other.weakening(left).is_none() && other.weakening(right).is_none() {
+                        assert_eq!(other.weakening(&join), None, "{other:?}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn all_problems_at_once() {
+        let problems = EnvelopePolicy::new(true, 79, Rsa(1023)).unwrap_err();
+        assert_eq!(problems, [InvalidPolicy::SymmetricBits, InvalidPolicy::RsaBits]);
+        assert!(EnvelopePolicy::new(true, 257, Rsa(16_385)).is_err());
+        assert!(EnvelopePolicy::new(true, 80, Rsa(1024)).is_ok());
+        assert!(EnvelopePolicy::new(true, 256, Rsa(16_384)).is_ok());
+    }
+}

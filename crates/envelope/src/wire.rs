@@ -18,6 +18,7 @@ impl<'a> Reader<'a> {
         self.at
     }
 
+    #[cfg(feature = "keyring")]
     pub(crate) const fn is_empty(&self) -> bool {
         self.rest.is_empty()
     }

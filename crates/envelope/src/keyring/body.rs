@@ -9,14 +9,17 @@ use zeroize::Zeroizing;
 use super::secret_from;
 use super::{Secret, fresh_secret};
 use crate::EnvelopeError;
+#[cfg(feature = "keyring")]
 use crate::header::{read_tenant, write_tenant};
+#[cfg(feature = "keyring")]
 use crate::wire::Reader;
 
 /// Most tenants in one keyring.
 const MAX_TENANTS: usize = 10_000;
 /// Most versions of one tenant's key.
 const MAX_VERSIONS: usize = 1_000;
-/// Longest body: every version of ten thousand tenants' keys, were each rotated 100 times.
+/// Longest body: ten thousand tenants whose keys were rotated a hundred times each.
+#[cfg(feature = "keyring")]
 pub(crate) const MAX_BODY: usize = 64 << 20;
 
 pub(crate) struct Body {
