@@ -151,16 +151,10 @@ pub enum AccountVerdict {
 }
 
 /// The parts, composed.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct AccountMachine {
     pub sessions: SessionPolicy,
     pub links: LinkPolicy,
-}
-
-impl Default for AccountMachine {
-    fn default() -> Self {
-        Self { sessions: SessionPolicy::default(), links: LinkPolicy::default() }
-    }
 }
 
 impl AccountMachine {
