@@ -77,7 +77,8 @@ impl SqliteStore {
     /// synced, for its owner only. Blocks until then.
     ///
     /// # Errors
-    /// [`SqliteError`]; there is already a file at `to`, or it cannot be written.
+    /// [`SqliteError`]; there is already a file at `to`, or at `to` with `.partial` added, which a
+    /// copy that was cut short leaves behind, or it cannot be written.
     pub fn backup(&self, to: impl AsRef<Path>) -> Result<(), SqliteError> {
         backup::copy(&self.place, to.as_ref())
     }

@@ -2,6 +2,7 @@
 #![allow(
     clippy::unwrap_used,
     clippy::arithmetic_side_effects,
+    clippy::unreachable,
     clippy::indexing_slicing,
     missing_docs,
     reason = "tests"

@@ -140,8 +140,8 @@ fn whoever_waits_is_woken<L: Sync + Send + 'static>(
                 })
             })
             .collect();
-        for caller in callers {
-            let (polled, woken) = caller.join().unwrap();
+        let done: Vec<_> = callers.into_iter().map(|caller| caller.join().unwrap()).collect();
+        for (polled, woken) in done {
             let woken = woken.0.load(std::sync::atomic::Ordering::SeqCst);
             assert!(polled.is_ready() || woken, "a lost wakeup");
         }

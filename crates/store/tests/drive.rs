@@ -1,0 +1,192 @@
+//! The loop: whose time counts, when it gives up, and what it gives back.
+#![cfg(not(loom))]
+#![allow(clippy::unwrap_used, clippy::arithmetic_side_effects, missing_docs, reason = "tests")]
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use vouchsafe_core::{Cell, CellKey, Corrupt, Machine, Space, Step, Timestamp};
+use vouchsafe_store::{
+    Cells, Loaded, MAX_ATTEMPTS, MAX_UNANSWERED, MemoryStore, Put, StoreError, Stored, Swap,
+    Undelivered, Version, drive,
+};
+use vouchsafe_testkit::{
+    CountingStore, FailingEntropy, Fault, FaultyStore, SeededEntropy, Tally, TallyEvent, block_on,
+};
+
+const KEY: CellKey = CellKey::new(Space::Lockout, [7; 16]);
+const NODE: Timestamp = Timestamp::from_micros(1_000);
+
+/// Says at what time it was stepped.
+struct Watch;
+struct Nothing;
+
+impl Machine for Watch {
+    type State = Nothing;
+    type Event = ();
+    type Verdict = Timestamp;
+
+    fn step(&self, _: Option<&Nothing>, (): &(), now: Timestamp) -> Step<Nothing, Timestamp> {
+        Step::save(Nothing, Timestamp::MAX, now)
+    }
+}
+
+impl Cell for Nothing {
+    const SPACE: Space = Space::Lockout;
+
+    fn from_bytes(_: Vec<u8>) -> Result<Self, Corrupt> {
+        Ok(Self)
+    }
+
+    fn into_bytes(self) -> Vec<u8> {
+        vec![1]
+    }
+}
+
+/// A store that answers from a script, with a time of its own that advances with each answer.
+struct Scripted {
+    time: Option<AtomicU64>,
+    swaps: Mutex<u32>,
+    /// How a swap is answered, by its number from 0.
+    answer: fn(u32, Version) -> Result<Option<Version>, StoreError>,
+}
+
+impl Scripted {
+    fn at(&self, loaded: Loaded) -> Loaded {
+        match &self.time {
+            None => loaded,
+            Some(time) => {
+                let micros = time.fetch_add(1, Ordering::SeqCst);
+                loaded.at(Timestamp::from_micros(micros.try_into().unwrap()))
+            }
+        }
+    }
+}
+
+impl Cells for Scripted {
+    async fn load(&self, _: CellKey) -> Result<Loaded, StoreError> {
+        Ok(self.at(Loaded::new(None)))
+    }
+
+    async fn swap(&self, _: CellKey, _: Option<Version>, put: Put) -> Result<Swap, StoreError> {
+        let Put::Save { version, bytes, .. } = put else { return Ok(Swap::Done) };
+        let mut swaps = self.swaps.lock().unwrap();
+        *swaps += 1;
+        Ok(match (self.answer)(*swaps - 1, version)? {
+            None => Swap::Done,
+            Some(other) => Swap::Conflict(self.at(Loaded::new(Some(Stored::new(bytes, other))))),
+        })
+    }
+
+    async fn scan(
+        &self,
+        _: Space,
+        _: Option<[u8; 16]>,
+        _: usize,
+    ) -> Result<Vec<CellKey>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn sweep(&self, _: Timestamp, _: usize) -> Result<usize, StoreError> {
+        Ok(0)
+    }
+}
+
+fn scripted(
+    time: Option<u64>,
+    answer: fn(u32, Version) -> Result<Option<Version>, StoreError>,
+) -> Scripted {
+    Scripted { time: time.map(AtomicU64::new), swaps: Mutex::new(0), answer }
+}
+
+const RIVAL: Version = Version::new([0xEE; 16]);
+
+#[test]
+fn the_stores_time_wins() {
+    let entropy = SeededEntropy::new(1);
+    let stepped = |store: &Scripted| block_on(drive(store, &entropy, KEY, &Watch, (), NODE));
+    let local = scripted(None, |_, _| Ok(None));
+    assert_eq!(stepped(&local).unwrap(), NODE);
+    // Behind the node's and ahead of it alike, and after a lost race the conflict's time.
+    for time in [5, 5_000_000] {
+        let shared = scripted(Some(time), |swap, _| Ok((swap < 3).then_some(RIVAL)));
+        let expected = Timestamp::from_micros(i64::try_from(time).unwrap() + 3);
+        assert_eq!(stepped(&shared).unwrap(), expected);
+    }
+}
+
+#[test]
+fn it_gives_up_after_so_many_lost_races() {
+    let entropy = SeededEntropy::new(1);
+    let store = scripted(None, |_, _| Ok(Some(RIVAL)));
+    let Undelivered { error, event: () } =
+        block_on(drive(&store, &entropy, KEY, &Watch, (), NODE)).unwrap_err();
+    assert!(matches!(error, StoreError::Contended { attempts: MAX_ATTEMPTS }));
+    assert_eq!(*store.swaps.lock().unwrap(), MAX_ATTEMPTS);
+    // The last one may still win.
+    let store = scripted(None, |swap, _| Ok((swap + 1 < MAX_ATTEMPTS).then_some(RIVAL)));
+    assert!(block_on(drive(&store, &entropy, KEY, &Watch, (), NODE)).is_ok());
+}
+
+#[test]
+fn a_store_that_swallows_every_swap_is_given_up() {
+    let entropy = SeededEntropy::new(1);
+    let store = scripted(None, |_, _| Err(StoreError::unavailable("no answer")));
+    let undelivered = block_on(drive(&store, &entropy, KEY, &Watch, (), NODE)).unwrap_err();
+    assert!(matches!(undelivered.error, StoreError::Unavailable(_)));
+    assert_eq!(*store.swaps.lock().unwrap(), u32::try_from(MAX_UNANSWERED).unwrap() + 1);
+}
+
+#[test]
+fn a_swap_that_arrives_late_is_recognised_in_the_conflict() {
+    static FIRST: Mutex<Option<Version>> = Mutex::new(None);
+    let entropy = SeededEntropy::new(1);
+    // The first goes unanswered and unseen; the second loses its race, against the first.
+    let store = scripted(Some(10), |swap, version| {
+        let mut first = FIRST.lock().unwrap();
+        if swap == 0 {
+            *first = Some(version);
+            return Err(StoreError::unavailable("no answer"));
+        }
+        Ok(*first)
+    });
+    let stepped = block_on(drive(&store, &entropy, KEY, &Watch, (), NODE)).unwrap();
+    assert_eq!(stepped, Timestamp::from_micros(10), "the first step's verdict");
+    assert_eq!(*store.swaps.lock().unwrap(), 2);
+}
+
+#[test]
+fn what_cannot_be_delivered_comes_back() {
+    let entropy = SeededEntropy::new(1);
+    let event = TallyEvent::Add(3);
+    let full = MemoryStore::new(0);
+    let back = block_on(drive(&full, &entropy, KEY, &Tally, event, NODE)).unwrap_err();
+    assert!(matches!(back, Undelivered { error: StoreError::Full, event: TallyEvent::Add(3) }));
+
+    let store = MemoryStore::new(1 << 20);
+    let none = FailingEntropy::after(0, SeededEntropy::new(1));
+    let back = block_on(drive(&store, &none, KEY, &Tally, event, NODE)).unwrap_err();
+    assert!(matches!(back.error, StoreError::NoEntropy(_)));
+    assert_eq!(block_on(store.load(KEY)).unwrap().cell, None);
+
+    let counted = CountingStore::new(&store);
+    let faulty = FaultyStore::new(&counted, |_| Some(Fault::Before));
+    let back = block_on(drive(&faulty, &entropy, KEY, &Tally, event, NODE)).unwrap_err();
+    assert!(matches!(back.error, StoreError::Unavailable(_)));
+    assert_eq!((faulty.calls(), counted.loads()), (1, 0), "a load is not tried again");
+
+    let put = Put::save(b"no tally".to_vec(), Timestamp::MAX, RIVAL);
+    assert_eq!(block_on(store.swap(KEY, None, put)).unwrap(), Swap::Done);
+    let back = block_on(drive(&store, &entropy, KEY, &Tally, event, NODE)).unwrap_err();
+    assert!(matches!(back.error, StoreError::Corrupt(KEY)));
+    assert_eq!(block_on(store.load(KEY)).unwrap().version(), Some(RIVAL), "written over");
+}
+
+#[test]
+fn a_driven_future_may_be_sent_to_another_thread() {
+    fn sendable<T: Send>(_: &T) {}
+    let (store, entropy) = (MemoryStore::new(1 << 20), SeededEntropy::new(1));
+    let driven = drive(&store, &entropy, KEY, &Tally, TallyEvent::Add(1), NODE);
+    sendable(&driven);
+    assert_eq!(block_on(driven).unwrap(), 1);
+}
