@@ -7,6 +7,7 @@
     clippy::arithmetic_side_effects,
     clippy::disallowed_methods,
     missing_docs,
+    clippy::string_slice,
     reason = "tests"
 )]
 
