@@ -4,6 +4,8 @@ pub mod cobblestone;
 mod context;
 mod error;
 mod field;
+#[doc(hidden)]
+pub mod fuzz;
 mod header;
 mod keyring;
 mod object;

@@ -18,7 +18,7 @@ use common::{about, envelope, pattern, place, python, tenant};
 use proptest::prelude::*;
 use vouchsafe_core::{Entropy, TenantId, Timestamp};
 use vouchsafe_envelope::EnvelopeError::{Malformed, Refused, UnknownKey, UnknownTenant};
-use vouchsafe_envelope::{Context, Envelope, EnvelopeError, Fields, header_len};
+use vouchsafe_envelope::{Context, Envelope, EnvelopeError, Fields, fuzz, header_len};
 use vouchsafe_testkit::{SeededEntropy, runs};
 
 /// Contexts that differ pairwise: in one field each, and by moving bytes between neighbours.
@@ -118,7 +118,9 @@ proptest! {
             sealed.append(&mut bytes);
             bytes = sealed;
         }
-        let _ = header_len(&bytes);
+        prop_assert!(fuzz::header(&bytes));
+        #[cfg(feature = "keyring")]
+        prop_assert!(fuzz::keyring(&bytes));
         prop_assert!(envelope.open(&place(&acme), &bytes).is_err());
         prop_assert!(envelope.rewrap(&bytes).is_err());
         let fields = envelope.fields(&acme, "note", "body", "").unwrap();
@@ -146,6 +148,13 @@ fn every_changed_bit_of_an_object_is_refused() {
     let twin = envelope.seal(&context, &about(), b"plain").unwrap();
     let at = header_len(&sealed).unwrap();
     assert!(matches!(envelope.open_detached(&context, &sealed[..at], &twin[at..]), Err(Refused)));
+    // No recipients, or more than 16, are no header; neither are flags.
+    for (byte, value, what) in [(7, 1, "flags"), (111, 0, "recipients"), (111, 17, "recipients")] {
+        let mut wrong = sealed.clone();
+        wrong[byte] = value;
+        let error = envelope.open(&context, &wrong).unwrap_err();
+        assert!(matches!(error, Malformed { what: found, .. } if found == what), "{error}");
+    }
     // A suite that nobody knows is the same error as a wrong key.
     let mut unknown = sealed.clone();
     unknown[5] = 1;

@@ -249,6 +249,17 @@ impl KeyFile {
     }
 }
 
+/// Whether bytes that are no keyring file are refused, and an opened body is written back as it was.
+pub(crate) fn reads(bytes: &[u8]) -> bool {
+    let _ = SealedFile::parse(Path::new(""), bytes);
+    Body::from_bytes(bytes).map_or(true, |body| {
+        body.to_bytes().is_ok_and(|written| {
+            // Tenants may stand in any order; they are written in theirs.
+            written.len() == bytes.len()
+        })
+    })
+}
+
 fn derive(
     path: &Path,
     cost: Cost,
