@@ -176,3 +176,54 @@ impl fmt::Debug for Fields {
         f.debug_struct("Fields").field("place", &self.place).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use vouchsafe_core::Timestamp;
+    use vouchsafe_testkit::SeededEntropy;
+
+    use super::*;
+    use crate::Envelope;
+
+    fn fields() -> Fields {
+        let entropy = Arc::new(SeededEntropy::new(1));
+        let keyring = Keyring::ephemeral(&entropy).unwrap();
+        let tenant = TenantId::new("acme").unwrap();
+        keyring.add_tenant(&tenant, Timestamp::EPOCH, &entropy).unwrap();
+        let envelope = Envelope::with_entropy(Arc::new(keyring), entropy);
+        envelope.fields(&tenant, "note", "body", "").unwrap()
+    }
+
+    fn salt(sealed: &[u8]) -> &[u8] {
+        &sealed[5..5 + SALT]
+    }
+
+    #[test]
+    fn a_subkey_is_retired_after_its_last_message() {
+        let fields = fields();
+        let first = fields.seal(b"1", b"x").unwrap();
+        assert_eq!(fields.lock().sealing.as_ref().unwrap().left, (1 << 30) - 1);
+        fields.lock().sealing.as_mut().unwrap().left = 1;
+        let last = fields.seal(b"1", b"x").unwrap();
+        let next = fields.seal(b"1", b"x").unwrap();
+        assert_eq!(salt(&first), salt(&last));
+        assert_ne!(salt(&first), salt(&next));
+        assert_eq!(fields.open(b"1", &first).unwrap(), b"x");
+    }
+
+    #[test]
+    fn subkeys_for_opening_are_bounded() {
+        let fields = fields();
+        let sealed: Vec<_> = (0..=MAX_OPENING * 2)
+            .map(|_| {
+                fields.lock().sealing = None;
+                fields.seal(b"1", b"x").unwrap()
+            })
+            .collect();
+        for sealed in &sealed {
+            assert_eq!(fields.open(b"1", sealed).unwrap(), b"x");
+        }
+        let keys = fields.lock();
+        assert_eq!((keys.opening.len(), keys.order.len()), (MAX_OPENING, MAX_OPENING));
+    }
+}
