@@ -3,8 +3,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
-/// One thing wrong in a document, with its place. It names keys, and never repeats a value: the
-/// wrong file may have been given, and that file may hold a secret.
+/// One thing wrong in a document, with its place. It names keys and numbers, and never repeats a
+/// text that stands for a value: the wrong file may have been given, and that may hold a secret.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Problem {
     line: u32,

@@ -149,7 +149,12 @@ impl<'a> Reader<'a> {
         let value = found.item.as_value().and_then(read);
         if value.is_none() {
             let kind = found.item.type_name();
-            let but = if expected.contains(kind) || kind == "string" {
+            let right_kind = match kind {
+                "integer" => expected.starts_with("a whole number"),
+                "string" => expected.contains("as text") || expected.starts_with("one of"),
+                _ => false,
+            };
+            let but = if right_kind {
                 format!("expected {expected}")
             } else {
                 format!("expected {expected}, found {} {kind}", article(kind))

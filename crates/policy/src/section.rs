@@ -81,10 +81,15 @@ fn note<T, E: ToString>(
     }
 }
 
-/// Whether nothing is wrong with the keys of a table that were given: `None` for one that was given
-/// and cannot be read.
-fn given<T>(table: &Reader<'_>, key: &'static str, read: Option<T>, default: T) -> Option<T> {
-    if table.find(key).is_none() { Some(default) } else { read }
+/// What was read, or the default where the key is absent. Where it is there and cannot be read, which
+/// has been noted, `unread` stands in, so that the other fields are still checked: a value that makes
+/// no other field wrong.
+fn given<T>(table: &Reader<'_>, key: &'static str, read: Option<T>, default: T, unread: T) -> T {
+    match read {
+        Some(value) => value,
+        None if table.find(key).is_none() => default,
+        None => unread,
+    }
 }
 
 /// Where a limit may be left away, the document says so with this word.
@@ -95,20 +100,16 @@ fn optional_duration(
     table: &Reader<'_>,
     key: &'static str,
     default: Option<Duration>,
-) -> Option<Option<Duration>> {
+) -> Option<Duration> {
     if table.find(key).is_none() {
-        return Some(default);
+        return default;
     }
-    match table.text(key)? {
-        NONE => Some(None),
-        text => {
-            let duration = units::parse_duration(text);
-            if duration.is_none() {
-                table.report_at(key, format!("expected {}, or \"{NONE}\"", units::DURATION));
-            }
-            duration.map(Some)
-        }
+    let text = table.text(key).filter(|text| *text != NONE)?;
+    let duration = units::parse_duration(text);
+    if duration.is_none() {
+        table.report_at(key, format!("expected {}, or \"{NONE}\"", units::DURATION));
     }
+    duration
 }
 
 fn optional(duration: Option<Duration>) -> Value {

@@ -1,7 +1,9 @@
 //! Which passwords, how they are hashed, how long sessions and links last.
 
+use std::time::Duration;
+
 use vouchsafe_core::Order;
-use vouchsafe_password::{HashPolicy, Kind, PasswordError, PasswordPolicy, PolicyProblem};
+use vouchsafe_password::{HashPolicy, Kind, Params, PasswordError, PasswordPolicy, PolicyProblem};
 use vouchsafe_session::{AtCap, Error, LinkPolicy, Problem, Purpose, SessionPolicy};
 
 use super::{Fields, Section, given, note, optional, optional_duration, word};
@@ -32,16 +34,18 @@ impl Section for PasswordPolicy {
 
     fn read(table: &Reader<'_>) -> Option<Self> {
         let default = Self::vouchsafe();
-        let min = given(table, "min_length", table.count("min_length"), default.min_length());
-        let max = given(table, "max_length", table.count("max_length"), default.max_length());
-        let kinds = KINDS.map(|(key, kind)| (kind, given(table, key, table.flag(key), false)));
-        let common = given(table, "refuse_common", table.flag("refuse_common"), true);
-        let personal = given(table, "refuse_personal", table.flag("refuse_personal"), true);
-        let mut builder = Self::builder().min_length(min?).max_length(max?);
+        let min = given(table, "min_length", table.count("min_length"), default.min_length(), 1);
+        let max = table.count("max_length");
+        let max = given(table, "max_length", max, default.max_length(), Self::MAX_LENGTH);
+        let flag = |key, default| given(table, key, table.flag(key), default, default);
+        let kinds = KINDS.map(|(key, kind)| (kind, flag(key, false)));
+        let common = flag("refuse_common", true);
+        let personal = flag("refuse_personal", true);
+        let mut builder = Self::builder().min_length(min).max_length(max);
         for (kind, required) in kinds {
-            builder = if required? { builder.require(kind) } else { builder };
+            builder = if required { builder.require(kind) } else { builder };
         }
-        let built = builder.refuse_common(common?).refuse_personal(personal?).build();
+        let built = builder.refuse_common(common).refuse_personal(personal).build();
         let built = built.map_err(|error| match error {
             PasswordError::Policy(problems) => problems,
             _ => Vec::new(),
@@ -86,9 +90,10 @@ impl Section for HashPolicy {
             }
             kib
         });
-        let memory = given(table, "memory", memory, default.memory_kib());
-        let passes = given(table, "passes", table.count("passes"), default.passes());
-        let built = Self::argon2id(memory?, passes?).map_err(|error| vec![error]);
+        let memory = given(table, "memory", memory, default.memory_kib(), Params::MAX_MEMORY_KIB);
+        let passes = table.count("passes");
+        let passes = given(table, "passes", passes, default.passes(), Params::MAX_PASSES);
+        let built = Self::argon2id(memory, passes).map_err(|error| vec![error]);
         note(table, built, |_| None)
     }
 
@@ -134,15 +139,20 @@ impl Section for SessionPolicy {
 
     fn read(table: &Reader<'_>) -> Option<Self> {
         let default = Self::default();
-        let idle = given(table, "idle", table.duration("idle"), default.idle());
         let absolute = optional_duration(table, "absolute", default.absolute());
+        // No idle limit is longer than the absolute one, or than a month.
+        let month = Duration::from_secs(30 * 86_400);
+        let longest = absolute.unwrap_or(month).min(month);
+        let idle = given(table, "idle", table.duration("idle"), default.idle(), longest);
         let granularity = table.duration("granularity");
-        let granularity = given(table, "granularity", granularity, default.granularity());
-        let max = given(table, "max_sessions", table.count("max_sessions"), default.max_sessions());
-        let at_cap = given(table, "at_cap", table.choice("at_cap", &AT_CAP), default.at_cap());
-        let builder =
-            Self::builder(idle?).granularity(granularity?).max_sessions(max?).at_cap(at_cap?);
-        let builder = match absolute? {
+        let granularity =
+            given(table, "granularity", granularity, default.granularity(), Duration::ZERO);
+        let max = table.count("max_sessions");
+        let max = given(table, "max_sessions", max, default.max_sessions(), 1);
+        let at_cap = table.choice("at_cap", &AT_CAP);
+        let at_cap = given(table, "at_cap", at_cap, default.at_cap(), AtCap::Refuse);
+        let builder = Self::builder(idle).granularity(granularity).max_sessions(max).at_cap(at_cap);
+        let builder = match absolute {
             Some(absolute) => builder.absolute(absolute),
             None => builder.without_absolute(),
         };
@@ -175,15 +185,16 @@ impl Section for LinkPolicy {
 
     fn read(table: &Reader<'_>) -> Option<Self> {
         let default = Self::default();
-        let mut builder = Some(Self::builder());
+        let mut builder = Self::builder();
         for purpose in Purpose::ALL {
             let key = purpose.name();
-            let lifetime = given(table, key, table.duration(key), default.lifetime(purpose));
-            builder = builder.zip(lifetime).map(|(b, lifetime)| b.lifetime(purpose, lifetime));
+            let usual = default.lifetime(purpose);
+            let lifetime = given(table, key, table.duration(key), usual, usual);
+            builder = builder.lifetime(purpose, lifetime);
         }
-        let floor = table.duration("resend_floor");
-        let floor = given(table, "resend_floor", floor, default.resend_floor());
-        let built = builder?.resend_floor(floor?).build().map_err(session_problems);
+        let (floor, usual) = (table.duration("resend_floor"), default.resend_floor());
+        let floor = given(table, "resend_floor", floor, usual, usual);
+        let built = builder.resend_floor(floor).build().map_err(session_problems);
         note(table, built, session_field)
     }
 

@@ -23,18 +23,20 @@ impl Section for RetentionPolicy {
     /// within a year, only the source address may be unavailable, and everything is recorded.
     fn read(table: &Reader<'_>) -> Option<Self> {
         let keep = table.duration("keep_at_least");
-        let keep = given(table, "keep_at_least", keep, DAY.saturating_mul(90));
+        let keep =
+            given(table, "keep_at_least", keep, DAY.saturating_mul(90), Duration::from_millis(1));
         let year = Some(DAY.saturating_mul(365));
         let erase_by = optional_duration(table, "erase_by", year);
         let fields = names(table, "optional_fields", Field::from_name);
-        let fields = given(table, "optional_fields", fields, default_optional());
+        let fields =
+            given(table, "optional_fields", fields, default_optional(), default_optional());
         let operation = |name: &str| {
             Operation::ALL.iter().copied().find(|operation| operation.as_str() == name)
         };
         let operations = names(table, "operations", operation);
-        let all = Operation::ALL.iter().copied().collect();
-        let operations = given(table, "operations", operations, all);
-        let built = Self::new(keep?, erase_by?, fields?, operations?);
+        let all = || Operation::ALL.iter().copied().collect();
+        let operations = given(table, "operations", operations, all(), all());
+        let built = Self::new(keep, erase_by, fields, operations);
         note(table, built, |problem| match problem {
             PolicyError::NothingKept => Some("keep_at_least"),
             PolicyError::KeptTooLong { .. } => Some("erase_by"),
@@ -98,10 +100,10 @@ impl Section for EnvelopePolicy {
     /// Without a word about it, everything is encrypted at rest, with 256 bits and keys of P-256
     /// or stronger: what the envelope itself does.
     fn read(table: &Reader<'_>) -> Option<Self> {
-        let at_rest = given(table, "at_rest", table.flag("at_rest"), true);
+        let at_rest = given(table, "at_rest", table.flag("at_rest"), true, true);
         let bits =
             table.count("symmetric_bits").map(|bits| u16::try_from(bits).unwrap_or(u16::MAX));
-        let bits = given(table, "symmetric_bits", bits, 256);
+        let bits = given(table, "symmetric_bits", bits, 256, 256);
         let key = table.text("weakest_key").and_then(|text| {
             let key = read_key(text);
             if key.is_none() {
@@ -110,8 +112,8 @@ impl Section for EnvelopePolicy {
             }
             key
         });
-        let key = given(table, "weakest_key", key, PublicKeyKind::Curve(Curve::P256));
-        note(table, Self::new(at_rest?, bits?, key?), |problem| match problem {
+        let key = given(table, "weakest_key", key, P256, P256);
+        note(table, Self::new(at_rest, bits, key), |problem| match problem {
             InvalidPolicy::SymmetricBits => Some("symmetric_bits"),
             InvalidPolicy::RsaBits => Some("weakest_key"),
             _ => None,
@@ -134,6 +136,8 @@ impl Section for EnvelopePolicy {
         Ok(self.join(other))
     }
 }
+
+const P256: PublicKeyKind = PublicKeyKind::Curve(Curve::P256);
 
 /// Of two that are equally strong, the one to print first.
 const CURVES: [(&str, Curve); 6] = [

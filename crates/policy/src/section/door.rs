@@ -18,30 +18,48 @@ impl Section for LockoutPolicy {
 
     fn read(table: &Reader<'_>) -> Option<Self> {
         table.missing("limits");
-        let mut limits = Vec::new();
-        let tables = table.tables("limits");
-        let count = tables.as_ref().map_or(0, Vec::len);
-        for entry in tables.unwrap_or_default() {
-            limits.extend(read_limit(&entry));
+        let own = OnSuccess::OwnCharge;
+        let on_success =
+            given(table, "on_success", table.choice("on_success", &ON_SUCCESS), own, own);
+        let within = table.duration("settle_within");
+        let ten = Duration::from_secs(10);
+        let within = given(table, "settle_within", within, ten, ten);
+        let empty = || Self::builder().on_success(on_success).settle_within(within);
+        let mut builder = empty();
+        let mut count = 0_usize;
+        for entry in table.tables("limits").unwrap_or_default() {
+            if let Some(limit) = read_limit(&entry) {
+                // On its own, so that what is wrong with it stands at its place.
+                for problem in Self::builder().limit(limit).build().err().unwrap_or_default() {
+                    let text = problem.to_string();
+                    entry.report(text.strip_prefix("limit 0: ").unwrap_or(&text));
+                }
+                builder = builder.limit(limit);
+                count = count.saturating_add(1);
+            }
             entry.finish();
         }
-        let on_success = given(
-            table,
-            "on_success",
-            table.choice("on_success", &ON_SUCCESS),
-            OnSuccess::default(),
-        );
-        let settle_within = table.duration("settle_within");
-        let settle_within = given(table, "settle_within", settle_within, Duration::from_secs(10));
-        if limits.len() < count || table.find("limits").is_none() {
-            return None;
+        if count == 0 && table.length("limits") > 0 {
+            // None could be read, which is not the same as none being there.
+            builder = empty().limit(Limit::new(1, Duration::from_secs(1)));
         }
-        let builder = Self::builder().on_success(on_success?).settle_within(settle_within?);
-        let built = limits.into_iter().fold(builder, |builder, limit| builder.limit(limit)).build();
-        note(table, built, |problem| match problem {
-            LockoutError::SettleWithin { .. } => Some("settle_within"),
-            _ => Some("limits"),
-        })
+        let problems = match builder.build() {
+            Ok(policy) => return Some(policy),
+            Err(problems) => problems,
+        };
+        for problem in problems {
+            match problem {
+                LockoutError::SettleWithin { .. } => {
+                    table.report_at("settle_within", problem.to_string());
+                }
+                LockoutError::NoLimit | LockoutError::TooManyLimits { .. } => {
+                    table.report_at("limits", problem.to_string());
+                }
+                // Said above, at its limit.
+                _ => {}
+            }
+        }
+        None
     }
 
     fn fields(&self) -> Fields {
@@ -87,7 +105,8 @@ fn read_limit(entry: &Reader<'_>) -> Option<Limit> {
     entry.missing("window");
     let failures = entry.count("failures");
     let window = entry.duration("window");
-    let lock_on = given(entry, "lock_on", entry.choice("lock_on", &LOCK_ON), LockOn::Nth);
+    let lock_on =
+        given(entry, "lock_on", entry.choice("lock_on", &LOCK_ON), LockOn::Nth, LockOn::Nth);
     let release = match entry.find("release") {
         None => Some(Release::WindowSlides),
         Some(_) => match entry.text("release")? {
@@ -101,7 +120,7 @@ fn read_limit(entry: &Reader<'_>) -> Option<Limit> {
             }),
         },
     };
-    Some(Limit::new(failures?, window?).with_lock_on(lock_on?).with_release(release?))
+    Some(Limit::new(failures?, window?).with_lock_on(lock_on).with_release(release?))
 }
 
 impl Section for SourcePolicy {
@@ -115,8 +134,9 @@ impl Section for SourcePolicy {
         let wide = read_rate(table, "wide", default.wide());
         let sources =
             table.count("max_sources").map(|count| usize::try_from(count).unwrap_or(usize::MAX));
-        let max_sources = given(table, "max_sources", sources, default.max_sources());
-        let built = Self::new(narrow?, middle?, wide?, max_sources?).map_err(|error| vec![error]);
+        let most = default.max_sources();
+        let max_sources = given(table, "max_sources", sources, most, most);
+        let built = Self::new(narrow, middle, wide, max_sources).map_err(|error| vec![error]);
         note(table, built, |_| Some("max_sources"))
     }
 
@@ -158,11 +178,8 @@ impl Section for SourcePolicy {
     }
 }
 
-fn read_rate(table: &Reader<'_>, key: &'static str, default: Rate) -> Option<Rate> {
-    if table.find(key).is_none() {
-        return Some(default);
-    }
-    let entry = table.table(key)?;
+fn read_rate(table: &Reader<'_>, key: &'static str, default: Rate) -> Rate {
+    let Some(entry) = table.table(key) else { return default };
     entry.missing("attempts");
     entry.missing("window");
     let attempts = entry.count("attempts");
@@ -171,5 +188,5 @@ fn read_rate(table: &Reader<'_>, key: &'static str, default: Rate) -> Option<Rat
         note(&entry, Rate::new(attempts, window).map_err(|error| vec![error]), |_| None)
     });
     entry.finish();
-    rate
+    rate.unwrap_or(default)
 }

@@ -1,0 +1,244 @@
+//! Runs a comparison's witness through the engines themselves.
+
+#![allow(dead_code, reason = "each test binary uses a part")]
+
+use std::time::Duration;
+
+use vouchsafe_access_log::{
+    Actor, Disposal, Field, Name, Operation, Outcome, Record, Target, Witness as Records,
+};
+use vouchsafe_core::{
+    AccountDigest, Authenticated, ChargeId, ClauseId, Effect, Identifier, Machine, NotMatched,
+    PolicyDigest, Source, Standing, TenantId, Timestamp, Unavailable,
+};
+use vouchsafe_crypto::RootKey;
+use vouchsafe_lockout::{Begin, LockoutEvent, LockoutMachine, LockoutPolicy, LockoutVerdict};
+use vouchsafe_password::{Password, PasswordWitness};
+use vouchsafe_policy::{ClassPolicy, Finding, Policy, Witness, compare};
+use vouchsafe_session::{
+    Label, LinkEvent, LinkMachine, LinkPolicy, LinkVerdict, LinkWitness, Requester, SessionEvent,
+    SessionMachine, SessionPolicy, SessionVerdict, SessionWitness, TokenKeys,
+};
+use vouchsafe_testkit::SeededEntropy;
+
+pub const ACCOUNT: AccountDigest = AccountDigest::new([7; 16]);
+/// Well after the epoch, so that nothing saturates.
+const START: Timestamp = Timestamp::from_micros(1_700_000_000_000_000);
+
+/// One account's state, stepped as a store would.
+struct Stepped<M: Machine> {
+    machine: M,
+    state: Option<M::State>,
+}
+
+impl<M: Machine> Stepped<M> {
+    fn new(machine: M) -> Self {
+        Self { machine, state: None }
+    }
+
+    fn send(&mut self, event: &M::Event, now: Timestamp) -> M::Verdict {
+        let (effect, verdict) = self.machine.step(self.state.as_ref(), event, now).split();
+        match effect {
+            Effect::Keep => {}
+            Effect::Save { state, .. } => self.state = Some(state),
+            Effect::Erase => self.state = None,
+        }
+        verdict.committed()
+    }
+}
+
+/// Every finding in both directions is shown by the engines: what the witness describes happens
+/// under the weaker policy and not under the stronger one.
+#[track_caller]
+pub fn every_witness_shows(candidate: &Policy, baseline: &Policy) {
+    let report = compare(candidate, baseline);
+    for finding in report.weaker() {
+        shows(candidate, baseline, finding);
+    }
+    for finding in report.stronger() {
+        shows(baseline, candidate, finding);
+    }
+}
+
+#[track_caller]
+pub fn shows(weak: &Policy, strong: &Policy, finding: &Finding) {
+    assert!(happens(weak, finding), "under the weaker policy: {finding}");
+    assert!(!happens(strong, finding), "not under the stronger one: {finding}");
+}
+
+/// Whether what the witness describes happens under `policy`, according to the engine.
+pub fn happens(policy: &Policy, finding: &Finding) -> bool {
+    let class = || {
+        let name = finding.section().strip_prefix("class.").unwrap();
+        policy.class(name.split_once('.').unwrap().0).unwrap()
+    };
+    match finding.witness() {
+        Witness::Lockout(witness) => all_admitted(policy.lockout(), witness),
+        Witness::Password(witness) => {
+            let password = Password::new(witness.password().to_owned()).unwrap();
+            let checked = class().password().check(&password, &witness.attributes());
+            matches!(witness, PasswordWitness::Accepted { .. }) == checked.is_ok()
+        }
+        Witness::Hash(witness) => !class().hash().upgrades(witness.record),
+        Witness::Session(witness) => session_holds(class().session(), witness),
+        Witness::Links(witness) => link_holds(class().links(), *witness),
+        Witness::Retention(witness) => record_may(class(), *witness),
+        Witness::Envelope(weakness) => weakness.passes(class().envelope()),
+        Witness::NoClass(name) => policy.class(name).is_err(),
+        other => panic!("no engine for {other:?}"),
+    }
+}
+
+/// Whether every attempt is admitted to verification.
+#[allow(clippy::disallowed_methods, reason = "the test is the verifier")]
+fn all_admitted(policy: &LockoutPolicy, witness: &vouchsafe_lockout::Witness) -> bool {
+    let mut account = Stepped::new(LockoutMachine::new(policy.clone(), PolicyDigest::NONE));
+    (0..).zip(witness.attempts()).all(|(id, attempt)| {
+        let now = START.after(attempt.after);
+        let begin = LockoutEvent::Begin(Begin::new(ACCOUNT, ChargeId::new(id)));
+        let LockoutVerdict::Admitted(charged) = account.send(&begin, now) else { return false };
+        let settled = if attempt.right {
+            LockoutEvent::Matched(vouchsafe_core::Matched::assertion(charged, Standing::Chosen))
+        } else {
+            LockoutEvent::NotMatched(NotMatched::assertion(charged))
+        };
+        account.send(&settled, now);
+        true
+    })
+}
+
+fn keys() -> (TokenKeys, SeededEntropy, TenantId) {
+    let keys = TokenKeys::new(&RootKey::new(&[3; 32]));
+    (keys, SeededEntropy::new(1), TenantId::new("acme").unwrap())
+}
+
+/// Whether the session is still accepted, or as many are alive at once.
+#[allow(clippy::disallowed_methods, reason = "the test stands for sign-in")]
+fn session_holds(policy: &SessionPolicy, witness: &SessionWitness) -> bool {
+    let (keys, entropy, tenant) = keys();
+    let mut account = Stepped::new(SessionMachine::new(policy.clone(), ACCOUNT, 0));
+    let open = |account: &mut Stepped<SessionMachine>, at: Timestamp| {
+        let (token, fresh) = keys.issue(&tenant, ACCOUNT, &entropy).unwrap();
+        let secret = keys.open(&tenant, token.expose().as_bytes()).unwrap().secret;
+        let proof = Authenticated::assertion(ACCOUNT, PolicyDigest::NONE, at);
+        let label = Label::default();
+        let event = SessionEvent::Open { proof, generation: 0, fresh, replaces: None, label };
+        let opened = matches!(account.send(&event, at), SessionVerdict::Opened { .. });
+        (opened, secret)
+    };
+    match *witness {
+        SessionWitness::Life { opened, every, last_activity, now } => {
+            let (_, secret) = open(&mut account, opened);
+            let mut at = opened.after(every);
+            let check = SessionEvent::Check { secret };
+            while at < last_activity {
+                if !matches!(account.send(&check, at), SessionVerdict::Active(_)) {
+                    return false;
+                }
+                at = at.after(every);
+            }
+            let used = last_activity == opened
+                || matches!(account.send(&check, last_activity), SessionVerdict::Active(_));
+            used && matches!(account.send(&check, now), SessionVerdict::Active(_))
+        }
+        SessionWitness::AtOnce { sessions } => {
+            for _ in 0..sessions {
+                open(&mut account, START);
+            }
+            match account.send(&SessionEvent::List, START) {
+                SessionVerdict::Listed(list) => list.len() >= sessions as usize,
+                _ => false,
+            }
+        }
+    }
+}
+
+/// Whether the link still works at that age, or a second one is sent so soon.
+fn link_holds(policy: &LinkPolicy, witness: LinkWitness) -> bool {
+    let (keys, entropy, tenant) = keys();
+    let address = keys.address(&tenant, &Identifier::new("ann@example.org").unwrap());
+    let mut account = Stepped::new(LinkMachine::new(policy.clone(), ACCOUNT, 0));
+    let issue = |purpose| {
+        let (token, fresh) = keys.issue_link(&tenant, ACCOUNT, purpose, &entropy).unwrap();
+        let link = keys.open_link(&tenant, purpose, token.expose().as_bytes()).unwrap();
+        (LinkEvent::Issue { fresh, address, by: Requester::Stranger }, link)
+    };
+    match witness {
+        LinkWitness::Redeemed { purpose, age } => {
+            let (event, link) = issue(purpose);
+            assert!(matches!(account.send(&event, START), LinkVerdict::Issued { .. }));
+            let redeem = LinkEvent::Redeem { link, address, id: 1 };
+            account.send(&redeem, START.after(age)) == LinkVerdict::Redeemed
+        }
+        LinkWitness::Resent { gap } => {
+            let purpose = vouchsafe_session::Purpose::Reset;
+            assert!(matches!(account.send(&issue(purpose).0, START), LinkVerdict::Issued { .. }));
+            let second = account.send(&issue(purpose).0, START.after(gap));
+            matches!(second, LinkVerdict::Issued { .. })
+        }
+    }
+}
+
+/// Whether a record of that age, or lacking that, may be.
+fn record_may(class: &ClassPolicy, witness: Records) -> bool {
+    let retention = class.retention();
+    let disposal = |age: Duration| retention.disposal(START, START.after(age));
+    match witness {
+        Records::ErasedEarly { age } => disposal(age) != Disposal::Keep,
+        Records::KeptLate { age } => disposal(age) != Disposal::Overdue,
+        Records::FieldMissing { field } => !retention.missing(&lacking(field)).contains(&field),
+        Records::Unrecorded { operation } => !retention.requires(operation),
+        other => panic!("no engine for {other:?}"),
+    }
+}
+
+/// A record that lacks this field and no other.
+fn lacking(field: Field) -> Record {
+    let address = "192.0.2.7".parse::<std::net::IpAddr>().unwrap();
+    let source = match field {
+        Field::Address => Source::Unavailable(Unavailable::Local),
+        _ => Source::Direct(address.into()),
+    };
+    let claimed = (field != Field::Claimed).then_some(ACCOUNT);
+    Record {
+        tenant: TenantId::new("acme").unwrap(),
+        actor: Actor::Unauthenticated { claimed },
+        target: Target::entity(Name::new("account").unwrap(), "7").unwrap(),
+        operation: Operation::SignInRefused,
+        outcome: Outcome::Failed(Name::new("wrong_password").unwrap()),
+        application: Name::new("portal").unwrap(),
+        source,
+        shared_source: false,
+        time: START,
+        policy: if field == Field::Policy {
+            PolicyDigest::NONE
+        } else {
+            PolicyDigest::new([1; 32])
+        },
+        clause: (field != Field::Clause).then(|| ClauseId::new("Z7.6").unwrap()),
+        repeats: std::num::NonZeroU32::MIN,
+    }
+}
+
+/// `policy` with one field of its canonical document set to another value.
+#[track_caller]
+pub fn with(policy: &Policy, path: &str, value: &str) -> Policy {
+    Policy::parse(&edited(policy, path, value), "edited.toml").unwrap_or_else(|e| panic!("{e}"))
+}
+
+#[track_caller]
+pub fn edited(policy: &Policy, path: &str, value: &str) -> String {
+    let (section, field) = path.rsplit_once('.').unwrap();
+    let text = policy.to_toml();
+    let (before, rest) = text.split_once(&format!("[{section}]\n")).expect(path);
+    let (body, after) = rest.split_once("\n\n").expect(path);
+    let key = format!("{field} = ");
+    let line = body.lines().find(|line| line.starts_with(&key)).expect(path);
+    let body = body.replacen(line, &format!("{key}{value}"), 1);
+    format!("{before}[{section}]\n{body}\n\n{after}")
+}
+
+/// A document of one class around these lines.
+pub fn document(lines: &str) -> String {
+    format!("schema = 1\nname = \"test\"\ntitle = \"A test\"\n{lines}")
+}
