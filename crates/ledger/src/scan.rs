@@ -224,12 +224,15 @@ impl Scan {
                 self.bundles.push(place);
             }
             self.tree.push(leaf);
+            let root = || self.tree.frontier().root();
+            if known
+                .is_some_and(|known| known.size() == self.tree.size() && *known.root() != root())
+            {
+                return Err("the records are not those of the known head");
+            }
         }
         if *head.root() != self.tree.frontier().root() {
             return Err("the records are not those that were signed");
-        }
-        if known.is_some_and(|known| known.size() == head.size() && known.root() != head.root()) {
-            return Err("the records are not those of the known head");
         }
         self.head = Some(head);
         self.checkpoints = self.checkpoints.saturating_add(1);

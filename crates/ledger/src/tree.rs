@@ -199,3 +199,118 @@ pub fn verify_inclusion(index: u64, size: u64, leaf: &Hash, path: &[Hash], root:
     }
     last == 0 && hash == *root
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use sha2::{Digest, Sha256 as Other};
+
+    use super::*;
+
+    /// RFC 6962, 2.1, word for word, over another SHA-256.
+    fn mth(entries: &[Vec<u8>]) -> Hash {
+        match entries {
+            [] => Other::digest([]).into(),
+            [one] => Other::new().chain_update([0]).chain_update(one).finalize().into(),
+            more => {
+                let mut k = 1;
+                while k * 2 < more.len() {
+                    k *= 2;
+                }
+                let (left, right) = (mth(&more[..k]), mth(&more[k..]));
+                Other::new()
+                    .chain_update([1])
+                    .chain_update(left)
+                    .chain_update(right)
+                    .finalize()
+                    .into()
+            }
+        }
+    }
+
+    /// RFC 6962, 2.1.1, word for word.
+    fn path(m: usize, entries: &[Vec<u8>]) -> Vec<Hash> {
+        if entries.len() == 1 {
+            return Vec::new();
+        }
+        let mut k = 1;
+        while k * 2 < entries.len() {
+            k *= 2;
+        }
+        let (inner, sibling) = if m < k {
+            (path(m, &entries[..k]), mth(&entries[k..]))
+        } else {
+            (path(m - k, &entries[k..]), mth(&entries[..k]))
+        };
+        [inner, vec![sibling]].concat()
+    }
+
+    fn entries(size: u64) -> Vec<Vec<u8>> {
+        (0..size).map(|number| number.to_string().into_bytes()).collect()
+    }
+
+    fn grown(entries: &[Vec<u8>]) -> Tree {
+        let mut tree = Tree::default();
+        entries.iter().for_each(|entry| tree.push(leaf_hash(entry)));
+        tree
+    }
+
+    fn hex(hash: Hash) -> String {
+        hash.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    #[test]
+    fn known_answers() {
+        let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+        assert_eq!(hex(Tree::default().frontier().root()), empty);
+        let leaf = "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d";
+        assert_eq!(hex(leaf_hash(b"")), leaf);
+    }
+
+    #[test]
+    fn roots_and_proofs_are_those_of_the_rfc() {
+        for size in [1_u64, 2, 3, 7, 255, 256, 257, 511, 512, 513, 700, 1024, 1025] {
+            let entries = entries(size);
+            let tree = grown(&entries);
+            let root = tree.frontier().root();
+            assert_eq!(root, mth(&entries));
+            for index in (0..size).filter(|index| index % 53 == 0 || index + 2 >= size) {
+                let first = index / BUNDLE * BUNDLE;
+                let bundle: Vec<Hash> = (first..size.min(first + BUNDLE))
+                    .map(|at| leaf_hash(&entries[at as usize]))
+                    .collect();
+                let proof = tree.path(index, &bundle).unwrap();
+                assert_eq!(proof, path(index as usize, &entries), "{index} of {size}");
+                let leaf = leaf_hash(&entries[index as usize]);
+                assert!(verify_inclusion(index, size, &leaf, &proof, &root));
+            }
+            assert_eq!(tree.path(size, &[]), None);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_else_is_included(
+            size in 1_u64..600, at in any::<u64>(), other in any::<u64>(), bit in any::<u64>(),
+        ) {
+            let (entries, index) = (entries(size), at % size);
+            let root = mth(&entries);
+            let leaf = leaf_hash(&entries[index as usize]);
+            let proof = path(index as usize, &entries);
+            prop_assert!(verify_inclusion(index, size, &leaf, &proof, &root));
+            let other = other % (2 * size);
+            prop_assert_eq!(verify_inclusion(other, size, &leaf, &proof, &root), other == index);
+            let mut wrong = proof.clone();
+            if let Some(hash) = wrong.get_mut(bit as usize % proof.len().max(1)) {
+                hash[bit as usize / 8 % 32] ^= 1 << (bit % 8);
+                prop_assert!(!verify_inclusion(index, size, &leaf, &wrong, &root));
+            }
+            wrong.clone_from(&proof);
+            wrong.push(root);
+            prop_assert!(!verify_inclusion(index, size, &leaf, &wrong, &root));
+            if !proof.is_empty() {
+                prop_assert!(!verify_inclusion(index, size, &leaf, &proof[1..], &root));
+            }
+        }
+    }
+}
