@@ -99,7 +99,8 @@ fn loom() -> Command {
 /// The fuzzers' bodies over the inputs that were kept, on the stable compiler.
 fn replay() -> Command {
     let mut command = cargo(["test", "--manifest-path", "fuzz/Cargo.toml"]);
-    command.env("CARGO_TARGET_DIR", root().join("target/fuzz-replay"));
+    // Other people's crates are then built once for both.
+    command.env("CARGO_TARGET_DIR", root().join("target"));
     command
 }
 
