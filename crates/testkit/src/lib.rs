@@ -2,6 +2,8 @@
 
 pub mod conformance;
 mod counts;
+#[cfg(feature = "gate")]
+mod gate;
 pub mod history;
 mod run;
 mod sources;
@@ -10,6 +12,8 @@ mod suite;
 mod tally;
 
 pub use counts::{is_long, runs};
+#[cfg(feature = "gate")]
+pub use gate::{Postbag, TestGate, Users};
 pub use run::block_on;
 pub use sources::{CountingEntropy, FailingEntropy, ManualClock, SeededEntropy};
 pub use stores::{CountingStore, Fault, FaultyStore};

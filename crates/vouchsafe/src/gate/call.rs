@@ -119,7 +119,7 @@ impl Draft {
         self
     }
 
-    pub(crate) fn as_operation(mut self, operation: Operation) -> Self {
+    pub(crate) fn doing(mut self, operation: Operation) -> Self {
         self.operation = operation;
         self
     }

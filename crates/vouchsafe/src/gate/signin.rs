@@ -316,7 +316,7 @@ impl Admitted {
         let draft = sign_in_draft(&attempt, &policy, account, found.as_ref());
         let refuse = async |refusal, locked: bool| {
             let operation = if locked { Operation::Locked } else { Operation::SignInRefused };
-            let draft = draft.clone().as_operation(operation);
+            let draft = draft.clone().doing(operation);
             Checked::Refused(gate.refuse(&draft, account, refusal).await)
         };
         let Ok(password) = Password::new(password) else {
@@ -355,7 +355,7 @@ impl Admitted {
         let draft = Draft { actor: Actor::User(found.user.clone()), ..draft.clone() };
         let owner = match proof {
             Proof::Authenticated(proof) if meets => {
-                let draft = draft.as_operation(Operation::SignedIn);
+                let draft = draft.doing(Operation::SignedIn);
                 let replaces = attempt.replaces;
                 return Checked::Authenticated(Authenticated {
                     gate,
@@ -369,7 +369,7 @@ impl Admitted {
             Proof::Authenticated(proof) => OwnerPresent::from(&proof),
             Proof::ChangeOnly(proof) => OwnerPresent::from(proof),
         };
-        let draft = draft.as_operation(Operation::PasswordChanged);
+        let draft = draft.doing(Operation::PasswordChanged);
         if let Err(refusal) = gate.record(&draft, Outcome::Refused(super::password::DUE)).await {
             return Checked::Refused(refusal);
         }
