@@ -1,6 +1,13 @@
 //! What is left of a key after its drop: a search through the whole process's memory.
 //!
 //! Each case runs in a process of its own, so that no other test's memory is in the way.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "tests"
+)]
 
 use std::collections::HashSet;
 use std::fs::File;
