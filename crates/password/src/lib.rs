@@ -46,3 +46,7 @@ pub use rules::{Kind, Unmet};
 pub use state::Credential;
 pub use ticket::Hashing;
 pub use verify::{Binding, NewRecord, NotVerifiedReason, Upgrade, Verified};
+
+/// What this crate promises, and the tests that show it.
+#[doc = include_str!("../GUARANTEES.md")]
+pub mod guarantees {}
