@@ -242,3 +242,16 @@ pub fn edited(policy: &Policy, path: &str, value: &str) -> String {
 pub fn document(lines: &str) -> String {
     format!("schema = 1\nname = \"test\"\ntitle = \"A test\"\n{lines}")
 }
+
+/// Runs the example: the one that cargo built beside this test, or else one built now.
+pub fn run_example(args: &[&str]) -> std::process::Output {
+    let test = std::env::current_exe().unwrap();
+    let built = test.parent().unwrap().with_file_name("examples").join("policy");
+    if !built.exists() {
+        let cargo = std::process::Command::new(env!("CARGO"))
+            .args(["build", "-q", "-p", "vouchsafe-policy", "--example", "policy"])
+            .status();
+        assert!(cargo.unwrap().success());
+    }
+    std::process::Command::new(built).args(args).output().unwrap()
+}
