@@ -129,12 +129,16 @@ proptest! {
     }
 }
 
-/// Every character there is, at the start of a cell and inside it (CWE-117, CSV formulas).
+/// Every character there is, at the start of a cell and inside it (CWE-117, CSV formulas). The
+/// ordinary run takes all up to U+3000 and one in eleven above.
 #[test]
 fn all_of_unicode() {
     let template = sample();
     let mut records = Vec::new();
-    for character in '\0'..=char::MAX {
+    let taken = |c: &char| {
+        *c < '\u{3000}' || *c == char::MAX || u32::from(*c).is_multiple_of(runs(11, 1) as u32)
+    };
+    for character in ('\0'..=char::MAX).filter(taken) {
         let mut record = template.clone();
         let id = Text::new(&format!("{character}x{character}")).unwrap();
         record.target = Target::Entity { kind: name!("note"), id };
