@@ -276,7 +276,7 @@ fn locking_after_nothing_is_refused_and_not_stricter() {
     let text = edited(&baseline(), "lockout.limits", "[{ failures = 0, window = '24h' }]");
     let Err(PolicyError::Invalid(problems)) = Policy::parse(&text, "zero.toml") else { panic!() };
     assert_eq!(problems.list().len(), 1);
-    assert_eq!(problems.list()[0].path(), "lockout.limits");
+    assert_eq!(problems.list()[0].path(), "lockout.limits[0]");
 }
 
 #[test]

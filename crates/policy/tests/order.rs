@@ -65,7 +65,7 @@ fn joined(one: &Policy, other: &Policy) -> Option<Policy> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(runs(2_000, 1_000_000) as u32))]
+    #![proptest_config(ProptestConfig::with_cases(runs(10_000, 1_000_000) as u32))]
 
     #[test]
     fn reflexive_antisymmetric_transitive(
