@@ -45,7 +45,8 @@ impl fmt::Display for Contradiction {
 }
 
 /// The weakest policy that is no weaker than `first` and each of `rest`: a tenant's baseline, from
-/// its contracts. Its values keep their clauses; its promises are those of all.
+/// its contracts. Its values keep their clauses; its promises are those of all, and of two with one
+/// number the first. A join of many may hold more limits, and a longer name, than a document may.
 ///
 /// # Errors
 /// [`PolicyError::Contradiction`] when one demands what another forbids.
