@@ -154,6 +154,12 @@ impl Parts<'_> {
         now: Timestamp,
     ) -> (bool, CredentialVerdict) {
         let before = state.generation();
+        if let CredentialEvent::Set { record, .. } = event
+            && record.chosen_by().is_some_and(|owner| owner != self.account)
+        {
+            // Chosen by the owner of another account.
+            return (false, CredentialVerdict::Refused);
+        }
         let (changed, verdict) = part(&CredentialMachine, &mut state.credential, event, now);
         if state.generation() != before {
             let (_, _ended) = self.sessions(state, &SessionEvent::RevokeAll, now);

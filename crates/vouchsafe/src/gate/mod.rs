@@ -242,7 +242,10 @@ impl Gate {
     async fn refuse(&self, draft: &Draft, counter: AccountDigest, refusal: Refused) -> Refused {
         let draft = draft.clone().under(refusal.clause().cloned());
         let code = refusal.code();
-        if !self.inner.refusals.is_first(&draft, *counter.as_bytes(), code, self.now()) {
+        // A wrong password was hashed, which the lockout bounds: each is worth its own record.
+        let one_by_one = code == Code::WrongCredentials;
+        let refusals = &self.inner.refusals;
+        if !one_by_one && !refusals.is_first(&draft, *counter.as_bytes(), code, self.now()) {
             return refusal;
         }
         match self.record(&draft, refused(code)).await {
