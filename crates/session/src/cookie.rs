@@ -53,8 +53,23 @@ impl Cookie {
     /// a prefix that says what it is: `insecure-loopback-sid`.
     #[must_use]
     pub fn insecure_loopback(self) -> Self {
-        let end = self.name.rsplit('-').next().unwrap_or_default();
+        let end = self.name.strip_prefix("__Host-Http-").unwrap_or(&self.name);
         Self { name: format!("insecure-loopback-{end}").into(), secure: false, ..self }
+    }
+
+    /// The same cookie under a name of its own: `__Host-Http-sid-acme`. With `Path=/` one name
+    /// holds one value per browser, so tenants that share an origin need a name each.
+    ///
+    /// # Errors
+    /// [`Error::Cookie`] when `suffix` is not 1 to 64 letters, digits, `-`, `_`, `.` and `~`.
+    pub fn suffixed(self, suffix: &str) -> Result<Self, Error> {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
+        if !(1..=64).contains(&suffix.len()) || !suffix.bytes().all(plain) {
+            return Err(Error::Cookie(
+                "a suffix is 1 to 64 letters, digits, `-`, `_`, `.` and `~`",
+            ));
+        }
+        Ok(Self { name: format!("{}-{suffix}", self.name).into(), ..self })
     }
 
     /// Sets when other sites' requests carry it.
