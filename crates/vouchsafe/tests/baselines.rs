@@ -141,8 +141,7 @@ fn a_missing_baseline_beside_a_store_in_use_refuses() {
 fn other_keys_do_not_open_the_store() {
     let installation = Installation::new();
     drop(installation.open(&preset()).unwrap());
-    let stranger =
-        Installation { keyring: Installation::new().keyring, ..installation };
+    let stranger = Installation { keyring: Installation::new().keyring, ..installation };
     let opened = stranger.open(&preset());
     assert!(matches!(opened, Err(OpenError::MissingBaselines)), "{:?}", opened.map(|_| ()));
 }

@@ -1,5 +1,11 @@
 //! The life of an account through the gate, and the record of each step.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, missing_docs, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs,
+    reason = "tests"
+)]
 
 use std::time::Duration;
 
@@ -70,8 +76,7 @@ fn every_step_writes_its_record() {
     assert_eq!((record.operation, &record.outcome), (Operation::SignedIn, &Outcome::Succeeded));
     assert_eq!(record.policy, gate.gate.policy(&tenant).unwrap().digest());
 
-    let principal =
-        block_on(gate.gate.check(&tenant, issued.token().expose(), &call)).unwrap();
+    let principal = block_on(gate.gate.check(&tenant, issued.token().expose(), &call)).unwrap();
     assert_eq!((principal.user(), principal.class()), (&ada, "staff"));
     assert!(gate.recorded().is_empty(), "an accepted check is followed by what it was for");
 

@@ -41,8 +41,7 @@ fn nothing_happens_unrecorded() {
     let tenant = TestGate::tenant();
     let policies = (tenant.clone(), policy());
     let store = MemoryStore::new(1 << 24);
-    let gate =
-        block_on(TestGate::recording(policies, store, sink, records, |gate| gate)).unwrap();
+    let gate = block_on(TestGate::recording(policies, store, sink, records, |gate| gate)).unwrap();
     let call = TestGate::call();
     let ada = gate.add("ada", "staff", PASSWORD);
     let bob = gate.users.add(&tenant, "u-bob", "staff", &["bob@acme.example"]);
@@ -71,8 +70,7 @@ fn nothing_happens_unrecorded() {
     unavailable(block_on(acting.end_sessions(&ada)).unwrap_err());
     let changed = block_on(acting.change_password(PASSWORD.to_owned(), OTHER.to_owned()));
     not_set(changed.map(|_| ()));
-    let redeem =
-        gate.gate.redeem(&tenant, Purpose::Activation, &link, OTHER.to_owned(), &call);
+    let redeem = gate.gate.redeem(&tenant, Purpose::Activation, &link, OTHER.to_owned(), &call);
     not_set(block_on(redeem).map(|_| ()));
     unavailable(block_on(gate.gate.sign_out(principal.clone(), &call)).unwrap_err());
     assert!(gate.mail.take().is_empty(), "no link was mailed");
@@ -83,8 +81,7 @@ fn nothing_happens_unrecorded() {
     assert_eq!(principal.class(), "staff");
     let acting = gate.gate.by(&principal, &call).unwrap();
     assert_eq!(block_on(acting.sessions(&ada)).unwrap().len(), sessions_before.len());
-    let redeem =
-        gate.gate.redeem(&tenant, Purpose::Activation, &link, OTHER.to_owned(), &call);
+    let redeem = gate.gate.redeem(&tenant, Purpose::Activation, &link, OTHER.to_owned(), &call);
     block_on(redeem).unwrap();
     let _ = gate.sign_in("ada", PASSWORD);
 }

@@ -321,17 +321,19 @@ impl Cell for AccountState {
             &self.sessions.as_ref().map(Sessions::to_bytes).unwrap_or_default(),
         ];
         let mut out = vec![1];
-        for part in parts {
-            // A part is bounded by its engine, far below 4 GiB.
-            out.extend(u32::try_from(part.len()).unwrap_or(u32::MAX).to_be_bytes());
-            out.extend_from_slice(part);
-        }
+        parts.into_iter().for_each(|part| put_field(&mut out, part));
         out
     }
 }
 
+/// Writes one part behind its length. What writes parts bounds them far below 4 GiB.
+pub(super) fn put_field(out: &mut Vec<u8>, part: &[u8]) {
+    out.extend(u32::try_from(part.len()).unwrap_or(u32::MAX).to_be_bytes());
+    out.extend_from_slice(part);
+}
+
 /// One part, behind its length.
-fn field<'a>(rest: &mut &'a [u8]) -> Result<&'a [u8], Corrupt> {
+pub(super) fn field<'a>(rest: &mut &'a [u8]) -> Result<&'a [u8], Corrupt> {
     let (length, after) = rest.split_first_chunk().ok_or(Corrupt)?;
     let length = usize::try_from(u32::from_be_bytes(*length)).map_err(|_| Corrupt)?;
     let (part, after) = after.split_at_checked(length).ok_or(Corrupt)?;

@@ -12,10 +12,13 @@ use vouchsafe_policy::{Policy, Verdict, compare, join};
 use vouchsafe_store::{AnyCells, Cells, drive};
 
 use super::OpenError;
+use super::account::{field, put_field};
 
 /// What a tenant is owed, and how its policy stands to it.
 pub(super) struct Checked {
-    /// The baseline in force from now on.
+    /// What the baseline in force from now on is the join of.
+    pub(super) documents: Vec<Policy>,
+    /// The baseline itself.
     pub(super) baseline: Policy,
     /// It is new, or stronger than the one that was kept.
     pub(super) raised: bool,
@@ -26,8 +29,9 @@ pub(super) struct Checked {
 #[derive(Clone, Debug, Default)]
 struct Roll(BTreeSet<TenantId>);
 
-/// A tenant's baseline, as its document.
-struct Kept(String);
+/// A tenant's baseline, as the documents it is the join of: a join may hold what no document can.
+#[derive(Clone, Debug)]
+struct Kept(Vec<String>);
 
 /// Puts what it is given, whatever was there: one process opens a gate at a time, and a lost race
 /// is decided again at the next start.
@@ -82,19 +86,15 @@ impl<'a> Baselines<'a> {
     ) -> Result<Checked, OpenError> {
         let kept = if self.roll.0.contains(tenant) {
             let kept: Option<Kept> = load(self.cells, self.key(tenant)).await?;
-            let Kept(text) =
+            let Kept(documents) =
                 kept.ok_or_else(|| OpenError::MissingBaseline { tenant: tenant.clone() })?;
-            let policy = Policy::parse(&text, "kept baseline");
-            Some(policy.map_err(|_| OpenError::Corrupt)?)
+            let parse = |text: &String| Policy::parse(text, "kept baseline");
+            let documents: Result<Vec<_>, _> = documents.iter().map(parse).collect();
+            joined(tenant, &documents.map_err(|_| OpenError::Corrupt)?)?
         } else {
             None
         };
-        let owed = match contracts.split_first() {
-            None => None,
-            Some((first, rest)) => Some(join(first, rest).map_err(|error| {
-                OpenError::Contracts { tenant: tenant.clone(), error: Box::new(error) }
-            })?),
-        };
+        let owed = joined(tenant, contracts)?;
         if let (Some(owed), Some(kept)) = (&owed, &kept) {
             let report = compare(owed, kept);
             if report.verdict() != Verdict::NoWeaker {
@@ -112,17 +112,30 @@ impl<'a> Baselines<'a> {
             let findings = report.weaker().iter().map(ToString::to_string).collect();
             return Err(OpenError::BelowBaseline { tenant: tenant.clone(), findings });
         }
-        Ok(Checked { baseline, raised })
+        let documents = match contracts {
+            [] => vec![baseline.clone()],
+            contracts => contracts.to_vec(),
+        };
+        if raised {
+            // What cannot be read back must not be kept: a contract that is itself a join, say.
+            for document in &documents {
+                Policy::parse(&document.to_toml(), document.name()).map_err(|error| {
+                    OpenError::Contracts { tenant: tenant.clone(), error: Box::new(error) }
+                })?;
+            }
+        }
+        Ok(Checked { documents, baseline, raised })
     }
 
-    /// Keeps a tenant's baseline: first the document, then the name on the roll.
+    /// Keeps a tenant's baseline: first the documents, then the name on the roll.
     pub(super) async fn keep(
         &mut self,
         tenant: &TenantId,
-        baseline: &Policy,
+        documents: &[Policy],
         now: Timestamp,
     ) -> Result<(), OpenError> {
-        self.put(self.key(tenant), Kept(baseline.to_toml()), now).await?;
+        let documents = documents.iter().map(Policy::to_toml).collect();
+        self.put(self.key(tenant), Kept(documents), now).await?;
         if self.roll.0.insert(tenant.clone()) {
             let key = Self::key_of(self.digests, "vouchsafe baselines v1", "");
             self.put(key, self.roll.clone(), now).await?;
@@ -157,26 +170,40 @@ async fn load<S: Cell>(cells: &AnyCells, key: CellKey) -> Result<Option<S>, Open
     state.map_err(|_| OpenError::Corrupt)
 }
 
-impl Clone for Kept {
-    fn clone(&self) -> Self {
-        Self(self.0.clone())
+/// The baseline that these documents promise together.
+fn joined(tenant: &TenantId, documents: &[Policy]) -> Result<Option<Policy>, OpenError> {
+    let Some((first, rest)) = documents.split_first() else { return Ok(None) };
+    join(first, rest)
+        .map(Some)
+        .map_err(|error| OpenError::Contracts { tenant: tenant.clone(), error: Box::new(error) })
+}
+
+/// Texts, each behind its length.
+fn write(texts: &[impl AsRef<str>]) -> Vec<u8> {
+    let mut out = vec![1];
+    texts.iter().for_each(|text| put_field(&mut out, text.as_ref().as_bytes()));
+    out
+}
+
+fn read(bytes: &[u8]) -> Result<Vec<String>, Corrupt> {
+    let Some((1, mut rest)) = bytes.split_first() else { return Err(Corrupt) };
+    let mut texts = Vec::new();
+    while !rest.is_empty() {
+        let text = field(&mut rest)?.to_vec();
+        texts.push(String::from_utf8(text).map_err(|_| Corrupt)?);
     }
+    Ok(texts)
 }
 
 impl Cell for Kept {
     const SPACE: Space = Space::System;
 
     fn from_bytes(bytes: Vec<u8>) -> Result<Self, Corrupt> {
-        match bytes.split_first() {
-            Some((1, text)) => String::from_utf8(text.to_vec()).map(Self).map_err(|_| Corrupt),
-            _ => Err(Corrupt),
-        }
+        read(&bytes).map(Self)
     }
 
     fn into_bytes(self) -> Vec<u8> {
-        let mut bytes = vec![1];
-        bytes.extend(self.0.into_bytes());
-        bytes
+        write(&self.0)
     }
 }
 
@@ -184,14 +211,12 @@ impl Cell for Roll {
     const SPACE: Space = Space::System;
 
     fn from_bytes(bytes: Vec<u8>) -> Result<Self, Corrupt> {
-        let Kept(text) = Kept::from_bytes(bytes)?;
-        // Ids hold no control characters, so a line is one tenant.
-        let tenants = text.lines().map(|line| TenantId::with_case(line, Case::Exact));
+        let texts = read(&bytes)?;
+        let tenants = texts.iter().map(|text| TenantId::with_case(text, Case::Exact));
         tenants.collect::<Result<_, _>>().map(Self).map_err(|_| Corrupt)
     }
 
     fn into_bytes(self) -> Vec<u8> {
-        let lines: Vec<_> = self.0.iter().map(TenantId::as_str).collect();
-        Kept(lines.join("\n")).into_bytes()
+        write(&self.0.iter().map(TenantId::as_str).collect::<Vec<_>>())
     }
 }

@@ -14,7 +14,7 @@ use vouchsafe_policy::{Policy, PolicyError};
 use vouchsafe_session::{LinkOrigin, TokenKeys};
 use vouchsafe_store::{AnyCells, Cells, Encrypted, StoreError, Turns};
 
-use super::baseline::Baselines;
+use super::baseline::{Baselines, Checked};
 use super::call::{Call, Draft};
 use super::coalesce::Refusals;
 use super::host::{Accounts, AnyAccounts, AnyNotify, Notify};
@@ -257,7 +257,7 @@ impl GateBuilder {
             let owed = contracts.get(tenant).map(Vec::as_slice).unwrap_or_default();
             let checked = baselines.check(tenant, policy, owed).await?;
             if checked.raised {
-                raised.push((tenant.clone(), checked.baseline));
+                raised.push((tenant.clone(), checked));
             }
         }
         let now = clock.now();
@@ -293,14 +293,14 @@ impl GateBuilder {
         };
         let gate = Gate { inner: Arc::new(inner), clock };
         // Recorded first, then in force.
-        for (tenant, baseline) in &raised {
+        for (tenant, Checked { baseline, .. }) in &raised {
             gate.note(tenant, Operation::PolicyLoaded, "baseline", baseline.digest()).await?;
         }
         for (tenant, policy) in gate.inner.policies.iter() {
             gate.note(tenant, Operation::GateOpened, "gate", policy.digest()).await?;
         }
-        for (tenant, baseline) in &raised {
-            baselines.keep(tenant, baseline, now).await?;
+        for (tenant, Checked { documents, .. }) in &raised {
+            baselines.keep(tenant, documents, now).await?;
         }
         Ok(gate)
     }
