@@ -1,0 +1,150 @@
+//! For administrators: who is here, who is invited, and what the gate has done.
+
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use vouchsafe::access_log::{Operation, name};
+use vouchsafe::gate::Refused;
+use vouchsafe::password::Work;
+
+use super::{moment, problem, token};
+use crate::html;
+use crate::html::Html;
+use crate::users::{Person, Role, UsersError};
+use crate::web::{Administrator, Failure, Member, Submitted, entity};
+
+/// How somebody stands with the gate.
+pub async fn standing(member: &Member, person: &Person) -> Result<Html, Failure> {
+    let acting = member.acting()?;
+    if person.disabled {
+        return Ok(html! { "disabled" });
+    }
+    if !acting.is_active(&person.id).await? {
+        return Ok(html! { "invited" });
+    }
+    Ok(match acting.lock(&person.id).await? {
+        Some(lock) => {
+            let until = lock.until.map(|until| html! { " until " (moment(until)) });
+            html! { "<strong>locked</strong>" (until) }
+        }
+        None => html! { "active" },
+    })
+}
+
+fn counters(work: Work) -> Html {
+    html! {
+        "<h2>What the gate has done since it was opened</h2><dl>"
+        "<dt>Passwords hashed</dt><dd id='hashes-run'>" (work.runs) "</dd>"
+        "<dt>Refused unhashed by the hash pool</dt><dd id='hashes-refused'>" (work.refused) "</dd>"
+        "<dt>Waiting now</dt><dd>" (work.queued) "</dd>"
+        "<dt>Memory held for hashing</dt><dd>" (work.held_kib) " KiB</dd></dl>"
+    }
+}
+
+async fn page(member: &Member, typed: (&str, &str), word: Option<Html>) -> Result<Html, Failure> {
+    let guest = &member.guest;
+    member.acting()?.access(Operation::Read, entity(name!("users"), "list")).await?;
+    let mut rows = Vec::new();
+    for person in guest.portal.users().list(&guest.tenant)? {
+        rows.push(html! {
+            "<tr><th scope='row'><a href='" (guest.path("users/")) (person.id.as_str()) "'>"
+            (person.name) "</a></th><td data-label='Mail address'>" (person.email) "</td>"
+            "<td data-label='Class'>" (person.class) "</td>"
+            "<td data-label='Role'>" (person.role.as_str()) "</td>"
+            "<td data-label='State'>" (standing(member, &person).await?) "</td></tr>"
+        });
+    }
+    let policy = guest.policy()?;
+    let classes: Html = policy
+        .classes()
+        .map(|(class, _)| html! { "<option value='" (class) "'>" (class) "</option>" })
+        .collect();
+    let roles: Html = [Role::Member, Role::Administrator]
+        .into_iter()
+        .map(|role| html! { "<option value='" (role.as_str()) "'>" (role.as_str()) "</option>" })
+        .collect();
+    let main = html! {
+        (word)
+        "<div class='table'><table class='stack'><caption>Everybody at " (guest.tenant.as_str()) "</caption>"
+        "<thead><tr><th scope='col'>User name</th><th scope='col'>Mail address</th>"
+        "<th scope='col'>Class</th><th scope='col'>Role</th><th scope='col'>State</th></tr></thead>"
+        "<tbody>" (rows.into_iter().collect::<Html>()) "</tbody></table></div>"
+        "<h2>Invite somebody</h2>"
+        "<form class='card' method='post' action='" (guest.path("users")) "'>" (token(&guest.csrf))
+        "<label for='email'>Mail address</label>"
+        "<input id='email' name='email' type='email' value='" (typed.0) "' autocomplete='off' maxlength='254' required>"
+        "<label for='name'>User name</label>"
+        "<input id='name' name='name' value='" (typed.1) "' autocomplete='off' autocapitalize='none' "
+        "spellcheck='false' maxlength='100' required>"
+        "<label for='class'>Class: which rules hold</label><select id='class' name='class'>" (classes) "</select>"
+        "<label for='role'>Role: what may be done here</label><select id='role' name='role'>" (roles) "</select>"
+        "<button>Send an invitation</button></form>"
+        (counters(guest.portal.gate().work()))
+    };
+    Ok(member.frame("People").page(main))
+}
+
+/// The page.
+pub async fn list(Administrator(member): Administrator) -> Result<Html, Failure> {
+    page(&member, ("", ""), None).await
+}
+
+/// Makes a user, and sends the invitation.
+pub async fn invite(
+    Administrator(member): Administrator,
+    Submitted(form): Submitted,
+) -> Result<Response, Failure> {
+    let guest = &member.guest;
+    let typed = (form.get("email"), form.get("name"));
+    let class = form.get("class");
+    let role = Role::from_name(form.get("role"));
+    let (Some(role), Ok(_)) = (role, guest.policy()?.class(class)) else {
+        let page = page(&member, typed, Some(problem("Please choose a class and a role."))).await?;
+        return Ok((StatusCode::UNPROCESSABLE_ENTITY, page).into_response());
+    };
+    let users = guest.portal.users();
+    let added = async {
+        let person = users.draft(typed.0, typed.1, class, role)?;
+        let target = entity(name!("user"), person.id.as_str());
+        member.acting()?.access(Operation::Created, target).await?;
+        users.keep(&guest.tenant, &person)?;
+        Ok::<_, Rejected>(person)
+    };
+    match added.await {
+        Ok(person) => {
+            member.acting()?.invite(&person.id).await?;
+            Ok(guest.go(&format!("users/{}", person.id.as_str())))
+        }
+        Err(Rejected::User(
+            error @ (UsersError::Taken | UsersError::Address | UsersError::Name(_)),
+        )) => {
+            let word = format!("Nobody was invited: {error}.");
+            let page = page(&member, typed, Some(problem(&word))).await?;
+            Ok((StatusCode::UNPROCESSABLE_ENTITY, page).into_response())
+        }
+        Err(Rejected::User(error)) => Err(error.into()),
+        Err(Rejected::Other(failure)) => Err(failure),
+    }
+}
+
+enum Rejected {
+    User(UsersError),
+    Other(Failure),
+}
+
+impl From<UsersError> for Rejected {
+    fn from(error: UsersError) -> Self {
+        Self::User(error)
+    }
+}
+
+impl From<Failure> for Rejected {
+    fn from(failure: Failure) -> Self {
+        Self::Other(failure)
+    }
+}
+
+impl From<Refused> for Rejected {
+    fn from(refused: Refused) -> Self {
+        Self::Other(refused.into())
+    }
+}

@@ -1,0 +1,22 @@
+//! The style sheet, the script and the icon: the only files that pages load.
+
+use axum::extract::Path;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+const FILES: [(&str, &str, &str); 3] = [
+    ("style.css", "text/css; charset=utf-8", include_str!("../../static/style.css")),
+    ("password.js", "text/javascript; charset=utf-8", include_str!("../../static/password.js")),
+    ("icon.svg", "image/svg+xml", include_str!("../../static/icon.svg")),
+];
+
+/// One of the files; there are no others, and no folder to list.
+pub async fn show(Path(name): Path<String>) -> Response {
+    match FILES.iter().find(|(file, ..)| *file == name) {
+        Some((_, kind, text)) => {
+            let headers = [(header::CONTENT_TYPE, *kind), (header::CACHE_CONTROL, "max-age=300")];
+            (headers, *text).into_response()
+        }
+        None => StatusCode::NOT_FOUND.into_response(),
+    }
+}

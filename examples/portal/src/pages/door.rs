@@ -1,0 +1,234 @@
+//! Before sign-in: the door itself, links, and forgotten passwords.
+
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect, Response};
+use vouchsafe::core::Identifier;
+use vouchsafe::gate::{Attempt, Login, Next, NotSet, Purpose, Refused};
+use vouchsafe_tower::{OptionalPrincipal, Presented, Refusal, Web, complete};
+
+use super::{Frame, done, problem, rules, token};
+use crate::html;
+use crate::html::Html;
+use crate::setup::Portal;
+use crate::web::{Failure, Guest, Submitted};
+
+/// The start page: which tenant?
+pub async fn landing(State(portal): State<Portal>) -> Html {
+    let tenants: Html = portal
+        .0
+        .documents
+        .iter()
+        .map(|(tenant, policy)| {
+            html! {
+                "<li><a href='/" (tenant.as_str()) "/sign-in'>" (tenant.as_str()) "</a> "
+                "<span class='hint'>under “" (policy.title()) "”</span></li>"
+            }
+        })
+        .collect();
+    Frame::bare("Welcome").page(html! {
+        "<p>Where do you want to sign in?</p><ul>" (tenants) "</ul>"
+    })
+}
+
+fn sign_in_page(guest: &Guest, name: &str, word: Option<Html>) -> Html {
+    let main = html! {
+        (word)
+        "<form class='card' method='post' action='" (guest.path("sign-in")) "'>" (token(&guest.csrf))
+        "<label for='name'>User name or mail address</label>"
+        "<input id='name' name='name' value='" (name) "' autocomplete='username' "
+        "autocapitalize='none' spellcheck='false' maxlength='254' required>"
+        "<label for='password'>Password</label>"
+        "<input id='password' name='password' type='password' autocomplete='current-password' required>"
+        "<button>Sign in</button></form>"
+        "<p><a href='" (guest.path("forgotten")) "'>Forgotten your password?</a></p>"
+    };
+    Frame::new("Sign in", &guest.tenant, &guest.csrf).page(main)
+}
+
+/// The sign-in page.
+pub async fn sign_in(guest: Guest, OptionalPrincipal(principal): OptionalPrincipal) -> Response {
+    match principal {
+        Some(_) => guest.go("campaigns"),
+        None => sign_in_page(&guest, "", None).into_response(),
+    }
+}
+
+/// The same page once more, with what the gate said and the status for it.
+fn refused(refused: Refused, page: impl FnOnce(&str) -> Html) -> Response {
+    let refusal = Refusal::from(refused);
+    let page = page(refusal.message());
+    // The refusal's own headers say how long to wait.
+    let (mut parts, _) = refusal.into_response().into_parts();
+    parts.extensions.remove::<Refusal>();
+    let (painted, body) = page.into_response().into_parts();
+    parts.headers.remove(axum::http::header::CONTENT_LENGTH);
+    parts.headers.extend(painted.headers);
+    Response::from_parts(parts, body)
+}
+
+/// Tries to sign in.
+pub async fn try_sign_in(
+    guest: Guest,
+    web: Web,
+    Presented(presented): Presented,
+    Submitted(mut form): Submitted,
+) -> Result<Response, Failure> {
+    let name = form.get("name").to_owned();
+    let no_name = "Please give a user name or a mail address.";
+    let Ok(identifier) = Identifier::new(&name) else {
+        let page = sign_in_page(&guest, "", Some(problem(no_name)));
+        return Ok((StatusCode::UNPROCESSABLE_ENTITY, page).into_response());
+    };
+    let attempt = Attempt::new(guest.tenant.clone(), identifier, guest.call.clone());
+    let attempt = attempt.replacing(presented);
+    let password = form.secret("password");
+    let gate = guest.portal.gate().clone();
+    let login = complete(async move { gate.login(&attempt, password).await }).await?;
+    Ok(match login {
+        Login::SignedIn(issued) => {
+            (web.signed_in(&issued), Redirect::to(&guest.path("campaigns"))).into_response()
+        }
+        // The way through a link works for everybody, and shows who is there.
+        Login::Next(Next::ChangePassword(_)) => {
+            let word = "Your password has to be changed first. Please ask for a link to do so.";
+            (StatusCode::FORBIDDEN, forgotten_page(&guest, Some(problem(word)))).into_response()
+        }
+        Login::Next(_) => return Err(Failure::Forbidden),
+        Login::Refused(why) => {
+            refused(why, |word| sign_in_page(&guest, &name, Some(problem(word))))
+        }
+    })
+}
+
+/// Signs out.
+pub async fn sign_out(
+    guest: Guest,
+    web: Web,
+    OptionalPrincipal(principal): OptionalPrincipal,
+) -> Result<Response, Failure> {
+    if let Some(principal) = principal {
+        let (gate, call) = (guest.portal.gate().clone(), guest.call.clone());
+        complete(async move { gate.sign_out(principal, &call).await }).await??;
+    }
+    Ok((web.signed_out(&guest.tenant), Redirect::to(&guest.path("sign-in"))).into_response())
+}
+
+fn forgotten_page(guest: &Guest, word: Option<Html>) -> Html {
+    let main = html! {
+        (word)
+        "<p>We send a link for a new password to the mail address of your account.</p>"
+        "<form class='card' method='post' action='" (guest.path("forgotten")) "'>" (token(&guest.csrf))
+        "<label for='name'>User name or mail address</label>"
+        "<input id='name' name='name' autocomplete='username' autocapitalize='none' "
+        "spellcheck='false' maxlength='254' required>"
+        "<button>Send me a link</button></form>"
+        "<p><a href='" (guest.path("sign-in")) "'>Back to sign-in</a></p>"
+    };
+    Frame::new("Forgotten password", &guest.tenant, &guest.csrf).page(main)
+}
+
+/// The page for a forgotten password.
+pub async fn forgotten(guest: Guest) -> Html {
+    forgotten_page(&guest, None)
+}
+
+/// Sends a link, if there is anybody to send it to: the answer does not tell.
+pub async fn ask_reset(guest: Guest, Submitted(form): Submitted) -> Result<Response, Failure> {
+    let word = "If somebody here has this name or address, a mail is on its way.";
+    if let Ok(identifier) = Identifier::new(form.get("name")) {
+        let attempt = Attempt::new(guest.tenant.clone(), identifier, guest.call.clone());
+        let gate = guest.portal.gate().clone();
+        if let Err(why) = complete(async move { gate.request_reset(&attempt).await }).await? {
+            return Ok(refused(why, |word| forgotten_page(&guest, Some(problem(word)))));
+        }
+    }
+    Ok(forgotten_page(&guest, Some(done(word))).into_response())
+}
+
+/// The page that an invitation leads to.
+pub async fn activate(
+    guest: Guest,
+    Path((_, link)): Path<(String, String)>,
+) -> Result<Html, Failure> {
+    link_page(&guest, Purpose::Activation, &link, None).await
+}
+
+/// The page that a mail for a new password leads to.
+pub async fn reset(guest: Guest, Path((_, link)): Path<(String, String)>) -> Result<Html, Failure> {
+    link_page(&guest, Purpose::Reset, &link, None).await
+}
+
+/// Sets the first password.
+pub async fn try_activate(
+    guest: Guest,
+    Path((_, link)): Path<(String, String)>,
+    Submitted(form): Submitted,
+) -> Result<Response, Failure> {
+    set_by_link(guest, Purpose::Activation, link, form).await
+}
+
+/// Sets a new password.
+pub async fn try_reset(
+    guest: Guest,
+    Path((_, link)): Path<(String, String)>,
+    Submitted(form): Submitted,
+) -> Result<Response, Failure> {
+    set_by_link(guest, Purpose::Reset, link, form).await
+}
+
+async fn link_page(
+    guest: &Guest,
+    purpose: Purpose,
+    link: &str,
+    word: Option<Html>,
+) -> Result<Html, Failure> {
+    // Looking uses nothing up: mail scanners open links, too.
+    let view = guest.portal.gate().peek(&guest.tenant, purpose, link, &guest.call).await?;
+    let policy = guest.policy()?;
+    let title = match purpose {
+        Purpose::Activation => "Choose your password",
+        _ => "Choose a new password",
+    };
+    let main = html! {
+        (word)
+        "<p>For <strong>" (view.account.address) "</strong>. The link works once, until "
+        (super::moment(view.expires)) ".</p>"
+        "<form class='card' method='post'>" (rules::fields(&policy, &view.account.class, &guest.csrf))
+        "<button>Set the password</button></form>"
+    };
+    let frame = Frame { script: true, ..Frame::new(title, &guest.tenant, &guest.csrf) };
+    Ok(frame.page(main))
+}
+
+async fn set_by_link(
+    guest: Guest,
+    purpose: Purpose,
+    link: String,
+    mut form: crate::form::Form,
+) -> Result<Response, Failure> {
+    let again = form.secret("again");
+    let new = form.secret("new");
+    if new.expose() != again.expose() {
+        let word = problem("The two passwords are not the same.");
+        let page = link_page(&guest, purpose, &link, Some(word)).await?;
+        return Ok((StatusCode::UNPROCESSABLE_ENTITY, page).into_response());
+    }
+    let (gate, tenant, call) =
+        (guest.portal.gate().clone(), guest.tenant.clone(), guest.call.clone());
+    let text = link.clone();
+    let redeem = async move { gate.redeem(&tenant, purpose, &text, new, &call).await };
+    match complete(redeem).await? {
+        Ok(_) => {
+            let word = done("Your password is set. You can sign in with it now.");
+            Ok(sign_in_page(&guest, "", Some(word)).into_response())
+        }
+        Err(NotSet::Unmet(unmet)) => {
+            let view = guest.portal.gate().peek(&guest.tenant, purpose, &link, &guest.call).await?;
+            let word = rules::unmet(&*guest.policy()?, &view.account.class, &unmet);
+            let page = link_page(&guest, purpose, &link, Some(word)).await?;
+            Ok((StatusCode::UNPROCESSABLE_ENTITY, page).into_response())
+        }
+        Err(NotSet::Refused(why)) => Err(why.into()),
+    }
+}

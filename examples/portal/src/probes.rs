@@ -1,0 +1,3 @@
+//! Which promises are in force now.
+#[derive(Default)]
+pub struct Findings;
