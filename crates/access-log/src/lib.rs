@@ -10,6 +10,9 @@
 //! | `filter` | which records are asked for |
 //! | `policy` | what has to be recorded, and how long is it kept |
 
+// Whose types stand in this crate's interface: a user names no other crate.
+pub use vouchsafe_core as core;
+
 mod cbor;
 mod csv;
 mod error;

@@ -1,5 +1,9 @@
 #![doc = include_str!("../README.md")]
 
+// Whose types stand in this crate's interface: a user names no other crate.
+pub use vouchsafe_core as core;
+pub use vouchsafe_crypto as crypto;
+
 pub mod cobblestone;
 mod context;
 mod error;

@@ -13,6 +13,11 @@
 #[cfg(not(unix))]
 compile_error!("the ledger relies on Unix file modes to keep its directory private");
 
+// Whose types stand in this crate's interface: a user names no other crate.
+pub use vouchsafe_access_log as access_log;
+pub use vouchsafe_core as core;
+pub use vouchsafe_crypto as crypto;
+
 mod base64;
 mod dir;
 mod error;

@@ -11,6 +11,10 @@
 //! | `verify`, `owner` | what came of a verification, and who chose the password |
 //! | `state`, `machine` | how one account's credential changes |
 
+// Whose types stand in this crate's interface: a user names no other crate.
+pub use vouchsafe_core as core;
+pub use vouchsafe_crypto as crypto;
+
 mod base64;
 mod common;
 mod error;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use vouchsafe::Gate;
 use vouchsafe::access_log::{AnySink, Record, RecordSink, VecSink, name};
 use vouchsafe::core::{
     Identifier, Prefix, SecretString, Source, TenantId, Timestamp, Unavailable, UserId,
@@ -17,7 +18,6 @@ use vouchsafe::password::{HashPolicy, PoolConfig};
 use vouchsafe::policy::Policy;
 use vouchsafe::session::LinkOrigin;
 use vouchsafe::store::{Cells, MemoryStore};
-use vouchsafe::Gate;
 
 use crate::{ManualClock, block_on};
 
@@ -61,7 +61,8 @@ impl Users {
         let mut rows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let id = must(UserId::new(user));
         for name in names {
-            let taken = rows.names.insert((tenant.clone(), must(Identifier::new(name))), id.clone());
+            let taken =
+                rows.names.insert((tenant.clone(), must(Identifier::new(name))), id.clone());
             assert!(taken.is_none(), "{name} is taken");
         }
         let address = names.first().copied().unwrap_or_default();
