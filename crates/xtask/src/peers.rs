@@ -1,21 +1,13 @@
 //! The runs side by side with other people's crates.
 
 use crate::Result;
-use crate::metadata::packages_of;
-use crate::run::{cargo, root, succeed};
+use crate::run::{cargo, succeed};
 
-const MANIFEST: &str = "benches/Cargo.toml";
-
-/// `peers [--json] [CASE..]`: hands the words on to the program in benches/.
+/// `peers [--json] [CASE..]`: hands the words on to the program in benches/, which is a workspace of
+/// its own so that the ordinary tests need not compile the peers.
 pub fn run(arguments: &[String]) -> Result<()> {
-    let all = packages_of(MANIFEST)?;
-    let known = all.iter().any(|package| package.programs.iter().any(|name| name == "peers"));
-    if !known {
-        return Err(format!("{MANIFEST} has no program `peers`"));
-    }
-    let words =
-        ["run", "--quiet", "--release", "--manifest-path", MANIFEST, "--bin", "peers", "--"];
-    let mut command = cargo(words);
-    command.args(arguments).env("CARGO_TARGET_DIR", root().join("target/peers"));
+    let words = ["run", "--quiet", "--release", "--manifest-path", "benches/Cargo.toml"];
+    let mut command = cargo(words.into_iter().chain(["--target-dir", "target/peers", "--"]));
+    command.args(arguments);
     succeed(command)
 }

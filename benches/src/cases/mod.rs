@@ -1,0 +1,16 @@
+//! Which cases are there; one file a group.
+
+mod envelope;
+mod lockout;
+mod password;
+mod policy;
+mod store;
+
+use crate::measure::Case;
+
+/// All of them.
+pub fn all() -> impl Iterator<Item = &'static Case> {
+    [password::CASES, lockout::CASES, store::CASES, envelope::CASES, policy::CASES]
+        .into_iter()
+        .flatten()
+}

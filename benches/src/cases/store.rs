@@ -1,0 +1,108 @@
+//! Durable writes to SQLite: ours, which shares a sync, against one row a commit.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use rusqlite::{Connection, params};
+use tempfile::TempDir;
+use tokio::runtime::{Builder, Runtime};
+use vouchsafe::core::{CellKey, Space, Timestamp};
+use vouchsafe::os::SystemEntropy;
+use vouchsafe::store::{Cells, Put, Swap, Version};
+use vouchsafe::store_sqlite::SqliteStore;
+
+use crate::draw::numbers;
+use crate::measure::{Batch, Case, Sides, Unit};
+use crate::{Error, Result};
+
+const CALLERS: u64 = 64;
+const SWAPS: u32 = 100;
+const ROWS: u32 = 1_000;
+const VALUE: usize = 200;
+
+/// The cases.
+pub const CASES: &[Case] = &[Case {
+    name: "store/sqlite_swaps",
+    peer: "rusqlite",
+    wanted: 10.0,
+    unit: Unit::PerSecond,
+    pairs: 11,
+    prepare: sqlite_swaps,
+}];
+
+/// 64 tasks that each swap a cell of 200 bytes over and over, against rows as large written one a
+/// commit (`journal_mode=WAL`, `synchronous=FULL`) by one connection.
+fn sqlite_swaps() -> Result<Sides> {
+    let folder = tempfile::tempdir_in(beside_the_program()?)?;
+    let store = Arc::new(SqliteStore::open(folder.path().join("ours.db"))?);
+    let runtime = Builder::new_current_thread().build()?;
+    let peer = one_a_commit(&folder)?;
+    let ours = move || {
+        let _kept = &folder;
+        swaps(&runtime, &store)
+    };
+    Ok(Sides::new(ours, peer))
+}
+
+fn swaps(runtime: &Runtime, store: &Arc<SqliteStore>) -> Result<Batch> {
+    let start = Instant::now();
+    runtime.block_on(async {
+        let callers: Vec<_> =
+            (0..CALLERS).map(|caller| tokio::spawn(swap_again(store.clone(), caller))).collect();
+        for caller in callers {
+            caller.await??;
+        }
+        Ok::<_, Error>(())
+    })?;
+    Ok(Batch { operations: u32::try_from(CALLERS)? * SWAPS, took: start.elapsed() })
+}
+
+async fn swap_again(store: Arc<SqliteStore>, caller: u64) -> Result<()> {
+    let entropy = SystemEntropy::new();
+    let key = CellKey::new(Space::Account, digest(caller));
+    let mut expected = store.load(key).await?.version();
+    for _ in 0..SWAPS {
+        let version = Version::fresh(&entropy)?;
+        let put = Put::save(vec![7; VALUE], Timestamp::MAX, version);
+        match store.swap(key, expected, put).await? {
+            Swap::Done => expected = Some(version),
+            other => return Err(format!("{other:?}").into()),
+        }
+    }
+    Ok(())
+}
+
+fn one_a_commit(folder: &TempDir) -> Result<impl FnMut() -> Result<Batch> + use<>> {
+    let connection = Connection::open(folder.path().join("peer.db"))?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.execute_batch(
+        "CREATE TABLE cells (space INTEGER, digest BLOB, version BLOB, until INTEGER, bytes BLOB,
+             PRIMARY KEY (space, digest)) WITHOUT ROWID",
+    )?;
+    let mut versions = numbers(1, u64::MAX);
+    Ok(move || {
+        Batch::time(ROWS, |number| {
+            let version = versions.next().unwrap_or_default().to_be_bytes().repeat(2);
+            let digest = digest(u64::from(number) % CALLERS);
+            connection
+                .prepare_cached(
+                    "INSERT INTO cells VALUES (?1, ?2, ?3, ?4, ?5)
+                     ON CONFLICT DO UPDATE SET version = ?3, until = ?4, bytes = ?5",
+                )?
+                .execute(params![1, digest, version, i64::MAX, vec![7_u8; VALUE]])?;
+            Ok(())
+        })
+    })
+}
+
+fn digest(caller: u64) -> [u8; 16] {
+    u128::from(numbers(caller, u64::MAX).next().unwrap_or_default()).to_be_bytes()
+}
+
+/// On the disk that the program was built on: a folder for temporary files may be memory.
+fn beside_the_program() -> Result<PathBuf> {
+    let program = std::env::current_exe()?;
+    Ok(program.parent().ok_or("a program without a folder")?.to_owned())
+}

@@ -1,0 +1,118 @@
+//! Which version is the peer, and how is a result printed.
+
+use serde_json::json;
+
+use crate::Result;
+use crate::measure::{Case, Outcome, Unit};
+
+/// The table's heading.
+pub const HEAD: &str = "\
+| case | speedup | wanted | ours | peer | unit | the peer |
+|---|---|---|---|---|---|---|";
+
+/// What the program was built from.
+const LOCK: &str = include_str!("../Cargo.lock");
+
+/// A row of the table.
+pub fn row(case: &Case, outcome: &Outcome) -> String {
+    let Outcome { ours, peer, speedup } = outcome;
+    let (name, wanted, unit) = (case.name, case.wanted, unit(case.unit));
+    let version = version(LOCK, case.peer).unwrap_or("?");
+    let the_peer = format!("{} {version}", case.peer);
+    format!("| {name} | {speedup:.2} | {wanted} | {ours:.0} | {peer:.0} | {unit} | {the_peer} |")
+}
+
+/// A line for programs.
+pub fn json(case: &Case, outcome: &Outcome) -> Result<String> {
+    let version = version(LOCK, case.peer).ok_or("the peer is not in the lock file")?;
+    let line = json!({
+        "case": case.name,
+        "ours": rounded(outcome.ours),
+        "peer": rounded(outcome.peer),
+        "peer_version": format!("{} {version}", case.peer),
+        "unit": unit(case.unit),
+        "speedup": rounded(outcome.speedup),
+    });
+    Ok(line.to_string())
+}
+
+fn rounded(value: f64) -> f64 {
+    (value * 1_000.0).round() / 1_000.0
+}
+
+const fn unit(unit: Unit) -> &'static str {
+    match unit {
+        Unit::Nanos => "ns",
+        Unit::PerSecond => "1/s",
+    }
+}
+
+/// The version of `peer` that this package depends on. Where there are several in the file, the
+/// package's own list names the one.
+fn version<'a>(lock: &'a str, peer: &str) -> Option<&'a str> {
+    let quoted = |line: &'a str| line.trim().trim_end_matches(',').trim_matches('"');
+    let packages = lock.split("[[package]]");
+    let named = |package: &&str, name: &str| {
+        package.lines().any(|line| line == format!("name = \"{name}\""))
+    };
+    let own = packages.clone().find(|package| named(package, "peers"))?;
+    let own = own.lines().map(quoted).find(|line| line.split(' ').next() == Some(peer))?;
+    match own.split_once(' ') {
+        Some((_, version)) => Some(version),
+        None => {
+            let package = packages.clone().find(|package| named(package, peer))?;
+            package.lines().find_map(|line| line.strip_prefix("version = ")).map(quoted)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cases;
+
+    const TWO: &str = r#"
+[[package]]
+name = "argon2"
+version = "0.5.3"
+
+[[package]]
+name = "argon2"
+version = "0.6.0"
+
+[[package]]
+name = "ring"
+version = "0.17.14"
+
+[[package]]
+name = "peers"
+version = "0.0.0"
+dependencies = [
+ "argon2 0.6.0",
+ "ring",
+]
+"#;
+
+    #[test]
+    fn versions_are_those_of_the_lock_file() {
+        assert_eq!(version(TWO, "argon2"), Some("0.6.0"));
+        assert_eq!(version(TWO, "ring"), Some("0.17.14"));
+        assert_eq!(version(TWO, "serde"), None);
+    }
+
+    #[test]
+    fn every_peer_has_a_version() {
+        for case in cases::all() {
+            assert!(version(LOCK, case.peer).is_some(), "{}", case.peer);
+        }
+    }
+
+    #[test]
+    fn a_line_has_the_documented_fields() {
+        let outcome = Outcome { ours: 20.0, peer: 30.0, speedup: 1.5 };
+        let case = cases::all().next().unwrap();
+        let line: serde_json::Value = serde_json::from_str(&json(case, &outcome).unwrap()).unwrap();
+        let fields: Vec<_> = line.as_object().unwrap().keys().map(String::as_str).collect();
+        assert_eq!(fields, ["case", "ours", "peer", "peer_version", "speedup", "unit"]);
+    }
+}
