@@ -167,21 +167,17 @@ mod tests {
     use vouchsafe_testkit::block_on;
 
     #[test]
-    fn sleeps_end_in_the_order_of_their_ends() {
+    fn a_sleep_lasts_as_long_as_it_should_and_waits_for_no_longer_one() {
         let timer = ThreadTimer::start().unwrap();
-        let order = Arc::new(Mutex::new(Vec::new()));
-        let threads: Vec<_> = [60_u64, 20, 40]
-            .into_iter()
-            .map(|millis| {
-                let (timer, order) = (timer.clone(), Arc::clone(&order));
-                std::thread::spawn(move || {
-                    block_on(timer.sleep(Duration::from_millis(millis)));
-                    order.lock().unwrap().push(millis);
-                })
-            })
-            .collect();
-        threads.into_iter().for_each(|thread| thread.join().unwrap());
-        assert_eq!(*order.lock().unwrap(), [20, 40, 60]);
+        let mut long = Box::pin(timer.sleep(Duration::from_secs(3_600)));
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(long.as_mut().poll(&mut context).is_pending());
+        for millis in [30, 10, 20] {
+            let start = instant();
+            block_on(timer.sleep(Duration::from_millis(millis)));
+            assert!(start.elapsed() >= Duration::from_millis(millis));
+        }
+        assert!(long.as_mut().poll(&mut context).is_pending());
     }
 
     #[test]

@@ -345,3 +345,109 @@ pub(super) fn field<'a>(rest: &mut &'a [u8]) -> Result<&'a [u8], Corrupt> {
 fn some<T>(bytes: &[u8], read: fn(&[u8]) -> Result<T, Corrupt>) -> Result<Option<T>, Corrupt> {
     if bytes.is_empty() { Ok(None) } else { read(bytes).map(Some) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use vouchsafe_core::{PolicyDigest, TenantId};
+    use vouchsafe_crypto::RootKey;
+    use vouchsafe_session::{Label, Purpose, Requester, TokenKeys};
+    use vouchsafe_testkit::SeededEntropy;
+
+    const ACCOUNT: AccountDigest = AccountDigest::new([7; 16]);
+
+    fn machine() -> AccountMachine {
+        let policy = Arc::new(Policy::preset("zoomph-2018").unwrap());
+        AccountMachine { account: ACCOUNT, policy }
+    }
+
+    fn owner() -> Owner {
+        Owner { user: UserId::new("u-1").unwrap(), class: "staff".to_owned() }
+    }
+
+    fn step(
+        state: &mut Option<AccountState>,
+        event: &AccountEvent,
+        now: Timestamp,
+    ) -> AccountVerdict {
+        let (effect, pending) = machine().step(state.as_ref(), event, now).split();
+        if let Effect::Save { state: new, until } = effect {
+            assert_eq!(until, Timestamp::MAX);
+            *state = Some(new);
+        }
+        pending.committed()
+    }
+
+    /// An account with two links and a session.
+    fn populated() -> AccountState {
+        let entropy = SeededEntropy::new(1);
+        let keys = TokenKeys::new(&RootKey::new(&[1; 32]));
+        let tenant = TenantId::new("acme").unwrap();
+        let now = Timestamp::from_micros(1_523_232_000_000_000);
+        let mut state = None;
+        for purpose in [Purpose::Activation, Purpose::Reset] {
+            let (_, fresh) = keys.issue_link(&tenant, ACCOUNT, purpose, &entropy).unwrap();
+            let address = vouchsafe_core::Identifier::new("ada@acme.example").unwrap();
+            let address = keys.address(&tenant, &address);
+            let issue = LinkEvent::Issue { fresh, address, by: Requester::Authority };
+            let event = AccountEvent::Issue { owner: owner(), issue };
+            let verdict = step(&mut state, &event, now);
+            assert!(matches!(verdict, AccountVerdict::Link(LinkVerdict::Issued { .. })));
+        }
+        let (_, fresh) = keys.issue(&tenant, ACCOUNT, &entropy).unwrap();
+        let proof = vouchsafe_core::Authenticated::assertion(ACCOUNT, PolicyDigest::NONE, now);
+        let label = Label::new("a browser");
+        let open = SessionEvent::Open { proof, generation: 0, fresh, replaces: None, label };
+        let verdict = step(&mut state, &AccountEvent::Session(open), now);
+        let AccountVerdict::Session { verdict: SessionVerdict::Opened { .. }, owner } = verdict
+        else {
+            panic!("{verdict:?}")
+        };
+        assert_eq!(owner, Some(self::owner()));
+        state.unwrap()
+    }
+
+    #[test]
+    fn bytes_come_back_and_nothing_else_does() {
+        for state in [AccountState::default(), populated()] {
+            let bytes = state.clone().into_bytes();
+            assert_eq!(AccountState::from_bytes(bytes.clone()), Ok(state));
+            for cut in 0..bytes.len() {
+                assert_eq!(AccountState::from_bytes(bytes[..cut].to_vec()), Err(Corrupt));
+            }
+            let mut longer = bytes.clone();
+            longer.push(0);
+            assert_eq!(AccountState::from_bytes(longer), Err(Corrupt));
+            let mut later = bytes;
+            later[0] = 2;
+            assert_eq!(AccountState::from_bytes(later), Err(Corrupt));
+        }
+        assert_eq!(AccountState::from_bytes(vec![1, 255, 255, 255, 255]), Err(Corrupt));
+    }
+
+    #[test]
+    fn nothing_happens_to_an_account_that_nobody_was_invited_to() {
+        let now = Timestamp::EPOCH;
+        let mut state = None;
+        for event in [
+            AccountEvent::Session(SessionEvent::RevokeAll),
+            AccountEvent::Credential(CredentialEvent::Disable),
+            AccountEvent::Peek(LinkEvent::WithdrawAll),
+        ] {
+            assert!(matches!(step(&mut state, &event, now), AccountVerdict::NoClass));
+            assert_eq!(state, None);
+        }
+    }
+
+    /// A new generation ends sessions and links in the same step.
+    #[test]
+    fn disabling_ends_everything_in_one_step() {
+        let mut state = Some(populated());
+        let disable = AccountEvent::Credential(CredentialEvent::Disable);
+        let verdict = step(&mut state, &disable, Timestamp::from_micros(1_523_232_000_000_001));
+        assert!(matches!(verdict, AccountVerdict::Credential(CredentialVerdict::Disabled)));
+        let state = state.unwrap();
+        assert_eq!(state.generation(), 1);
+        assert!(state.sessions.unwrap().is_empty());
+    }
+}
