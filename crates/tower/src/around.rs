@@ -24,9 +24,6 @@ pub trait Step: Clone + Send + Sync + 'static + sealed::Sealed {
 
     /// On the way out. Not called for a request that this step refused.
     fn leave(&self, kept: Self::Kept, response: &mut Response);
-
-    /// What this step adds to its own refusals.
-    fn refused(&self, _response: &mut Response) {}
 }
 
 pub(crate) mod sealed {
@@ -80,11 +77,7 @@ where
                     step.leave(kept, &mut response);
                     Ok(response)
                 }
-                Err(refusal) => {
-                    let mut response = refusal.into_response();
-                    step.refused(&mut response);
-                    Ok(response)
-                }
+                Err(refusal) => Ok(refusal.into_response()),
             }
         })
     }

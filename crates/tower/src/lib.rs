@@ -41,6 +41,9 @@ pub use session::{Cookies, SessionStep};
 pub use transport::{Connection, TransportStep};
 pub use web::{Web, WebBuilder, first_segment};
 
+#[doc = include_str!("../docs/refusals.md")]
+pub mod refusals {}
+
 /// What this crate promises, and the tests that show it.
 #[doc = include_str!("../GUARANTEES.md")]
 pub mod guarantees {}

@@ -19,7 +19,8 @@ pub struct Refusal {
     retry_after: Option<Duration>,
 }
 
-/// The exact reason.
+/// The exact reason. What people are told instead is in
+/// [the table of refusals](crate::refusals).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
     /// The gate's.

@@ -213,6 +213,20 @@ async fn two_tenants_on_one_origin_have_a_cookie_each() {
     assert_eq!(browser.get("/zoom/me").await.body, "u-zoom");
 }
 
+#[test]
+fn a_cookies_name_takes_plain_suffixes_only() {
+    use vouchsafe::session::Cookie;
+    let name = |cookie: Cookie, suffix: &str| cookie.suffixed(suffix).map(|c| c.name().to_owned());
+    assert_eq!(name(Cookie::session(), "acme").unwrap(), "__Host-Http-sid-acme");
+    let local = Cookie::pre_login().insecure_loopback();
+    assert_eq!(name(local, "acme").unwrap(), "insecure-loopback-pre-acme");
+    assert!(name(Cookie::session(), &"a".repeat(64)).is_ok());
+    let long = "a".repeat(65);
+    for bad in ["", "a b", "a;b", "a=b", "a,b", "a\"b", "\u{e9}", "a\r\n", "a/b", &long] {
+        assert!(name(Cookie::session(), bad).is_err(), "{bad}");
+    }
+}
+
 #[tokio::test]
 async fn a_tenant_that_is_not_served_is_none() {
     let site = Site::open();
