@@ -5,12 +5,11 @@
 //! | `options` | what does the command line say |
 //! | `setup` | what is made, read and checked on a start |
 //! | `database`, `users`, `campaigns` | what does the portal itself keep, and how |
-//! | `probes`, `canary` | which promises are in force now |
+//! | `probes` | which promises are in force now |
 //! | `web`, `form` | who asks, and may they |
 //! | `html`, `pages` | what do they see |
 
 pub mod campaigns;
-pub mod canary;
 pub mod database;
 pub mod form;
 pub mod html;

@@ -18,7 +18,8 @@ use vouchsafe::core::TenantId;
 use vouchsafe::gate::{self, Acting, Code, Refused};
 use vouchsafe::policy::Policy;
 use vouchsafe_tower::{
-    BuildError, Call, Connection, CsrfToken, Principal, Reason, Refusal, Tenant, Web, first_segment,
+    BuildError, Call, Connection, Csp, CspSource, CsrfToken, Directive, Principal, Reason, Refusal,
+    SecurityHeaders, Tenant, Web, first_segment,
 };
 
 use crate::campaigns::CampaignError;
@@ -38,9 +39,13 @@ const FAREWELL: Duration = Duration::from_secs(5);
 /// # Errors
 /// [`BuildError`] when the portal's address is not one of this machine's own.
 pub fn router(portal: &Portal) -> Result<Router, BuildError> {
+    let csp = [Directive::Style, Directive::Script, Directive::Image]
+        .into_iter()
+        .try_fold(Csp::strict(), |csp, directive| csp.allow(directive, CspSource::OwnOrigin))?;
     let web = Web::builder(portal.gate().clone())
         .tenant(first_segment)
         .insecure_loopback(portal.0.listen)
+        .headers(SecurityHeaders::strict().csp(csp))
         .body_limit(|_| Form::MAX_BYTES)
         .clock(portal.0.clock.clone())
         .build()?;

@@ -1,3 +1,0 @@
-//! Which promises are in force now.
-#[derive(Default)]
-pub struct Findings;
