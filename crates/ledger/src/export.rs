@@ -12,10 +12,10 @@ use std::fmt::Write as _;
 use std::io::{BufRead, Read, Write};
 use std::path::Path;
 
+use base64ct::{Base64, Encoding};
 use vouchsafe_access_log::Filter;
 use vouchsafe_core::TenantId;
 
-use crate::base64;
 use crate::error::LedgerError;
 use crate::ledger::Ledger;
 use crate::note::{Checkpoint, Identity};
@@ -86,10 +86,10 @@ fn head_line(head: &Checkpoint, tenant: &TenantId) -> String {
 fn record_line(index: u64, entry: &[u8], proof: &[Hash]) -> Option<String> {
     let record = entry_record(entry)?;
     let mut line =
-        format!("{{\"index\":{index},\"entry\":\"{}\",\"proof\":[", base64::encode(entry));
+        format!("{{\"index\":{index},\"entry\":\"{}\",\"proof\":[", Base64::encode_string(entry));
     for (at, hash) in proof.iter().enumerate() {
         let comma = if at == 0 { "" } else { "," };
-        let _ = write!(line, "{comma}\"{}\"", base64::encode(hash));
+        let _ = write!(line, "{comma}\"{}\"", Base64::encode_string(hash));
     }
     let _ = writeln!(line, "],\"record\":{}}}", record.to_json(None));
     Some(line)
@@ -157,9 +157,9 @@ fn read_line(line: &str) -> Option<(u64, Vec<u8>, Vec<Hash>)> {
     let mut hashes = Vec::new();
     for hash in proof.split(',').filter(|_| !proof.is_empty()) {
         let hash = hash.strip_prefix('"')?.strip_suffix('"')?;
-        hashes.push(base64::decode(hash)?.try_into().ok()?);
+        hashes.push(Base64::decode_vec(hash).ok()?.try_into().ok()?);
     }
-    Some((index.parse().ok()?, base64::decode(entry)?, hashes))
+    Some((index.parse().ok()?, Base64::decode_vec(entry).ok()?, hashes))
 }
 
 struct Lines<'a> {

@@ -18,7 +18,6 @@ pub use vouchsafe_access_log as access_log;
 pub use vouchsafe_core as core;
 pub use vouchsafe_crypto as crypto;
 
-mod base64;
 mod dir;
 mod error;
 mod export;

@@ -3,9 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
+use base64ct::{Base64, Encoding};
 use vouchsafe_crypto::{PublicKey, SigningKey, sha256};
 
-use crate::base64;
 use crate::error::LedgerError;
 use crate::tree::Hash;
 
@@ -83,7 +83,7 @@ impl Identity {
         const BAD: LedgerError = LedgerError::Checkpoint("not a verifier key");
         let (origin, rest) = text.split_once('+').ok_or(BAD)?;
         let (_, key) = rest.split_once('+').ok_or(BAD)?;
-        let key = base64::decode(key).ok_or(BAD)?;
+        let key = Base64::decode_vec(key).map_err(|_| BAD)?;
         let Some((&ED25519, key)) = key.split_first() else { return Err(BAD) };
         let key = PublicKey::from_bytes(key.try_into().map_err(|_| BAD)?);
         let identity = Self { origin: Origin::new(origin)?, key };
@@ -97,7 +97,7 @@ impl fmt::Display for Identity {
         self.key_id().iter().try_for_each(|byte| write!(f, "{byte:02x}"))?;
         let mut key = vec![ED25519];
         key.extend_from_slice(self.key.as_bytes());
-        write!(f, "+{}", base64::encode(&key))
+        write!(f, "+{}", Base64::encode_string(&key))
     }
 }
 
@@ -117,7 +117,7 @@ impl Checkpoint {
         let body = body(&identity.origin, size, &root);
         let mut signature = identity.key_id().to_vec();
         signature.extend_from_slice(&key.sign(body.as_bytes()));
-        let note = format!("{body}\n— {} {}\n", identity.origin, base64::encode(&signature));
+        let note = format!("{body}\n— {} {}\n", identity.origin, Base64::encode_string(&signature));
         Self { size, root, note }
     }
 
@@ -137,10 +137,10 @@ impl Checkpoint {
             return Err(LedgerError::Checkpoint("another log's origin"));
         }
         let size: u64 = line()?.parse().map_err(|_| FORM)?;
-        let root = base64::decode(line()?).ok_or(FORM)?.try_into().map_err(|_| FORM)?;
+        let root = Base64::decode_vec(line()?).map_err(|_| FORM)?.try_into().map_err(|_| FORM)?;
         line()?;
         let signed = line()?.rsplit_once(' ').ok_or(FORM)?.1;
-        let signature = base64::decode(signed).ok_or(FORM)?;
+        let signature = Base64::decode_vec(signed).map_err(|_| FORM)?;
         let (id, signature) = signature.split_at_checked(4).ok_or(FORM)?;
         if id != identity.key_id() {
             return Err(LedgerError::Checkpoint("signed by another key"));
@@ -176,5 +176,5 @@ impl Checkpoint {
 }
 
 fn body(origin: &Origin, size: u64, root: &Hash) -> String {
-    format!("{origin}\n{size}\n{}\n", base64::encode(root))
+    format!("{origin}\n{size}\n{}\n", Base64::encode_string(root))
 }

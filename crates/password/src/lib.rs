@@ -15,7 +15,6 @@
 pub use vouchsafe_core as core;
 pub use vouchsafe_crypto as crypto;
 
-mod base64;
 mod common;
 mod error;
 mod guessable;

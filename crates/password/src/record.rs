@@ -3,9 +3,10 @@
 use std::fmt;
 use std::str::FromStr;
 
+use base64ct::{Base64Unpadded as Base64, Encoding};
 use vouchsafe_core::Standing;
 
-use crate::{Params, RecordError, base64};
+use crate::{Params, RecordError};
 
 /// What is kept of a password: a salted hash, what it cost, and what it entitles to.
 ///
@@ -97,7 +98,7 @@ impl fmt::Display for Record {
             Form::Nfc => "nfc",
             Form::Raw => "raw",
         };
-        let (salt, hash) = (base64::encode(&self.salt), base64::encode(&self.hash));
+        let (salt, hash) = (Base64::encode_string(&self.salt), Base64::encode_string(&self.hash));
         let params = self.params;
         write!(f, "vouchsafe:1:{standing}:{bound}:{form}:-:$argon2id$v=19${params}${salt}${hash}")
     }
@@ -171,8 +172,8 @@ fn read_phc(text: &str) -> Result<(Params, Vec<u8>, Vec<u8>), RecordError> {
     }
     let params = Params::new(memory, passes, lanes).ok_or(RecordError::Params)?;
     // Argon2 knows no shorter salt; a hash under 16 bytes would be guessed before the password.
-    let salt = base64::decode(salt).filter(|s| (8..=64).contains(&s.len()));
-    let hash = base64::decode(hash).filter(|h| (16..=64).contains(&h.len()));
+    let salt = Base64::decode_vec(salt).ok().filter(|s| (8..=64).contains(&s.len()));
+    let hash = Base64::decode_vec(hash).ok().filter(|h| (16..=64).contains(&h.len()));
     Ok((params, salt.ok_or(RecordError::Field("salt"))?, hash.ok_or(RecordError::Field("hash"))?))
 }
 
