@@ -158,8 +158,8 @@ mod tests {
 
     #[test]
     fn an_outlier_and_the_warm_up_do_not_count() {
-        let ours: &[u64] = &[900, 900, 20, 20, 20, 20, 20, 500, 20, 20, 20];
-        let outcome = run(Unit::Nanos, || Ok(Sides::new(fixed(ours), fixed(&[30]))));
+        const OURS: &[u64] = &[900, 900, 20, 20, 20, 20, 20, 500, 20, 20, 20];
+        let outcome = run(Unit::Nanos, || Ok(Sides::new(fixed(OURS), fixed(&[30]))));
         assert_eq!((outcome.ours, outcome.peer, outcome.speedup), (20.0, 30.0, 1.5));
     }
 

@@ -4,13 +4,14 @@ mod envelope;
 mod lockout;
 mod password;
 mod policy;
+mod session;
 mod store;
 
 use crate::measure::Case;
 
 /// All of them.
 pub fn all() -> impl Iterator<Item = &'static Case> {
-    [password::CASES, lockout::CASES, store::CASES, envelope::CASES, policy::CASES]
+    [password::CASES, lockout::CASES, store::CASES, session::CASES, envelope::CASES, policy::CASES]
         .into_iter()
         .flatten()
 }
