@@ -275,7 +275,7 @@ async fn forms_carry_the_token_first() {
         (multipart, format!("{first}--b--\r\n")),
         (multipart, format!("{first}{file}")),
     ];
-    let cut = &token[1..];
+    let cut = token.get(1..).unwrap();
     let no = [
         (urlencoded, String::new()),
         (urlencoded, "csrf_token=".to_owned()),

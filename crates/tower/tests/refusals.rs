@@ -126,7 +126,7 @@ async fn locked_right_wrong_and_unknown_are_the_same_bytes() {
     assert!(right.set_cookies().is_empty());
     // Whole minutes, so that it does not tell when others tried.
     let wait: u64 = right.headers["retry-after"].to_str().unwrap().parse().unwrap();
-    assert!(wait > 0 && wait % 60 == 0, "{wait}");
+    assert!(wait > 0 && wait.is_multiple_of(60), "{wait}");
     let kept = right.refusal.unwrap().retry_after().unwrap();
     assert_eq!(kept.as_secs(), wait);
 }

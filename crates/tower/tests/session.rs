@@ -133,7 +133,7 @@ async fn hostile_cookie_headers_through_the_layer() {
         check(format!("{name}={token}").into_bytes(), "nobody", false).await;
     }
     check([b"\x85", format!("{SID}={token}").as_bytes()].concat(), "nobody", false).await;
-    let cut = &token[1..];
+    let cut = token.get(1..).unwrap();
     for value in
         ["", "\"{t}\"", "{t}=", "{t}.", "%41", "{t}, x", "A{t}", "{c}", "{t}; {}={c}", "{t}; {}="]
     {
