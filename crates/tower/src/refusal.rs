@@ -87,7 +87,7 @@ const fn gate_status(code: Code) -> StatusCode {
         Code::WrongCredentials | Code::NoSession | Code::WrongTenant => StatusCode::UNAUTHORIZED,
         Code::Locked | Code::Throttled | Code::LinkLimit => StatusCode::TOO_MANY_REQUESTS,
         Code::NoLink | Code::NoUser => StatusCode::NOT_FOUND,
-        Code::Raced => StatusCode::CONFLICT,
+        Code::Raced | Code::Disabled => StatusCode::CONFLICT,
         Code::NotSent => StatusCode::BAD_GATEWAY,
         Code::Busy | Code::Unavailable | Code::LogUnavailable | Code::Corrupt => {
             StatusCode::SERVICE_UNAVAILABLE
@@ -105,6 +105,7 @@ const fn gate_code(code: Code) -> &'static str {
         Code::NoLink => "link.none",
         Code::LinkLimit => "link.limit",
         Code::NoUser => "user.none",
+        Code::Disabled => "user.disabled",
         Code::Raced => "credential.raced",
         Code::NotSent => "mail.failed",
         Code::Busy | Code::Unavailable | Code::LogUnavailable | Code::Corrupt => {
