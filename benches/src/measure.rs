@@ -119,6 +119,9 @@ impl Case {
         }
         let common = median(common);
         let (ours, peer) = (median(ours) - common, median(peer) - common);
+        if ours.min(peer) <= 0.0 {
+            return Err("lost in the noise of what both sides contain".into());
+        }
         let speedup = match self.unit {
             Unit::Nanos => peer / ours,
             Unit::PerSecond => ours / peer,
@@ -176,5 +179,15 @@ mod tests {
             Ok(Sides { common: Some(Box::new(fixed(&[10]))), ..sides })
         });
         assert_eq!((outcome.ours, outcome.peer, outcome.speedup), (5.0, 20.0, 4.0));
+    }
+
+    #[test]
+    fn noise_is_no_result() {
+        let prepare = || {
+            let sides = Sides::new(fixed(&[15]), fixed(&[30]));
+            Ok(Sides { common: Some(Box::new(fixed(&[20]))), ..sides })
+        };
+        let (name, peer, unit) = ("a/b", "c", Unit::Nanos);
+        assert!(Case { name, peer, wanted: 1.0, unit, pairs: 9, prepare }.run().is_err());
     }
 }
