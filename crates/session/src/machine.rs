@@ -1,8 +1,8 @@
 //! Opening, checking and ending the sessions of one account.
 
-use vouchsafe_core::{AccountDigest, Authenticated, Machine, Step, Timestamp};
+use vouchsafe_core::{AccountDigest, Authenticated, Effect, Machine, Step, Timestamp};
 
-use crate::state::Entry;
+use crate::state::{AHEAD, Entry};
 use crate::{AtCap, Fresh, Label, SecretDigest, Session, SessionId, SessionPolicy, Sessions};
 
 /// The rules of one account's sessions, under a policy and its credential's present generation.
@@ -235,9 +235,24 @@ impl Machine for SessionMachine {
     type Verdict = SessionVerdict;
 
     fn step(&self, was: Option<&Sessions>, event: &SessionEvent, now: Timestamp) -> Outcome {
-        let nothing = Sessions::empty(now);
-        let was = was.unwrap_or(&nothing);
-        let now = now.max(was.seen);
+        let Some(was) = was else { return self.stepped(&Sessions::empty(now), event, now) };
+        if was.seen <= now.after(AHEAD) {
+            return self.stepped(was, event, now.max(was.seen));
+        }
+        let was = was.restamped(now);
+        let (effect, pending) = self.stepped(&was, event, now).split();
+        let verdict = pending.committed();
+        match effect {
+            // Written down even so: else the session would be stamped anew at each use.
+            Effect::Keep => self.save(was, verdict),
+            Effect::Save { state, until } => Step::save(state, until, verdict),
+            Effect::Erase => Step::erase(verdict),
+        }
+    }
+}
+
+impl SessionMachine {
+    fn stepped(&self, was: &Sessions, event: &SessionEvent, now: Timestamp) -> Outcome {
         match event {
             SessionEvent::Open { proof, generation, fresh, replaces, label } => {
                 let (replaces, generation) = (replaces.as_ref(), *generation);

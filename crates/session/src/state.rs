@@ -8,6 +8,9 @@ use crate::policy::MAX_SESSIONS;
 use crate::wire::{Reader, put_time};
 use crate::{SecretDigest, SessionPolicy};
 
+/// A state stamped further ahead of the clock than this was written while the clock stood wrong.
+pub(crate) const AHEAD: std::time::Duration = std::time::Duration::from_secs(600);
+
 /// A session's public name: for lists, for ending one of several, for the access log. Random,
 /// and of no use to whoever wants to be let in.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -144,6 +147,18 @@ impl Sessions {
 
     pub(crate) const fn empty(seen: Timestamp) -> Self {
         Self { seen, entries: Vec::new() }
+    }
+
+    /// The same sessions, as if nothing had happened after `now`: what was stamped later was
+    /// stamped while the clock stood wrong, and must not outlive the mistake.
+    pub(crate) fn restamped(&self, now: Timestamp) -> Self {
+        let mut state = self.clone();
+        state.seen = now;
+        for entry in &mut state.entries {
+            entry.opened = entry.opened.min(now);
+            entry.last_seen = entry.last_seen.min(now);
+        }
+        state
     }
 
     /// How many are kept, those that have ended by time among them.

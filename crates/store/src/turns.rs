@@ -38,7 +38,7 @@ struct Place {
 
 impl Turns {
     /// Lines of at most `per_key` places each and `total` together, those whose turn it is
-    /// included.
+    /// included. Whoever finds no line is never turned away for the sake of the total.
     #[must_use]
     pub fn new(per_key: usize, total: usize) -> Self {
         Self { lines: Mutex::new(Lines::default()), per_key, total }
@@ -66,7 +66,8 @@ impl Turns {
     fn join(&self, key: CellKey, context: &Context<'_>) -> Result<(u64, bool), LineFull> {
         let mut lines = lock(&self.lines);
         let standing = lines.by_key.get(&key).map_or(0, VecDeque::len);
-        if standing >= self.per_key || lines.places >= self.total {
+        // An empty line is always open: a crowd elsewhere keeps nobody from an account of their own.
+        if standing >= self.per_key || (standing > 0 && lines.places >= self.total) {
             return Err(LineFull);
         }
         let ticket = lines.next;

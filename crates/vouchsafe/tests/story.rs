@@ -199,7 +199,11 @@ fn asking_for_a_reset_tells_nothing_and_kills_nothing() {
     let gate = zoomph();
     let ada = gate.add("ada", "staff", PASSWORD);
     let _ = gate.recorded();
-    let ask = |name: &str| block_on(gate.gate.request_reset(&TestGate::attempt(name)));
+    let ask = |name: &str| {
+        let asked = block_on(gate.gate.request_reset(&TestGate::attempt(name)));
+        block_on(gate.gate.upkeep());
+        asked
+    };
     ask("ada").unwrap();
     let first = gate.mail.token().unwrap();
     assert_eq!(only(&gate).operation, Operation::ResetRequested);

@@ -1,8 +1,9 @@
 //! Issuing, looking at and redeeming the one-time links of one account.
 
-use vouchsafe_core::{AccountDigest, Machine, Step, Timestamp};
+use vouchsafe_core::{AccountDigest, Effect, Machine, Step, Timestamp};
 
 use super::state::{Link, Links, MAX_LIVE};
+use crate::state::AHEAD;
 use crate::{AddressDigest, FreshLink, LinkPolicy, PresentedLink, Purpose};
 
 /// The rules of one account's links, under a policy and its credential's present generation.
@@ -216,9 +217,24 @@ impl Machine for LinkMachine {
     type Verdict = LinkVerdict;
 
     fn step(&self, was: Option<&Links>, event: &LinkEvent, now: Timestamp) -> Outcome {
-        let nothing = Links::empty(now);
-        let was = was.unwrap_or(&nothing);
-        let now = now.max(was.seen);
+        let Some(was) = was else { return self.stepped(&Links::empty(now), event, now) };
+        if was.seen <= now.after(AHEAD) {
+            return self.stepped(was, event, now.max(was.seen));
+        }
+        let was = was.restamped(&self.policy, now);
+        let (effect, pending) = self.stepped(&was, event, now).split();
+        let verdict = pending.committed();
+        match effect {
+            // Written down even so: else a link would be stamped anew at each look.
+            Effect::Keep => self.save(was, verdict),
+            Effect::Save { state, until } => Step::save(state, until, verdict),
+            Effect::Erase => Step::erase(verdict),
+        }
+    }
+}
+
+impl LinkMachine {
+    fn stepped(&self, was: &Links, event: &LinkEvent, now: Timestamp) -> Outcome {
         match event {
             LinkEvent::Issue { fresh, address, by } => {
                 self.issue(was, &fresh.0, *address, *by, now)

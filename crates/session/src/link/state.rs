@@ -40,6 +40,20 @@ impl Links {
         Self { seen, sent: PerPurpose::default(), redeemed: None, links: Vec::new() }
     }
 
+    /// The same links, as if nothing had happened after `now`: what was stamped later was stamped
+    /// while the clock stood wrong, and must not outlive the mistake.
+    pub(crate) fn restamped(&self, policy: &LinkPolicy, now: Timestamp) -> Self {
+        let mut state = self.clone();
+        state.seen = now;
+        for purpose in Purpose::ALL {
+            state.sent.set(purpose, state.sent.get(purpose).map(|at| at.min(now)));
+        }
+        for link in &mut state.links {
+            link.expires = link.expires.min(now.after(policy.lifetime(link.purpose)));
+        }
+        state
+    }
+
     /// From this moment on no link is live and none was sent too recently.
     #[must_use]
     pub fn needed_until(&self, policy: &LinkPolicy) -> Timestamp {

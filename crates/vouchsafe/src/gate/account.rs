@@ -13,8 +13,8 @@ use vouchsafe_password::{
 };
 use vouchsafe_policy::{ClassPolicy, Policy};
 use vouchsafe_session::{
-    LinkEvent, LinkMachine, LinkVerdict, Links, SessionEvent, SessionMachine, SessionVerdict,
-    Sessions,
+    LinkEvent, LinkMachine, LinkVerdict, Links, SessionEvent, SessionMachine, SessionRefusal,
+    SessionVerdict, Sessions,
 };
 
 /// Whose account it is. Written with the first link, so that a session alone says whose it is.
@@ -37,6 +37,8 @@ pub(crate) struct AccountState {
     pub(crate) credential: Option<Credential>,
     pub(crate) links: Option<Links>,
     pub(crate) sessions: Option<Sessions>,
+    /// How often every session was ended at once: a sign-in that began before does not open one.
+    pub(crate) epoch: u64,
 }
 
 impl AccountState {
@@ -65,8 +67,12 @@ pub(crate) enum AccountEvent {
     Read,
     /// One of its sessions.
     Session(SessionEvent),
+    /// A session opens for a password that was checked in this epoch.
+    Open { epoch: u64, open: SessionEvent },
     /// A link is issued; the first one says whose account it is.
     Issue { owner: Owner, issue: LinkEvent },
+    /// Would such a link be issued? Only for an account that somebody was invited to.
+    MayIssue(LinkEvent),
     /// Does this link work?
     Peek(LinkEvent),
     /// A link is used up, the password set, every session ended.
@@ -91,6 +97,7 @@ pub(crate) enum AccountVerdict {
     Credential(CredentialVerdict),
     /// The password was set; the session that was opened for its owner.
     Set {
+        owner: Option<Owner>,
         opened: Option<SessionVerdict>,
     },
     Reclassed,
@@ -103,6 +110,8 @@ pub(crate) enum AccountVerdict {
 pub(crate) struct View {
     pub(crate) owner: Option<Owner>,
     pub(crate) generation: u64,
+    pub(crate) epoch: u64,
+    pub(crate) disabled: bool,
     pub(crate) stored: Stored,
     pub(crate) standing: Option<Standing>,
 }
@@ -112,6 +121,8 @@ impl View {
         let credential = state.credential.as_ref();
         Self {
             generation: state.generation(),
+            epoch: state.epoch,
+            disabled: credential.is_some_and(Credential::is_disabled),
             stored: credential.map_or(Stored::Absent, Credential::stored),
             standing: credential.and_then(Credential::standing),
             owner: state.owner,
@@ -206,7 +217,7 @@ impl Machine for AccountMachine {
             AccountEvent::Issue { owner, .. } if state.owner.is_none() => {
                 Some(owner.class.as_str())
             }
-            AccountEvent::Reclass(class) => Some(class.as_str()),
+            AccountEvent::Reclass(class) if state.owner.is_some() => Some(class.as_str()),
             _ => state.owner.as_ref().map(|owner| owner.class.as_str()),
         };
         let class = class.and_then(|class| self.policy.class(class).ok());
@@ -219,8 +230,25 @@ impl Machine for AccountMachine {
             AccountEvent::Read => Step::keep(AccountVerdict::Read(View::of(state))),
             AccountEvent::Session(event) => {
                 let owner = state.owner.clone();
-                let (changed, verdict) = parts.sessions(&mut state, event, now);
+                let (mut changed, verdict) = parts.sessions(&mut state, event, now);
+                if matches!(event, SessionEvent::RevokeAll) {
+                    state.epoch = state.epoch.saturating_add(1);
+                    changed = true;
+                }
                 finish(state, changed, AccountVerdict::Session { owner, verdict })
+            }
+            AccountEvent::Open { epoch, open } => {
+                let owner = state.owner.clone();
+                let (changed, verdict) = if state.epoch == *epoch {
+                    parts.sessions(&mut state, open, now)
+                } else {
+                    (false, SessionVerdict::Refused(SessionRefusal::CredentialChanged))
+                };
+                finish(state, changed, AccountVerdict::Session { owner, verdict })
+            }
+            AccountEvent::MayIssue(issue) => {
+                let (_, verdict) = parts.links(&mut state, issue, now);
+                Step::keep(AccountVerdict::Link(verdict))
             }
             AccountEvent::Issue { owner, issue } => {
                 let (changed, verdict) = parts.links(&mut state, issue, now);
@@ -230,8 +258,9 @@ impl Machine for AccountMachine {
                 finish(state, changed, AccountVerdict::Link(verdict))
             }
             AccountEvent::Peek(event) => {
-                let (_, verdict) = parts.links(&mut state, event, now);
-                Step::keep(AccountVerdict::Link(verdict))
+                // Looking changes nothing, unless a clock that stood wrong is to be corrected.
+                let (changed, verdict) = parts.links(&mut state, event, now);
+                finish(state, changed, AccountVerdict::Link(verdict))
             }
             AccountEvent::Redeem { redeem, set } => {
                 let (changed, verdict) = parts.links(&mut state, redeem, now);
@@ -240,11 +269,12 @@ impl Machine for AccountMachine {
                 }
                 if !changed {
                     // This very redemption, seen again: the password was set with it.
-                    return Step::keep(AccountVerdict::Set { opened: None });
+                    return Step::keep(AccountVerdict::Set { owner: state.owner, opened: None });
                 }
                 match parts.credential(&mut state, set, now).1 {
                     CredentialVerdict::Set { .. } => {
-                        finish(state, true, AccountVerdict::Set { opened: None })
+                        let owner = state.owner.clone();
+                        finish(state, true, AccountVerdict::Set { owner, opened: None })
                     }
                     // Not set, so not used up either.
                     verdict => Step::keep(AccountVerdict::Credential(verdict)),
@@ -255,7 +285,8 @@ impl Machine for AccountMachine {
                     (changed, CredentialVerdict::Set { .. }) => {
                         let open = |open| parts.sessions(&mut state, open, now).1;
                         let opened = reopen.as_ref().map(open);
-                        finish(state, changed, AccountVerdict::Set { opened })
+                        let owner = state.owner.clone();
+                        finish(state, changed, AccountVerdict::Set { owner, opened })
                     }
                     (_, verdict) => Step::keep(AccountVerdict::Credential(verdict)),
                 }
@@ -274,6 +305,7 @@ impl Machine for AccountMachine {
                 };
                 if changed {
                     let (_, _ended) = parts.sessions(&mut state, &SessionEvent::RevokeAll, now);
+                    state.epoch = state.epoch.saturating_add(1);
                 }
                 finish(state, changed, AccountVerdict::Reclassed)
             }
@@ -304,6 +336,7 @@ impl Cell for AccountState {
             credential: some(field(&mut rest)?, Credential::from_bytes)?,
             links: some(field(&mut rest)?, Links::from_bytes)?,
             sessions: some(field(&mut rest)?, Sessions::from_bytes)?,
+            epoch: u64::from_be_bytes(field(&mut rest)?.try_into().map_err(|_| Corrupt)?),
         };
         if rest.is_empty() { Ok(state) } else { Err(Corrupt) }
     }
@@ -319,6 +352,7 @@ impl Cell for AccountState {
             &self.credential.as_ref().map(Credential::to_bytes).unwrap_or_default(),
             &self.links.as_ref().map(Links::to_bytes).unwrap_or_default(),
             &self.sessions.as_ref().map(Sessions::to_bytes).unwrap_or_default(),
+            &self.epoch.to_be_bytes(),
         ];
         let mut out = vec![1];
         parts.into_iter().for_each(|part| put_field(&mut out, part));

@@ -12,11 +12,12 @@ use vouchsafe_password::{
     Binding, CredentialEvent, CredentialVerdict, OwnerPresent, Password, Unmet,
 };
 use vouchsafe_policy::Policy;
-use vouchsafe_session::{Purpose, Requester, Session, SessionEvent, SessionId, SessionVerdict};
+use vouchsafe_session::{Purpose, Session, SessionEvent, SessionId, SessionVerdict};
 use vouchsafe_store::Cells;
 
-use super::account::{AccountEvent, AccountVerdict, Owner};
+use super::account::{AccountEvent, AccountVerdict};
 use super::call::{Call, Draft, user_target};
+use super::links::Deliver;
 use super::password::attributes;
 use super::sessions::{Issued, Principal};
 use super::signin::Proof;
@@ -45,22 +46,27 @@ pub struct Acting<'a> {
 }
 
 impl Gate {
-    /// What `principal` may ask for.
+    /// What `principal` may ask for. A principal is as good as the check it came from: to be made
+    /// for each request, and not kept.
     ///
     /// # Errors
-    /// [`Code::WrongTenant`] when the principal's tenant is not served any more.
+    /// [`Code::NoSession`] when the session has ended by time since, [`Code::WrongTenant`] when the principal's tenant is not served any more.
     pub fn by<'a>(
         &'a self,
         principal: &'a Principal,
         call: &'a Call,
     ) -> Result<Acting<'a>, Refused> {
+        let policy = self.policy(principal.tenant())?;
+        if self.now() >= principal.session().ends {
+            return Err(Refused::new(Code::NoSession, policy.digest()));
+        }
         Ok(Acting {
             gate: self,
             tenant: principal.tenant().clone(),
             actor: Actor::User(principal.user().clone()),
             principal: Some(principal),
             call,
-            policy: self.policy(principal.tenant())?,
+            policy,
         })
     }
 
@@ -118,13 +124,9 @@ impl Acting<'_> {
     /// Sends the user a link to activate the account, or to set a new password where it is active.
     ///
     /// # Errors
-    /// [`Code::NoUser`], [`Code::NotSent`], or that a part did not answer.
+    /// [`Code::NoUser`], [`Code::Disabled`], [`Code::NotSent`], or that a part did not answer.
     pub async fn invite(&self, user: &UserId) -> Result<(), Refused> {
-        let (account, purpose) = self.linkable(user).await?;
-        let draft = self.link_draft(user, purpose);
-        let (link, expires) =
-            self.gate.issue(&self.policy, &draft, &account, purpose, Requester::Authority).await?;
-        self.gate.mail(&self.policy, &draft, &account, purpose, link, expires).await
+        self.link(user, Deliver::Now).await.map(|_| ())
     }
 
     /// As [`invite`](Self::invite), but gives the link back instead of mailing it: for the one
@@ -133,11 +135,14 @@ impl Acting<'_> {
     /// # Errors
     /// As for [`invite`](Self::invite).
     pub async fn first_link(&self, user: &UserId) -> Result<SecretString, Refused> {
+        let link = self.link(user, Deliver::ByHand).await?;
+        link.ok_or_else(|| self.refusal(Code::NotSent))
+    }
+
+    async fn link(&self, user: &UserId, deliver: Deliver) -> Result<Option<SecretString>, Refused> {
         let (account, purpose) = self.linkable(user).await?;
         let draft = self.link_draft(user, purpose);
-        let issued =
-            self.gate.issue(&self.policy, &draft, &account, purpose, Requester::Authority).await?;
-        Ok(issued.0)
+        self.gate.issue(&self.policy, &draft, &account, purpose, deliver).await
     }
 
     fn link_draft(&self, user: &UserId, purpose: Purpose) -> Draft {
@@ -151,6 +156,9 @@ impl Acting<'_> {
     async fn linkable(&self, user: &UserId) -> Result<(Account, Purpose), Refused> {
         let account = self.find(user).await?;
         let view = self.gate.view(&self.policy, self.gate.account_of(&self.tenant, user)).await?;
+        if view.disabled {
+            return Err(self.refusal(Code::Disabled));
+        }
         let purpose = match view.standing {
             Some(_) => Purpose::Reset,
             None => Purpose::Activation,
@@ -169,8 +177,9 @@ impl Acting<'_> {
     /// Takes back every failure of the user, and every lock with them.
     ///
     /// # Errors
-    /// That a part did not answer.
+    /// [`Code::NoUser`], or that a part did not answer.
     pub async fn unlock(&self, user: &UserId) -> Result<(), Refused> {
+        self.find(user).await?;
         let draft = self.draft(Operation::Unlocked, user_target(user));
         let account = self.gate.account_of(&self.tenant, user);
         self.gate
@@ -255,8 +264,15 @@ impl Acting<'_> {
 
     async fn ending(&self, user: &UserId, event: SessionEvent) -> Result<(), Refused> {
         let draft = self.draft(Operation::SessionEnded, user_target(user));
-        let ended = self.gate.recorded(&draft, self.session_event(user, event));
-        ended.await.map(|_| ())
+        let ended = self.gate.recorded(&draft, async {
+            match self.session_event(user, event).await? {
+                Some(SessionVerdict::Ended(_)) => Ok(()),
+                // Whoever asks has no session that holds any more.
+                Some(_) => Err(self.refusal(Code::NoSession)),
+                None => Err(self.refusal(Code::NoUser)),
+            }
+        });
+        ended.await
     }
 
     async fn session_event(
@@ -349,9 +365,15 @@ impl Acting<'_> {
         let refused = self.draft(Operation::PasswordChangeRefused, target.clone());
         let changed = self.draft(Operation::PasswordChanged, target);
         let user = self.find(principal.user()).await?;
-        let refuse = async |refusal| NotSet::Refused(gate.refuse(&refused, account, refusal).await);
+        let refuse =
+            async |refusal| NotSet::Refused(gate.refuse_hashed(&refused, account, refusal).await);
+        if let Err(refusal) = gate.throttle(&self.tenant, policy, self.call) {
+            return Err(NotSet::Refused(gate.refuse(&refused, account, refusal).await));
+        }
         let Ok(present) = Password::new(present) else {
-            return Err(refuse(self.refusal(Code::WrongCredentials)).await);
+            // Longer than any password can be: not hashed.
+            let refusal = self.refusal(Code::WrongCredentials);
+            return Err(NotSet::Refused(gate.refuse(&refused, account, refusal).await));
         };
         // Loaded before the charge: a store that fails here leaves none behind.
         let view = match gate.view(policy, account).await {
@@ -375,10 +397,9 @@ impl Acting<'_> {
         let next = generation.saturating_add(1);
         let (open, opening, tenant) = gate.opening(policy, &changed, proof, next, None)?;
         let set = CredentialEvent::Set { expect: generation, record };
-        let owner = Owner { user: user.user, class: principal.class().to_owned() };
         let issued = gate.recorded(&changed, async {
             match gate.set_password(policy, account, set, Some(open)).await? {
-                AccountVerdict::Set { opened: Some(verdict) } => {
+                AccountVerdict::Set { owner: Some(owner), opened: Some(verdict) } => {
                     gate.opened(policy, tenant, owner, opening, verdict)
                 }
                 _ => Err(self.refusal(Code::Raced)),

@@ -288,7 +288,7 @@ impl GateBuilder {
             turns: waiting_room(&policies),
             settlements: Settlements::default(),
             refusals: Refusals::new(REFUSALS),
-            refunds: Mutex::default(),
+            later: Mutex::default(),
             policies,
         };
         let gate = Gate { inner: Arc::new(inner), clock };

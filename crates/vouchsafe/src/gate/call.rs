@@ -1,10 +1,12 @@
 //! What the gate is told about a call, and what it writes about it.
 
 use std::num::NonZeroU32;
+use std::sync::Arc;
 
 use vouchsafe_access_log::{Actor, Name, Operation, Outcome, Record, Target, name};
 use vouchsafe_core::{
-    AccountDigest, ClauseId, Identifier, PolicyDigest, Source, TenantId, Timestamp, UserId,
+    AccountDigest, ClauseId, Identifier, PolicyDigest, SecretString, Source, TenantId, Timestamp,
+    UserId,
 };
 use vouchsafe_session::Label;
 
@@ -59,8 +61,7 @@ pub struct Attempt {
     pub identifier: Identifier,
     /// From where.
     pub call: Call,
-    /// The token that the browser already had: that session ends when this attempt succeeds.
-    pub replaces: Option<String>,
+    replaces: Option<Arc<SecretString>>,
 }
 
 impl Attempt {
@@ -70,11 +71,15 @@ impl Attempt {
         Self { tenant, identifier, call, replaces: None }
     }
 
-    /// Names the token that the browser already had.
+    /// Names the token that the browser already had: that session ends when this attempt succeeds.
     #[must_use]
     pub fn replacing(mut self, token: Option<String>) -> Self {
-        self.replaces = token;
+        self.replaces = token.map(|token| Arc::new(SecretString::new(token)));
         self
+    }
+
+    pub(crate) fn replaces(&self) -> Option<Arc<SecretString>> {
+        self.replaces.clone()
     }
 }
 
@@ -130,10 +135,17 @@ pub(crate) fn refused(code: Code) -> Outcome {
     Outcome::Refused(reason(code))
 }
 
-/// The record's word for an action that was allowed and did not happen.
+/// The record's word for an action that was allowed and did not happen, or may not have: a store
+/// that does not answer may have done it.
 pub(crate) fn failed(refused: &Refused) -> Outcome {
-    Outcome::Failed(reason(refused.code()))
+    match refused.code() {
+        Code::Unavailable | Code::Busy => Outcome::Failed(UNKNOWN),
+        code => Outcome::Failed(reason(code)),
+    }
 }
+
+/// The record's word for an action of which nobody learnt how it ended.
+pub(crate) const UNKNOWN: Name = name!("outcome.unknown");
 
 fn reason(code: Code) -> Name {
     // Each code's text is a name: the test below holds for all of them.

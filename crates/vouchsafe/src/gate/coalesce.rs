@@ -10,6 +10,10 @@ use super::call::Draft;
 use super::refusal::Code;
 
 const MINUTE: i64 = 60_000_000;
+/// The counter of everything that found no place of its own.
+const REST: [u8; 16] = [0xff; 16];
+/// Room for one count a tenant, kind and minute beyond the table.
+const KINDS: usize = 1_024;
 
 /// Refusals of the running minute that were counted and not written one by one.
 #[derive(Debug)]
@@ -38,6 +42,7 @@ struct Counted {
 /// A count that is ready to be written.
 #[derive(Debug)]
 pub(crate) struct Due {
+    key: Key,
     pub(crate) draft: Draft,
     pub(crate) code: Code,
     pub(crate) repeats: u32,
@@ -74,33 +79,40 @@ impl Refusals {
         }
         if counted.len() < self.most {
             counted.insert(key, Counted { draft: draft.clone(), repeats: 0 });
+            return true;
+        }
+        // The table is full: what does not fit is counted by kind alone, whoever it was about.
+        let key = Key { counter: REST, source: None, ..key };
+        if let Some(entry) = counted.get_mut(&key) {
+            entry.repeats = entry.repeats.saturating_add(1);
+            return false;
+        }
+        if counted.len() < self.most.saturating_add(KINDS) {
+            counted.insert(key, Counted { draft: draft.clone(), repeats: 0 });
         }
         true
     }
 
-    /// Takes out what was counted in minutes before `now`'s; with `all`, in this one too.
-    pub(crate) fn take_due(&self, now: Timestamp, all: bool) -> Vec<Due> {
+    /// The first of its kind was not written after all: it counts like the others.
+    pub(crate) fn unwritten(&self, draft: &Draft, counter: [u8; 16], code: Code, now: Timestamp) {
+        let _ = self.is_first(draft, counter, code, now);
+    }
+
+    /// Takes out one count of a minute before `now`'s; with `all`, of this one too.
+    pub(crate) fn take_due(&self, now: Timestamp, all: bool) -> Option<Due> {
         let minute = now.micros().div_euclid(MINUTE);
         let mut counted = self.lock();
-        counted
-            .extract_if(|key, _| all || key.minute != minute)
-            .filter(|(_, entry)| entry.repeats > 0)
-            .map(|(key, entry)| Due { draft: entry.draft, code: key.code, repeats: entry.repeats })
-            .collect()
+        let over = |key: &Key| all || key.minute != minute;
+        counted.retain(|key, entry| entry.repeats > 0 || !over(key));
+        let key = counted.keys().find(|key| over(key)).cloned()?;
+        let Counted { draft, repeats } = counted.remove(&key)?;
+        Some(Due { draft, code: key.code, repeats, key })
     }
 
     /// Puts back what could not be written.
-    pub(crate) fn put_back(&self, due: Due, now: Timestamp) {
-        let key = Key {
-            tenant: due.draft.tenant.clone(),
-            counter: [0; 16],
-            source: due.draft.call.source().address().and_then(|a| a.ladder().first().copied()),
-            code: due.code,
-            operation: due.draft.operation,
-            minute: now.micros().div_euclid(MINUTE),
-        };
+    pub(crate) fn put_back(&self, due: Due) {
         let mut counted = self.lock();
-        let entry = counted.entry(key).or_insert(Counted { draft: due.draft, repeats: 0 });
+        let entry = counted.entry(due.key).or_insert(Counted { draft: due.draft, repeats: 0 });
         entry.repeats = entry.repeats.saturating_add(due.repeats);
     }
 }
@@ -133,31 +145,43 @@ mod tests {
             .count();
         assert_eq!(firsts, 2);
         assert!(refusals.is_first(&draft(), [0; 16], Code::Busy, now));
-        assert!(refusals.take_due(now, false).is_empty(), "the minute is still running");
+        assert!(refusals.take_due(now, false).is_none(), "the minute is still running");
         let later = Timestamp::from_micros(6 * MINUTE);
-        let due = refusals.take_due(later, false);
-        assert_eq!(due.iter().map(|due| due.repeats).collect::<Vec<_>>(), [49, 49]);
-        assert!(refusals.take_due(later, true).is_empty());
+        let due = || refusals.take_due(later, false).map(|due| due.repeats);
+        assert_eq!([due(), due(), due()], [Some(49), Some(49), None]);
+        assert!(refusals.take_due(later, true).is_none());
     }
 
     #[test]
-    fn what_does_not_fit_is_written_one_by_one() {
+    fn what_does_not_fit_is_counted_by_kind() {
         let refusals = Refusals::new(1);
         let now = Timestamp::EPOCH;
         assert!(refusals.is_first(&draft(), [0; 16], Code::Locked, now));
-        assert!((0..3).all(|_| refusals.is_first(&draft(), [1; 16], Code::Locked, now)));
+        let firsts =
+            (1..100).filter(|i| refusals.is_first(&draft(), [*i; 16], Code::Locked, now)).count();
+        assert_eq!(firsts, 1);
+        assert!(refusals.is_first(&draft(), [1; 16], Code::Busy, now));
         assert!(!refusals.is_first(&draft(), [0; 16], Code::Locked, now));
+        let mut repeats = Vec::from_iter(std::iter::from_fn(|| refusals.take_due(now, true)));
+        repeats.sort_by_key(|due| due.repeats);
+        assert_eq!(repeats.iter().map(|due| due.repeats).collect::<Vec<_>>(), [1, 98]);
     }
 
     #[test]
-    fn what_could_not_be_written_is_kept() {
+    fn what_could_not_be_written_is_kept_where_it_was() {
         let refusals = Refusals::new(8);
         let now = Timestamp::EPOCH;
-        for _ in 0..3 {
-            refusals.is_first(&draft(), [0; 16], Code::Locked, now);
+        for counter in [1, 2] {
+            for _ in 0..3 {
+                refusals.is_first(&draft(), [counter; 16], Code::Locked, now);
+            }
+            refusals.unwritten(&draft(), [counter; 16], Code::Locked, now);
         }
-        let due = refusals.take_due(now, true).pop().unwrap();
-        refusals.put_back(due, now);
-        assert_eq!(refusals.take_due(now, true).pop().unwrap().repeats, 2);
+        let due = refusals.take_due(now, true).unwrap();
+        refusals.put_back(due);
+        for _ in 0..2 {
+            assert_eq!(refusals.take_due(now, true).unwrap().repeats, 3);
+        }
+        assert!(refusals.take_due(now, true).is_none());
     }
 }

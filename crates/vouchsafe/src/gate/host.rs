@@ -79,7 +79,6 @@ impl HostError {
 }
 
 /// A message with a one-time link, to be sent to one address.
-#[derive(Debug)]
 #[non_exhaustive]
 pub struct Mail {
     /// The tenant it is sent for.
@@ -92,6 +91,12 @@ pub struct Mail {
     pub link: SecretString,
     /// When the link stops working.
     pub expires: Timestamp,
+}
+
+impl fmt::Debug for Mail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Mail").field("purpose", &self.purpose).finish_non_exhaustive()
+    }
 }
 
 pub use vouchsafe_session::Purpose;

@@ -13,7 +13,7 @@ use vouchsafe_session::{LinkEvent, LinkRefusal, LinkVerdict, PresentedLink, Purp
 
 use super::account::{AccountEvent, AccountVerdict, Owner};
 use super::call::{Attempt, Call, Draft, account_target, user_target};
-use super::{Account, Code, Gate, Mail, NotSet, Refused, host_refusal, store_refusal};
+use super::{Account, Code, Gate, Later, Mail, NotSet, Refused, host_refusal, store_refusal};
 
 /// What a link is good for, before it is used.
 #[derive(Clone, Debug)]
@@ -33,6 +33,17 @@ pub struct Redeemed {
     pub user: UserId,
     /// What the link was for.
     pub purpose: Purpose,
+}
+
+/// How a link gets to its owner, and on whose word.
+#[derive(Clone, Copy)]
+pub(super) enum Deliver {
+    /// By mail, for somebody who may ask for it and waits for the answer.
+    Now,
+    /// By mail in the next upkeep, for anybody who typed the name.
+    Later,
+    /// Given to the caller.
+    ByHand,
 }
 
 /// A link that was looked up: what using it up needs to know.
@@ -59,7 +70,7 @@ impl Gate {
         let found = self.find_link(&policy, tenant, purpose, text).await;
         match found {
             Ok(found) => Ok(LinkView { account: found.account, purpose, expires: found.expires }),
-            Err((account, refusal, _)) => {
+            Err((account, refusal)) => {
                 let draft = link_draft(tenant, &policy, account, None, call);
                 Err(self.refuse(&draft, account, refusal).await)
             }
@@ -84,6 +95,14 @@ impl Gate {
         let opened = self.inner.tokens.open_link(tenant, purpose, text.as_bytes()).ok();
         let account = opened.map_or(NOBODY, |link| link.account);
         let draft = link_draft(tenant, &policy, account, None, call);
+        if let Err(refusal) = self.throttle(tenant, &policy, call) {
+            return Err(NotSet::Refused(self.refuse(&draft, account, refusal).await));
+        }
+        if opened.is_none() {
+            // No key of ours made it, so there is nothing that it could be a guess at.
+            let refusal = Refused::new(Code::NoLink, policy.digest());
+            return Err(NotSet::Refused(self.refuse(&draft, account, refusal).await));
+        }
         // Redeeming checks a secret, so it is charged like any other door, on a counter of its own:
         // a stranger with an old link must not lock the owner out of signing in.
         let counter = self.link_counter(account);
@@ -94,23 +113,20 @@ impl Gate {
             }
         };
         let found = self.find_link(&policy, tenant, purpose, text).await;
+        // A handle that opens was sealed by us together with its secret: whoever has it did not
+        // guess it, whether or not it still works, so the charge never stays.
         #[expect(clippy::disallowed_methods, reason = "the link's verifier was compared just now")]
         let event = match &found {
             Ok(_) => LockoutEvent::Matched(vouchsafe_core::Matched::assertion(
                 charged,
                 Standing::MustChange,
             )),
-            Err((_, _, Guess::Wrong)) => {
-                LockoutEvent::NotMatched(vouchsafe_core::NotMatched::assertion(charged))
-            }
-            Err((_, _, Guess::None)) => {
-                LockoutEvent::NotVerified(vouchsafe_core::NotVerified::assertion(charged))
-            }
+            Err(_) => LockoutEvent::NotVerified(vouchsafe_core::NotVerified::assertion(charged)),
         };
         let settled = self.settle(&policy, counter, event).await;
         let found = match (found, settled) {
             (Ok(found), Ok(_)) => found,
-            (Err((_, refusal, _)), _) | (Ok(_), Err(refusal)) => {
+            (Err((_, refusal)), _) | (Ok(_), Err(refusal)) => {
                 return Err(NotSet::Refused(self.refuse(&draft, account, refusal).await));
             }
         };
@@ -161,7 +177,8 @@ impl Gate {
     }
 
     /// Somebody asks for a link to set a new password. The answer is the same whether the account
-    /// exists or not, and no link that is already on its way stops working.
+    /// exists or not, and no link that is already on its way stops working. The mail is sent by
+    /// the next [`upkeep`](Self::upkeep).
     ///
     /// # Errors
     /// [`Code::Throttled`], or that a part did not answer.
@@ -188,17 +205,41 @@ impl Gate {
                 _ => Ok(()),
             };
         };
-        let issue = self.issue(&policy, &draft, &found, Purpose::Reset, Requester::Stranger).await;
-        let sent = match issue {
-            Ok((link, expires)) => {
-                self.mail(&policy, &draft, &found, Purpose::Reset, link, expires).await
-            }
-            Err(refusal) => Err(refusal),
+        let may = self.may_issue(&policy, &draft, &found, Purpose::Reset).await;
+        let issued = match may {
+            Ok(()) => self.issue(&policy, &draft, &found, Purpose::Reset, Deliver::Later).await,
+            Err(refusal) => Err(self.refuse(&draft, account, refusal).await),
         };
-        match sent {
+        // Whether there was anything to send is not for a stranger to know.
+        match issued {
             Err(refusal) if refusal.code() == Code::LogUnavailable => Err(refusal),
-            // Whether there was anything to send is not for a stranger to know.
             _ => Ok(()),
+        }
+    }
+
+    /// Would a stranger's link be issued? So that a flood of wishes is counted, not written.
+    async fn may_issue(
+        &self,
+        policy: &Arc<Policy>,
+        draft: &Draft,
+        user: &Account,
+        purpose: Purpose,
+    ) -> Result<(), Refused> {
+        let refusal = |code| Refused::new(code, policy.digest());
+        let account = self.account_of(&draft.tenant, &user.user);
+        let (_, fresh) = self
+            .inner
+            .tokens
+            .issue_link(&draft.tenant, account, purpose, &self.inner.entropy)
+            .map_err(|_| refusal(Code::Unavailable))?;
+        let address = self.address(&draft.tenant, user)?;
+        let issue = LinkEvent::Issue { fresh, address, by: Requester::Stranger };
+        match self.account(policy, account, AccountEvent::MayIssue(issue)).await {
+            Ok(AccountVerdict::Link(LinkVerdict::Issued { .. })) => Ok(()),
+            Ok(AccountVerdict::Link(_)) => Err(refusal(Code::LinkLimit)),
+            // Nobody invited this user: a reset is no way in.
+            Ok(_) => Err(refusal(Code::NoUser)),
+            Err(undelivered) => Err(store_refusal(&undelivered.error, policy)),
         }
     }
 
@@ -209,8 +250,8 @@ impl Gate {
         draft: &Draft,
         user: &Account,
         purpose: Purpose,
-        by: Requester,
-    ) -> Result<(SecretString, Timestamp), Refused> {
+        deliver: Deliver,
+    ) -> Result<Option<SecretString>, Refused> {
         let refusal = |code| Refused::new(code, policy.digest());
         super::password::class_of(policy, user)?;
         let account = self.account_of(&draft.tenant, &user.user);
@@ -223,83 +264,76 @@ impl Gate {
         let link = link.map_err(|_| refusal(Code::Unavailable))?;
         let address = self.address(&draft.tenant, user)?;
         let owner = Owner { user: user.user.clone(), class: user.class.clone() };
+        let by = match deliver {
+            Deliver::Later => Requester::Stranger,
+            Deliver::Now | Deliver::ByHand => Requester::Authority,
+        };
         let issue = LinkEvent::Issue { fresh, address, by };
         let event = AccountEvent::Issue { owner, issue };
-        let expires = self
-            .recorded(draft, async {
-                match self.account(policy, account, event).await {
-                    Ok(AccountVerdict::Link(LinkVerdict::Issued { expires })) => Ok(expires),
-                    Ok(AccountVerdict::Link(LinkVerdict::Refused(
-                        LinkRefusal::TooSoon { .. } | LinkRefusal::TooMany,
-                    ))) => Err(refusal(Code::LinkLimit)),
-                    Ok(_) => Err(refusal(Code::NoUser)),
-                    Err(undelivered) => Err(store_refusal(&undelivered.error, policy)),
+        let issued = self.recorded(draft, async {
+            let expires = match self.account(policy, account, event).await {
+                Ok(AccountVerdict::Link(LinkVerdict::Issued { expires })) => expires,
+                Ok(AccountVerdict::Link(LinkVerdict::Refused(
+                    LinkRefusal::TooSoon { .. } | LinkRefusal::TooMany,
+                ))) => return Err(refusal(Code::LinkLimit)),
+                Ok(_) => return Err(refusal(Code::NoUser)),
+                Err(undelivered) => return Err(store_refusal(&undelivered.error, policy)),
+            };
+            if by == Requester::Authority {
+                // Who sends a new link wants it to work.
+                let counter = self.link_counter(account);
+                let id = self.fresh_id(policy)?;
+                let unlock = LockoutEvent::Unlock { account: counter, id };
+                self.settle(policy, counter, unlock).await?;
+            }
+            let (tenant, to) = (draft.tenant.clone(), user.address.clone());
+            let mail = |link| Mail { tenant, to, purpose, link, expires };
+            match deliver {
+                Deliver::ByHand => return Ok(Some(link)),
+                Deliver::Now => {
+                    let sent = self.inner.notify.send(mail(link)).await;
+                    sent.map_err(|_| refusal(Code::NotSent))?;
                 }
-            })
-            .await?;
-        if by == Requester::Authority {
-            // Who sends a new link wants it to work.
-            let counter = self.link_counter(account);
-            let id = self.fresh_id(policy)?;
-            let unlock = LockoutEvent::Unlock { account: counter, id };
-            self.settle(policy, counter, unlock).await?;
-        }
-        Ok((link, expires))
+                Deliver::Later => {
+                    let (draft, mail) = (Box::new(draft.clone()), Box::new(mail(link)));
+                    if !self.inner.leave(Later::Send { draft, mail }) {
+                        return Err(refusal(Code::NotSent));
+                    }
+                }
+            }
+            Ok(None)
+        });
+        issued.await
     }
 
-    pub(super) async fn mail(
-        &self,
-        policy: &Policy,
-        draft: &Draft,
-        user: &Account,
-        purpose: Purpose,
-        link: SecretString,
-        expires: Timestamp,
-    ) -> Result<(), Refused> {
-        let (tenant, to) = (draft.tenant.clone(), user.address.clone());
-        let mail = Mail { tenant, to, purpose, link, expires };
-        let sent = self.inner.notify.send(mail).await;
-        sent.map_err(|_| Refused::new(Code::NotSent, policy.digest()))
-    }
-
-    /// Opens, looks up and judges a link; with the account it is about, so far as known, and
-    /// whether it was a guess.
+    /// Opens, looks up and judges a link; with the account it is about, so far as known.
     async fn find_link(
         &self,
         policy: &Arc<Policy>,
         tenant: &TenantId,
         purpose: Purpose,
         text: &str,
-    ) -> Result<Found, (AccountDigest, Refused, Guess)> {
+    ) -> Result<Found, (AccountDigest, Refused)> {
         let refusal = |code| Refused::new(code, policy.digest());
         let opened = self.inner.tokens.open_link(tenant, purpose, text.as_bytes());
-        let link = opened.map_err(|_| (NOBODY, refusal(Code::NoLink), Guess::Wrong))?;
+        let link = opened.map_err(|_| (NOBODY, refusal(Code::NoLink)))?;
         let account = link.account;
-        let no = |code, guess| (account, refusal(code), guess);
-        let view = self.view(policy, account).await.map_err(|r| (account, r, Guess::None))?;
-        let owner = view.owner.ok_or_else(|| no(Code::NoLink, Guess::Wrong))?;
+        let no = |code| (account, refusal(code));
+        let view = self.view(policy, account).await.map_err(|refusal| (account, refusal))?;
+        let owner = view.owner.ok_or_else(|| no(Code::NoLink))?;
         let user = match self.inner.accounts.find(tenant, &owner.user).await {
             Ok(Some(user)) => user,
-            Ok(None) => return Err(no(Code::NoLink, Guess::None)),
-            Err(_) => return Err(no(Code::Unavailable, Guess::None)),
+            Ok(None) => return Err(no(Code::NoLink)),
+            Err(_) => return Err(no(Code::Unavailable)),
         };
-        let address = self.address(tenant, &user).map_err(|r| (account, r, Guess::None))?;
+        let address = self.address(tenant, &user).map_err(|refusal| (account, refusal))?;
         let peek = AccountEvent::Peek(LinkEvent::Peek { link, address });
         match self.account(policy, account, peek).await {
             Ok(AccountVerdict::Link(LinkVerdict::Valid { expires })) => {
                 Ok(Found { link, account: user, expires, generation: view.generation })
             }
-            Ok(AccountVerdict::Link(LinkVerdict::Refused(why))) => {
-                let guess = match why {
-                    LinkRefusal::Unknown => Guess::Wrong,
-                    _ => Guess::None,
-                };
-                Err(no(Code::NoLink, guess))
-            }
-            Ok(_) => Err(no(Code::NoLink, Guess::Wrong)),
-            Err(undelivered) => {
-                Err((account, store_refusal(&undelivered.error, policy), Guess::None))
-            }
+            Ok(_) => Err(no(Code::NoLink)),
+            Err(undelivered) => Err((account, store_refusal(&undelivered.error, policy))),
         }
     }
 
@@ -318,15 +352,6 @@ impl Gate {
         let digest = self.inner.digests.digest("vouchsafe link door v1", &[account.as_bytes()]);
         AccountDigest::new(digest)
     }
-}
-
-/// Whether a refused link was a guess at one, as far as can be told.
-#[derive(Clone, Copy)]
-enum Guess {
-    /// No key of ours made it, or no account remembers it.
-    Wrong,
-    /// It was a real one once.
-    None,
 }
 
 /// The account of a link that says of no account that it is its.

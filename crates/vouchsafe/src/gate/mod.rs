@@ -95,18 +95,53 @@ struct Inner {
     settlements: Settlements,
     throttles: BTreeMap<TenantId, SourceThrottle>,
     refusals: Refusals,
-    refunds: Mutex<VecDeque<Refund>>,
+    later: Mutex<VecDeque<Later>>,
 }
 
-/// A charge that is to be taken back once the store answers again.
-struct Refund {
-    policy: Arc<Policy>,
-    event: vouchsafe_lockout::LockoutEvent,
+/// What could not be done at once, and is tried again by the upkeep.
+enum Later {
+    /// A charge is to be taken back once the store answers again.
+    Refund { policy: Arc<Policy>, event: vouchsafe_lockout::LockoutEvent },
+    /// A record of something that did not happen, or of which nobody knows, is to be corrected.
+    Correct { draft: Box<Draft>, outcome: Outcome },
+    /// A mail that a stranger asked for: how long it takes is not for them to see.
+    Send { draft: Box<Draft>, mail: Box<Mail> },
 }
+
+/// Most things that wait for the upkeep. Beyond it a charge stays until it leaves its window, a
+/// mail is not sent, and a correction is lost: each errs to the safe side but the last.
+const MAX_LATER: usize = 65_536;
 
 impl Inner {
-    fn refunds(&self) -> MutexGuard<'_, VecDeque<Refund>> {
-        self.refunds.lock().unwrap_or_else(PoisonError::into_inner)
+    fn later(&self) -> MutexGuard<'_, VecDeque<Later>> {
+        self.later.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Leaves something for the upkeep; false when there is no room.
+    fn leave(&self, what: Later) -> bool {
+        let mut later = self.later();
+        let room = later.len() < MAX_LATER;
+        if room {
+            later.push_back(what);
+        }
+        room
+    }
+}
+
+/// A record that says "succeeded" of what has not ended yet. Dropped before it has, it is
+/// corrected.
+struct Unfinished<'a> {
+    inner: &'a Inner,
+    draft: &'a Draft,
+    correction: Option<Outcome>,
+}
+
+impl Drop for Unfinished<'_> {
+    fn drop(&mut self) {
+        if let Some(outcome) = self.correction.take() {
+            let draft = Box::new(self.draft.clone());
+            self.inner.leave(Later::Correct { draft, outcome });
+        }
     }
 }
 
@@ -132,7 +167,8 @@ impl Gate {
 
     /// The same gate, store, keys and policy, seen at another time: what would happen then?
     ///
-    /// Whoever holds it decides what time it is, so it is for probes and tests.
+    /// Whoever holds it decides what time it is, and what it does is done and stamped with that
+    /// time, so it is for probes with accounts of their own, and for tests.
     #[must_use]
     pub fn at_clock(&self, clock: Arc<dyn Clock>) -> Self {
         Self { inner: Arc::clone(&self.inner), clock }
@@ -241,32 +277,59 @@ impl Gate {
     /// Writes that `draft` was refused, or counts it beside others alike, and says so.
     async fn refuse(&self, draft: &Draft, counter: AccountDigest, refusal: Refused) -> Refused {
         let draft = draft.clone().under(refusal.clause().cloned());
-        let code = refusal.code();
-        // A wrong password was hashed, which the lockout bounds: each is worth its own record.
-        let one_by_one = code == Code::WrongCredentials;
-        let refusals = &self.inner.refusals;
-        if !one_by_one && !refusals.is_first(&draft, *counter.as_bytes(), code, self.now()) {
+        let (code, now) = (refusal.code(), self.now());
+        if !self.inner.refusals.is_first(&draft, *counter.as_bytes(), code, now) {
             return refusal;
         }
         match self.record(&draft, refused(code)).await {
+            Ok(()) => refusal,
+            Err(unwritten) => {
+                self.inner.refusals.unwritten(&draft, *counter.as_bytes(), code, now);
+                unwritten
+            }
+        }
+    }
+
+    /// Writes that a password was wrong. It was hashed, which the lockout bounds: each is worth a
+    /// record of its own.
+    async fn refuse_hashed(
+        &self,
+        draft: &Draft,
+        counter: AccountDigest,
+        refusal: Refused,
+    ) -> Refused {
+        if refusal.code() != Code::WrongCredentials {
+            return self.refuse(draft, counter, refusal).await;
+        }
+        match self.record(draft, refused(refusal.code())).await {
             Ok(()) => refusal,
             Err(unwritten) => unwritten,
         }
     }
 
     /// Writes that `draft` succeeds, then makes it so. Should it then fail after all (the store
-    /// stopped answering, another change won), a second record corrects the first: nothing ever
-    /// happens unrecorded.
+    /// stopped answering, another change won, the caller went away), a second record corrects the
+    /// first: nothing ever happens unrecorded.
     async fn recorded<T>(
         &self,
         draft: &Draft,
         action: impl Future<Output = Result<T, Refused>>,
     ) -> Result<T, Refused> {
-        self.record(draft, Outcome::Succeeded).await?;
+        let correction = Some(Outcome::Failed(call::UNKNOWN));
+        let mut unfinished = Unfinished { inner: &self.inner, draft, correction };
+        if let Err(unwritten) = self.record(draft, Outcome::Succeeded).await {
+            unfinished.correction = None;
+            return Err(unwritten);
+        }
         let outcome = action.await;
-        if let Err(refusal) = &outcome {
-            // The first record already stands; the caller is refused either way.
-            let _ = self.record(draft, failed(refusal)).await;
+        match &outcome {
+            Ok(_) => unfinished.correction = None,
+            Err(refusal) => {
+                unfinished.correction = Some(failed(refusal));
+                if self.record(draft, failed(refusal)).await.is_ok() {
+                    unfinished.correction = None;
+                }
+            }
         }
         outcome
     }

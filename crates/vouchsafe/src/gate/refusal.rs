@@ -39,8 +39,10 @@ pub enum Code {
     WrongTenant,
     /// The tenant has no such user.
     NoUser,
-    /// The password was changed by somebody else meanwhile.
+    /// The password was changed, or every session ended, by somebody else meanwhile.
     Raced,
+    /// The account is disabled.
+    Disabled,
     /// The mail with the link could not be handed over.
     NotSent,
     /// The store, the host's accounts or the source of randomness did not answer.
@@ -53,7 +55,7 @@ pub enum Code {
 
 impl Code {
     /// Every code.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::WrongCredentials,
         Self::Locked,
         Self::Throttled,
@@ -64,6 +66,7 @@ impl Code {
         Self::WrongTenant,
         Self::NoUser,
         Self::Raced,
+        Self::Disabled,
         Self::NotSent,
         Self::Unavailable,
         Self::LogUnavailable,
@@ -84,6 +87,7 @@ impl Code {
             Self::WrongTenant => "tenant.wrong",
             Self::NoUser => "user.none",
             Self::Raced => "credential.raced",
+            Self::Disabled => "user.disabled",
             Self::NotSent => "mail.failed",
             Self::Unavailable => "gate.unavailable",
             Self::LogUnavailable => "log.unavailable",
@@ -102,6 +106,7 @@ impl Code {
             Self::LinkLimit => "A link was sent a short while ago. Please look for that mail.",
             Self::NoUser => "There is no such user.",
             Self::Raced => "The password was changed meanwhile. Please sign in again.",
+            Self::Disabled => "The account is disabled.",
             Self::NotSent => "The mail could not be sent. Please try again later.",
             Self::Busy | Self::Unavailable | Self::LogUnavailable | Self::Corrupt => {
                 "The service cannot answer just now. Please try again in a moment."

@@ -124,7 +124,9 @@ impl Gate {
                     return Ok(Principal { tenant, owner, session, presented, policy });
                 }
                 Ok(AccountVerdict::Session { owner, verdict }) => {
-                    (owner, session_refusal(&policy, &verdict))
+                    let class = owner.as_ref().map(|owner| owner.class.as_str());
+                    let refusal = session_refusal(&policy, class, &verdict);
+                    (owner, refusal)
                 }
                 Ok(_) => (None, Refused::new(Code::NoSession, policy.digest())),
                 Err(undelivered) => (None, store_refusal(&undelivered.error, &policy)),
@@ -229,7 +231,7 @@ impl Gate {
                 let principal = Principal { tenant, owner, session, presented, policy };
                 Ok(Issued { token, principal })
             }
-            verdict => Err(session_refusal(policy, &verdict)),
+            verdict => Err(session_refusal(policy, Some(&owner.class), &verdict)),
         }
     }
 }
@@ -253,13 +255,14 @@ fn session_draft(
 }
 
 /// The refusal, with the promise behind the limit that was reached.
-fn session_refusal(policy: &Policy, verdict: &SessionVerdict) -> Refused {
+fn session_refusal(policy: &Policy, class: Option<&str>, verdict: &SessionVerdict) -> Refused {
     let field = match verdict {
         SessionVerdict::Refused(SessionRefusal::Idle) => Some("session.idle"),
         SessionVerdict::Refused(SessionRefusal::Absolute) => Some("session.absolute"),
         SessionVerdict::Refused(SessionRefusal::TooMany) => Some("session.max_sessions"),
         _ => None,
     };
-    let clause = field.and_then(|field| policy.clause_for(field)).cloned();
+    let of_class = |field: &str| policy.clause_for(&format!("class.{}.{field}", class?));
+    let clause = field.and_then(of_class).cloned();
     Refused::new(Code::NoSession, policy.digest()).under(clause)
 }

@@ -7,7 +7,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use vouchsafe_access_log::{Actor, Operation, Outcome};
-use vouchsafe_core::{AccountDigest, ChargeId, Charged, NotVerified, SecretString};
+use vouchsafe_core::{AccountDigest, ChargeId, Charged, NotVerified, SecretString, Timestamp};
 use vouchsafe_lockout::{
     Begin, LockoutEvent, LockoutState, LockoutVerdict, Subject, account_digest,
 };
@@ -18,12 +18,12 @@ use super::account::{AccountEvent, AccountVerdict, View};
 use super::call::{Attempt, Draft, account_target, user_target};
 use super::password::attributes;
 use super::sessions::Issued;
-use super::{Account, Code, Gate, NotSet, Refund, Refused, host_refusal, store_refusal};
+use super::{Account, Code, Gate, Later, NotSet, Refused, host_refusal, store_refusal};
 
 /// How often a waiting attempt looks again for settlements of other nodes.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
-/// Most refunds that wait for the store; beyond it a charge stays until it leaves the window.
-const MAX_REFUNDS: usize = 65_536;
+/// How long a password that has to be changed may take to be: one page's worth of thinking.
+const CHANGE_WITHIN: Duration = Duration::from_secs(600);
 
 /// What came of a whole sign-in.
 #[derive(Debug)]
@@ -75,8 +75,9 @@ pub struct Authenticated {
     policy: Arc<Policy>,
     draft: Draft,
     generation: u64,
+    epoch: u64,
     proof: vouchsafe_core::Authenticated,
-    replaces: Option<String>,
+    replaces: Option<Arc<SecretString>>,
 }
 
 /// A right password that is good for nothing but being replaced.
@@ -89,6 +90,7 @@ pub struct ChangePassword {
     generation: u64,
     found: Account,
     owner: OwnerPresent,
+    at: Timestamp,
 }
 
 impl Gate {
@@ -216,10 +218,7 @@ impl Gate {
     }
 
     fn refund_later(&self, policy: &Arc<Policy>, event: LockoutEvent) {
-        let mut refunds = self.inner.refunds();
-        if refunds.len() < MAX_REFUNDS {
-            refunds.push_back(Refund { policy: Arc::clone(policy), event });
-        }
+        self.inner.leave(Later::Refund { policy: Arc::clone(policy), event });
     }
 
     /// Takes back the charge of an attempt whose password was not looked at.
@@ -317,13 +316,13 @@ impl Admitted {
         let refuse = async |refusal, locked: bool| {
             let operation = if locked { Operation::Locked } else { Operation::SignInRefused };
             let draft = draft.clone().doing(operation);
-            Checked::Refused(gate.refuse(&draft, account, refusal).await)
+            Checked::Refused(gate.refuse_hashed(&draft, account, refusal).await)
         };
         let Ok(password) = Password::new(password) else {
             // Longer than any password can be: not hashed, so not counted either.
             gate.unverified(&policy, charged).await;
             let refusal = Refused::new(Code::WrongCredentials, policy.digest());
-            return refuse(refusal, false).await;
+            return Checked::Refused(gate.refuse(&draft, account, refusal).await);
         };
         let view = match gate.view(&policy, account).await {
             Ok(view) => view,
@@ -335,7 +334,7 @@ impl Admitted {
         let binding = found
             .as_ref()
             .map_or_else(Binding::nobody, |found| Binding::new(&attempt.tenant, &found.user));
-        let generation = view.generation;
+        let (generation, epoch) = (view.generation, view.epoch);
         // A password that today's rule refuses lets nobody in: it is to be changed first. Looked
         // up for unknown names too, so that the work is the same.
         let class = match &found {
@@ -356,12 +355,13 @@ impl Admitted {
         let owner = match proof {
             Proof::Authenticated(proof) if meets => {
                 let draft = draft.doing(Operation::SignedIn);
-                let replaces = attempt.replaces;
+                let replaces = attempt.replaces();
                 return Checked::Authenticated(Authenticated {
                     gate,
                     policy,
                     draft,
                     generation,
+                    epoch,
                     proof,
                     replaces,
                 });
@@ -373,23 +373,31 @@ impl Admitted {
         if let Err(refusal) = gate.record(&draft, Outcome::Refused(super::password::DUE)).await {
             return Checked::Refused(refusal);
         }
-        let change = ChangePassword { gate, policy, draft, generation, found, owner };
+        let at = gate.now();
+        let change = ChangePassword { gate, policy, draft, generation, found, owner, at };
         Checked::Next(Next::ChangePassword(change))
     }
 }
 
 impl Authenticated {
-    /// Opens a session, always under a new token.
+    /// Opens a session, always under a new token. To be called at once: after as long as a charge
+    /// may stay unsettled (10 s), or when every session was ended meanwhile, it is too late.
     ///
     /// # Errors
-    /// That a part did not answer, or that the account may have no more sessions.
+    /// [`Code::NoSession`] when it is too late, that a part did not answer, or that the account may have no more sessions.
     pub async fn open(self) -> Result<Issued, Refused> {
-        let Self { gate, policy, draft, generation, proof, replaces } = self;
-        let (open, token, tenant) =
-            gate.opening(&policy, &draft, proof, generation, replaces.as_deref())?;
+        let Self { gate, policy, draft, generation, epoch, proof, replaces } = self;
+        let late = gate.now().since(proof.at()) > policy.lockout().settle_within();
+        let replaces = replaces.as_ref().map(|token| token.expose());
+        let (open, token, tenant) = gate.opening(&policy, &draft, proof, generation, replaces)?;
         let account = token.account;
+        if late {
+            let refusal = Refused::new(Code::NoSession, policy.digest());
+            return Err(gate.refuse(&draft, account, refusal).await);
+        }
         gate.recorded(&draft, async {
-            let verdict = gate.account(&policy, account, AccountEvent::Session(open)).await;
+            let open = AccountEvent::Open { epoch, open };
+            let verdict = gate.account(&policy, account, open).await;
             gate.issued(&policy, tenant, token, verdict)
         })
         .await
@@ -397,13 +405,17 @@ impl Authenticated {
 }
 
 impl ChangePassword {
-    /// Replaces the password. The person then signs in with the new one.
+    /// Replaces the password, within ten minutes. The person then signs in with the new one.
     ///
     /// # Errors
     /// [`NotSet::Unmet`] with every rule the new password fails, or [`NotSet::Refused`].
     pub async fn set(self, new: impl Into<SecretString>) -> Result<(), NotSet> {
-        let Self { gate, policy, draft, generation, found, owner } = self;
+        let Self { gate, policy, draft, generation, found, owner, at } = self;
         let account = owner.account();
+        if gate.now().since(at) > CHANGE_WITHIN {
+            let refusal = Refused::new(Code::NoSession, policy.digest());
+            return Err(NotSet::Refused(gate.refuse(&draft, account, refusal).await));
+        }
         let record = gate.hash(&policy, &draft, &found, owner, new.into()).await?;
         let set = CredentialEvent::Set { expect: generation, record };
         gate.recorded(&draft, gate.set_password(&policy, account, set, None)).await?;

@@ -1,0 +1,288 @@
+//! What a hostile reader of the gate found, each kept as a test.
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "tests")]
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Waker};
+use std::time::Duration;
+
+use vouchsafe::access_log::{Operation, Outcome, name};
+use vouchsafe::core::{CellKey, Space, Timestamp, UserId};
+use vouchsafe::gate::{
+    Acting, Attempt, Authenticated, Checked, Code, HostError, Login, Mail, NotSet, Notify, Purpose,
+};
+use vouchsafe::policy::Policy;
+use vouchsafe::store::{Cells, Loaded, MemoryStore, Put, StoreError, Swap, Version};
+use vouchsafe_testkit::{TestGate, block_on};
+
+const PASSWORD: &str = "Brass-Lantern7";
+const OTHER: &str = "Copper-Kettle8";
+const DAY: Duration = Duration::from_secs(86_400);
+
+fn zoomph() -> Policy {
+    Policy::preset("zoomph-2018").unwrap()
+}
+
+fn gate() -> (TestGate, UserId) {
+    let gate = TestGate::open(zoomph());
+    let ada = gate.add("ada", "staff", PASSWORD);
+    let _ = gate.recorded();
+    (gate, ada)
+}
+
+fn with_operator<T>(gate: &TestGate, then: impl FnOnce(Acting<'_>) -> T) -> T {
+    let call = TestGate::call();
+    then(gate.gate.operator(&TestGate::tenant(), name!("console"), &call).unwrap())
+}
+
+fn check(gate: &TestGate, token: &str) -> Result<(), Code> {
+    let (tenant, call) = (TestGate::tenant(), TestGate::call());
+    let checked = block_on(gate.gate.check(&tenant, token, &call));
+    checked.map(|_| ()).map_err(|refused| refused.code())
+}
+
+fn authenticated(gate: &TestGate, attempt: &Attempt) -> Authenticated {
+    let admitted = block_on(gate.gate.admit(attempt)).unwrap();
+    match block_on(admitted.password(PASSWORD.to_owned())) {
+        Checked::Authenticated(authenticated) => authenticated,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A clock that once stood years ahead must not keep sessions open, nor links alive, nor resets
+/// refused, until that date.
+#[test]
+fn a_clock_that_once_stood_ahead_is_forgotten() {
+    let (gate, ada) = gate();
+    let now = vouchsafe::core::Clock::now(&*gate.clock);
+    gate.clock.advance(DAY * 3_650);
+    let _ = gate.sign_in("ada", PASSWORD);
+    let (_, link) = gate.invite(&ada);
+    gate.clock.set(now);
+    let issued = gate.sign_in("ada", PASSWORD);
+    gate.clock.advance(Duration::from_secs(29 * 60));
+    check(&gate, issued.token().expose()).unwrap();
+    gate.clock.advance(Duration::from_secs(30 * 60));
+    assert_eq!(check(&gate, issued.token().expose()), Err(Code::NoSession));
+    gate.clock.advance(DAY * 2);
+    let (tenant, call) = (TestGate::tenant(), TestGate::call());
+    let peek = || block_on(gate.gate.peek(&tenant, Purpose::Reset, &link, &call));
+    let _ = peek();
+    gate.clock.advance(DAY * 2);
+    assert_eq!(peek().unwrap_err().code(), Code::NoLink);
+    block_on(gate.gate.request_reset(&TestGate::attempt("ada"))).unwrap();
+    block_on(gate.gate.upkeep());
+    assert_eq!(gate.mail.take().len(), 1);
+}
+
+/// A right password opens a session now or not at all, and none when all were ended meanwhile.
+#[test]
+fn a_checked_password_does_not_keep() {
+    let (gate, ada) = gate();
+    let attempt = TestGate::attempt("ada");
+    let late = authenticated(&gate, &attempt);
+    gate.clock.advance(Duration::from_secs(11));
+    assert_eq!(block_on(late.open()).unwrap_err().code(), Code::NoSession);
+    let in_time = authenticated(&gate, &attempt);
+    gate.clock.advance(Duration::from_secs(10));
+    block_on(in_time.open()).unwrap();
+    let ended = authenticated(&gate, &attempt);
+    with_operator(&gate, |operator| block_on(operator.end_sessions(&ada)).unwrap());
+    assert_eq!(block_on(ended.open()).unwrap_err().code(), Code::NoSession);
+    let reclassed = authenticated(&gate, &attempt);
+    with_operator(&gate, |operator| block_on(operator.reclass(&ada, "client")).unwrap());
+    assert_eq!(block_on(reclassed.open()).unwrap_err().code(), Code::NoSession);
+}
+
+/// A store whose swaps can be made to hang.
+struct Hanging {
+    inner: MemoryStore,
+    hangs: Arc<AtomicBool>,
+}
+
+impl Cells for Hanging {
+    async fn load(&self, key: CellKey) -> Result<Loaded, StoreError> {
+        self.inner.load(key).await
+    }
+
+    async fn swap(
+        &self,
+        key: CellKey,
+        expected: Option<Version>,
+        put: Put,
+    ) -> Result<Swap, StoreError> {
+        if self.hangs.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
+        self.inner.swap(key, expected, put).await
+    }
+
+    async fn scan(
+        &self,
+        space: Space,
+        after: Option<[u8; 16]>,
+        limit: usize,
+    ) -> Result<Vec<CellKey>, StoreError> {
+        self.inner.scan(space, after, limit).await
+    }
+
+    async fn sweep(&self, now: Timestamp, limit: usize) -> Result<usize, StoreError> {
+        self.inner.sweep(now, limit).await
+    }
+}
+
+/// A caller who goes away between the record and the action leaves a correction behind.
+#[test]
+fn what_was_cut_short_is_corrected() {
+    let hangs = Arc::new(AtomicBool::new(false));
+    let store = Hanging { inner: MemoryStore::new(1 << 24), hangs: Arc::clone(&hangs) };
+    let policies = (TestGate::tenant(), zoomph());
+    let gate = block_on(TestGate::over(policies, store, |gate| gate)).unwrap();
+    let ada = gate.add("ada", "staff", PASSWORD);
+    let issued = gate.sign_in("ada", PASSWORD);
+    let _ = gate.recorded();
+    hangs.store(true, Ordering::SeqCst);
+    with_operator(&gate, |operator| {
+        let mut disable = pin!(operator.disable(&ada));
+        assert!(disable.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    });
+    hangs.store(false, Ordering::SeqCst);
+    check(&gate, issued.token().expose()).unwrap();
+    assert_eq!(block_on(gate.gate.upkeep()).records, 1);
+    let outcomes: Vec<_> = gate.recorded().into_iter().map(|r| (r.operation, r.outcome)).collect();
+    let unknown = Outcome::Failed(name!("outcome.unknown"));
+    let disabled = Operation::Disabled;
+    assert_eq!(outcomes, [(disabled, Outcome::Succeeded), (disabled, unknown)]);
+}
+
+struct NoMail;
+
+impl Notify for NoMail {
+    async fn send(&self, _: Mail) -> Result<(), HostError> {
+        Err(HostError::new("the mailer is down"))
+    }
+}
+
+/// A mail that could not be sent is in the log, whoever asked for it.
+#[test]
+fn a_mailer_that_is_down_is_recorded() {
+    let policies = (TestGate::tenant(), zoomph());
+    let store = MemoryStore::new(1 << 24);
+    let gate = block_on(TestGate::over(policies, store, |gate| gate.notify(NoMail))).unwrap();
+    let tenant = TestGate::tenant();
+    let ada = gate.users.add(&tenant, "u-ada", "staff", &["ada@acme.example"]);
+    let _ = gate.recorded();
+    let failed = Outcome::Failed(name!("mail.failed"));
+    let invited = with_operator(&gate, |operator| block_on(operator.invite(&ada)));
+    assert_eq!(invited.unwrap_err().code(), Code::NotSent);
+    let last = |gate: &TestGate| gate.recorded().pop().map(|r| (r.operation, r.outcome));
+    assert_eq!(last(&gate), Some((Operation::Invited, failed.clone())));
+    block_on(gate.gate.request_reset(&TestGate::attempt("ada@acme.example"))).unwrap();
+    block_on(gate.gate.upkeep());
+    assert_eq!(last(&gate), Some((Operation::ResetRequested, failed)));
+}
+
+/// Ending the other sessions needs one of one's own: a thief who ends it first gains nothing by a
+/// record that says the contrary.
+#[test]
+fn ending_the_others_without_a_session_fails_and_says_so() {
+    let (gate, ada) = gate();
+    let (mine, thief) = (gate.sign_in("ada", PASSWORD), gate.sign_in("ada", PASSWORD));
+    let call = TestGate::call();
+    let acting = gate.gate.by(mine.principal(), &call).unwrap();
+    let theirs = gate.gate.by(thief.principal(), &call).unwrap();
+    block_on(theirs.end_session(&ada, mine.principal().session().id)).unwrap();
+    let _ = gate.recorded();
+    assert_eq!(block_on(acting.end_other_sessions()).unwrap_err().code(), Code::NoSession);
+    let outcomes: Vec<_> = gate.recorded().into_iter().map(|record| record.outcome).collect();
+    assert_eq!(outcomes, [Outcome::Succeeded, Outcome::Failed(name!("session.none"))]);
+}
+
+/// The token that a browser already had is in no `Debug`.
+#[test]
+fn the_replaced_token_is_not_printed() {
+    let (gate, _) = gate();
+    let issued = gate.sign_in("ada", PASSWORD);
+    let token = issued.token().expose().to_owned();
+    let attempt = TestGate::attempt("ada").replacing(Some(token.clone()));
+    let authenticated = authenticated(&gate, &attempt);
+    assert!(!format!("{attempt:?}{authenticated:?}").contains(&token));
+    block_on(authenticated.open()).unwrap();
+    assert_eq!(check(&gate, &token), Err(Code::NoSession), "and its session has ended");
+}
+
+/// What is not hashed is counted, not written one by one.
+#[test]
+fn floods_of_what_costs_nothing_are_one_record() {
+    let (gate, _) = gate();
+    let long = "x".repeat(2_000);
+    let before = gate.gate.work().runs;
+    for number in 0..200_u8 {
+        let mut attempt = TestGate::attempt("ada");
+        attempt.call = TestGate::call_from("10.0.0.1");
+        let login = block_on(gate.gate.login(&attempt, long.clone()));
+        assert!(
+            matches!(login, Login::Refused(r) if r.code() == Code::WrongCredentials),
+            "{number}"
+        );
+    }
+    assert_eq!(gate.gate.work().runs, before);
+    assert_eq!(gate.recorded().len(), 1);
+    for _ in 0..100 {
+        block_on(gate.gate.request_reset(&TestGate::attempt("ada"))).unwrap();
+    }
+    assert_eq!(gate.recorded().len(), 2, "one link, and one count of those that came too soon");
+    block_on(gate.gate.close());
+    let repeats: u32 = gate.recorded().iter().map(|record| record.repeats.get()).sum();
+    assert_eq!(repeats, 199 + 98);
+}
+
+/// A reset is no way in for somebody who was never invited, and a disabled user gets no link.
+#[test]
+fn links_are_for_those_who_may_use_them() {
+    let (gate, ada) = gate();
+    let tenant = TestGate::tenant();
+    let _ = gate.users.add(&tenant, "u-bob", "staff", &["bob@acme.example"]);
+    block_on(gate.gate.request_reset(&TestGate::attempt("bob@acme.example"))).unwrap();
+    block_on(gate.gate.upkeep());
+    assert!(gate.mail.take().is_empty());
+    with_operator(&gate, |operator| {
+        block_on(operator.disable(&ada)).unwrap();
+        assert_eq!(block_on(operator.invite(&ada)).unwrap_err().code(), Code::Disabled);
+        let nobody = UserId::new("u-nobody").unwrap();
+        assert_eq!(block_on(operator.unlock(&nobody)).unwrap_err().code(), Code::NoUser);
+        assert_eq!(block_on(operator.end_sessions(&nobody)).unwrap_err().code(), Code::NoUser);
+        assert_eq!(block_on(operator.reclass(&nobody, "staff")).unwrap_err().code(), Code::NoUser);
+    });
+    assert!(gate.mail.take().is_empty());
+}
+
+/// A principal is as good as its check: after its session's end it acts no more.
+#[test]
+fn a_principal_does_not_outlive_its_session() {
+    let (gate, _) = gate();
+    let issued = gate.sign_in("ada", PASSWORD);
+    let call = TestGate::call();
+    assert!(gate.gate.by(issued.principal(), &call).is_ok());
+    gate.clock.advance(Duration::from_secs(30 * 60));
+    let refused = gate.gate.by(issued.principal(), &call).unwrap_err();
+    assert_eq!(refused.code(), Code::NoSession);
+}
+
+/// The class of whoever changed their password is the one on record, not the one from before.
+#[test]
+fn a_changed_password_opens_a_session_of_the_present_class() {
+    let (gate, ada) = gate();
+    let issued = gate.sign_in("ada", PASSWORD);
+    with_operator(&gate, |operator| block_on(operator.reclass(&ada, "client")).unwrap());
+    let call = TestGate::call();
+    let acting = gate.gate.by(issued.principal(), &call).unwrap();
+    let changed = block_on(acting.change_password(PASSWORD.to_owned(), OTHER.to_owned()));
+    match changed {
+        Ok(issued) => assert_eq!(issued.principal().class(), "client"),
+        Err(NotSet::Refused(refused)) => panic!("{}", refused.code()),
+        Err(NotSet::Unmet(unmet)) => panic!("{unmet:?}"),
+    }
+}
