@@ -103,7 +103,6 @@ impl Database {
     }
 
     /// The connection, for one piece of work.
-    #[must_use]
     pub fn lock(&self) -> MutexGuard<'_, Connection> {
         // A transaction that a panic left open is rolled back when it is dropped.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
