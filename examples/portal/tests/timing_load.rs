@@ -106,7 +106,7 @@ fn of_two_hundred_guesses_five_are_hashed_and_nobody_else_waits() {
 
     let over = AtomicBool::new(false);
     let mut unrelated = portal.client();
-    let (first, later, looks, mut others) = std::thread::scope(|scope| {
+    let (first, second, mut others) = std::thread::scope(|scope| {
         let others = scope.spawn(|| {
             let mut times = Vec::new();
             while !over.load(Ordering::Relaxed) {
@@ -119,27 +119,30 @@ fn of_two_hundred_guesses_five_are_hashed_and_nobody_else_waits() {
         let first = wave(crowd.iter_mut(), guess);
         let after_first = hashed(&mut administrator) - before;
         assert_eq!(after_first, 5, "hashed in the first wave");
-        // In turns, so that a busy machine slows both.
-        let (mut later, mut looks) = (Vec::new(), Vec::new());
-        for _ in 0..3 {
-            later.extend(wave(crowd.iter_mut(), guess));
-            looks.extend(wave(crowd.iter_mut(), look));
-        }
+        let second = wave(crowd.iter_mut(), guess);
         over.store(true, Ordering::Relaxed);
-        (first, later, looks, others.join().unwrap())
+        (first, second, others.join().unwrap())
     });
 
     let count = |status| first.iter().filter(|(answer, _)| *answer == status).count();
     assert_eq!((count(401), count(429)), (5, CROWD - 5), "first wave: {first:?}");
-    assert!(later.iter().all(|(status, _)| *status == 429), "second wave: {later:?}");
-    assert!(looks.iter().all(|(status, _)| *status == 200));
+    assert!(second.iter().all(|(status, _)| *status == 429), "second wave: {second:?}");
+
+    // One after the other, each guess beside a page: what is measured is the portal, and not the
+    // order in which 200 threads get their turn; a busy machine slows both.
+    let (mut refused, mut looked) = (Vec::new(), Vec::new());
+    for client in &mut crowd {
+        let begun = Instant::now();
+        assert_eq!(guess(client), 429);
+        refused.push(begun.elapsed());
+        let begun = Instant::now();
+        assert_eq!(look(client), 200);
+        looked.push(begun.elapsed());
+    }
+    let (refused, looked) = (median(refused), median(looked));
     assert_eq!(hashed(&mut administrator) - before, 5, "hashed in all");
     administrator.get("/zoomph/users").unwrap().shows("<strong>locked</strong>");
 
-    let one = |ask: fn(&mut Client) -> u16, crowd: &mut Vec<Client>| median(crowd.iter_mut().map(|c| { let b = Instant::now(); ask(c); b.elapsed() }).collect());
-    for _ in 0..3 { println!("in turn: refused {:?} page {:?}", one(guess, &mut crowd), one(look, &mut crowd)); }
-    let took = |wave: Vec<(u16, Duration)>| median(wave.into_iter().map(|(_, took)| took).collect());
-    let (refused, looked) = (took(later), took(looks));
     others.sort();
     let p99 = others[others.len() * 99 / 100];
     println!(

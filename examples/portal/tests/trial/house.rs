@@ -95,7 +95,8 @@ impl House {
 /// Complete mails, oldest first: their names begin with the time.
 fn mails(folder: &Path) -> Vec<String> {
     let names = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let mut names: Vec<_> = names.filter(|path| path.extension().is_some_and(|e| e == "eml")).collect();
+    let mut names: Vec<_> =
+        names.filter(|path| path.extension().is_some_and(|e| e == "eml")).collect();
     names.retain(|path| !path.file_name().unwrap().to_string_lossy().starts_with('.'));
     names.sort();
     names.iter().map(|path| fs::read_to_string(path).unwrap()).collect()
