@@ -51,6 +51,9 @@ fn canonical(text: &str, case: Case, max: usize) -> Result<Arc<str>, IdError> {
     if text.len() > max {
         return Err(IdError::TooLong { max });
     }
+    if is_plain(text, case) {
+        return Ok(text.into());
+    }
     let composed: String = match case {
         Case::Exact => text.trim().nfc().collect(),
         Case::Fold => fold(text.trim()),
@@ -74,6 +77,21 @@ fn canonical(text: &str, case: Case, max: usize) -> Result<Arc<str>, IdError> {
         return Err(IdError::TooLong { max });
     }
     Ok(canonical.into())
+}
+
+fn is_shared(canonical: &str) -> bool {
+    if canonical.is_ascii() {
+        return SHARED.iter().any(|word| word.eq_ignore_ascii_case(canonical));
+    }
+    SHARED.contains(&fold(canonical).as_str())
+}
+
+/// Whether `text` is its own canonical form for reasons that need no tables: most ids are, each
+/// time one is read back.
+fn is_plain(text: &str, case: Case) -> bool {
+    let plain =
+        |byte: u8| byte.is_ascii_graphic() && (case == Case::Exact || !byte.is_ascii_uppercase());
+    !text.is_empty() && text.bytes().all(plain)
 }
 
 /// Unicode's compatibility caseless match (definition D146), composed again at the end.
@@ -138,7 +156,7 @@ macro_rules! id {
             pub fn with_case(text: &str, case: Case) -> Result<Self, IdError> {
                 let canonical = canonical(text, case, Self::MAX_LEN)?;
                 // `Nobody` is nobody under either case rule.
-                if SHARED.contains(&fold(&canonical).as_str()) {
+                if is_shared(&canonical) {
                     return Err(IdError::Shared);
                 }
                 Ok(Self(canonical))
