@@ -14,7 +14,8 @@ use axum_login::{AuthManagerLayerBuilder, AuthSession, AuthUser, AuthnBackend, U
 use tokio::runtime::Builder;
 use tower::ServiceExt;
 use tower_sessions::{MemoryStore, Session, SessionManagerLayer};
-use vouchsafe::core::{Identifier, SecretString, TenantId};
+use vouchsafe::access_log::name;
+use vouchsafe::core::{Identifier, SecretString};
 use vouchsafe::gate::{Attempt, Login};
 use vouchsafe::os::SystemClock;
 use vouchsafe::policy::Policy;
@@ -56,19 +57,25 @@ impl Site {
         if let Some(site) = &*made {
             return Ok(site.clone());
         }
+        let acme = TestGate::tenant();
         let store = vouchsafe::store::MemoryStore::new(1 << 30);
-        let policies = (TestGate::tenant(), Policy::preset("zoomph-2018")?);
+        let policies = (acme.clone(), Policy::preset("zoomph-2018")?);
         let opened = TestGate::over(policies, store, |gate| gate.clock(Arc::new(SystemClock)));
         let test = block_on(opened)?;
         let cookie = Cookie::session();
         let mut cookies = Vec::new();
         for number in 0..SESSIONS {
             let name = format!("user{number}@acme.example");
-            test.add(&name, "consumer", PASSWORD);
-            // From all over the world: one address may not sign in this often.
+            // From all over the world: one address may not do this often.
             let spread = u32::try_from(number * u64::from(u32::MAX) / SESSIONS)?;
             let call = TestGate::call_from(&Ipv4Addr::from(spread).to_string());
-            let attempt = Attempt::new(TestGate::tenant(), Identifier::new(&name)?, call);
+            let user = test.users.add(&acme, &format!("u{number}"), "consumer", &[&name]);
+            block_on(test.gate.operator(&acme, name!("peers"), &call)?.invite(&user))?;
+            let mail = test.mail.take().pop().ok_or("no mail")?;
+            let token = mail.link.expose().rsplit('/').next().unwrap_or_default();
+            let password = PASSWORD.to_owned();
+            let _used = block_on(test.gate.redeem(&acme, mail.purpose, token, password, &call))?;
+            let attempt = Attempt::new(acme.clone(), Identifier::new(&name)?, call);
             let login = test.gate.login(&attempt, SecretString::new(PASSWORD.to_owned()));
             let Login::SignedIn(issued) = block_on(login) else {
                 return Err("not signed in".into());
@@ -77,7 +84,6 @@ impl Site {
             cookies.push(HeaderValue::from_str(&text)?);
             drop(test.recorded());
         }
-        let acme: TenantId = TestGate::tenant();
         let tenant_of = move |_: &axum::http::request::Parts| Some(acme.clone());
         let web = Web::builder(test.gate).tenant(tenant_of).tls_here().build()?;
         let router = Router::new()
