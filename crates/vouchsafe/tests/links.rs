@@ -74,10 +74,13 @@ fn of_sixty_four_racing_redeems_one_wins_on_sqlite() {
     one_of_sixty_four(&over(SqliteStore::open(folder.path().join("cells.db")).unwrap()));
 }
 
+/// Makes a link useless, and says where it is then tried.
+type Spoil = dyn Fn(&TestGate, &UserId, &str) -> (TenantId, Purpose);
+
 /// SE-13: wrong purpose, tenant or address, superseded, used and expired are refused alike.
 #[test]
 fn links_that_do_not_work_are_refused_alike() {
-    let told = |name: &str, spoil: &dyn Fn(&TestGate, &UserId, &str) -> (TenantId, Purpose)| {
+    let told = |name: &str, spoil: &Spoil| {
         let gate = over(MemoryStore::new(1 << 24));
         let tenant = TestGate::tenant();
         let ada = gate.users.add(&tenant, "u-ada", "staff", &["ada@acme.example"]);
@@ -95,7 +98,7 @@ fn links_that_do_not_work_are_refused_alike() {
     };
     let acme = TestGate::tenant;
     let plain = (acme(), Purpose::Activation);
-    let spoils: [(&str, &dyn Fn(&TestGate, &UserId, &str) -> (TenantId, Purpose)); 6] = [
+    let spoils: [(&str, &Spoil); 6] = [
         ("purpose", &|_, _, _| (acme(), Purpose::Reset)),
         ("tenant", &|_, _, _| (TenantId::new("other").unwrap(), Purpose::Activation)),
         ("address", &|gate, ada, _| {
