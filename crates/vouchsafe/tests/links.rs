@@ -75,12 +75,12 @@ fn of_sixty_four_racing_redeems_one_wins_on_sqlite() {
 }
 
 /// Makes a link useless, and says where it is then tried.
-type Spoil = dyn Fn(&TestGate, &UserId, &str) -> (TenantId, Purpose);
+type Spoil<'a> = dyn Fn(&TestGate, &UserId, &str) -> (TenantId, Purpose) + 'a;
 
 /// SE-13: wrong purpose, tenant or address, superseded, used and expired are refused alike.
 #[test]
 fn links_that_do_not_work_are_refused_alike() {
-    let told = |name: &str, spoil: &Spoil| {
+    let told = |name: &str, spoil: &Spoil<'_>| {
         let gate = over(MemoryStore::new(1 << 24));
         let tenant = TestGate::tenant();
         let ada = gate.users.add(&tenant, "u-ada", "staff", &["ada@acme.example"]);
@@ -98,7 +98,7 @@ fn links_that_do_not_work_are_refused_alike() {
     };
     let acme = TestGate::tenant;
     let plain = (acme(), Purpose::Activation);
-    let spoils: [(&str, &Spoil); 6] = [
+    let spoils: [(&str, &Spoil<'_>); 6] = [
         ("purpose", &|_, _, _| (acme(), Purpose::Reset)),
         ("tenant", &|_, _, _| (TenantId::new("other").unwrap(), Purpose::Activation)),
         ("address", &|gate, ada, _| {
