@@ -203,17 +203,53 @@ impl Browser {
     #[track_caller]
     pub fn click(&self, css: &str) {
         let element = self.element(css);
-        self.post(&format!("/element/{}/click", element.0), &json!({})).unwrap();
+        self.click_on(&element);
     }
 
-    /// Presses the button, or follows the link, with this text in it.
+    /// A click is refused while a change of the window's size is still on its way to the page.
+    fn click_on(&self, element: &Element) {
+        let show = json!({
+            "script": "arguments[0].scrollIntoView({ block: 'center', behavior: 'instant' })",
+            "args": [{ ELEMENT: element.0 }],
+        });
+        wait_for("a click", Duration::from_secs(10), || {
+            self.post("/execute/sync", &show).unwrap();
+            match self.post(&format!("/element/{}/click", element.0), &json!({})) {
+                Ok(_) => Some(()),
+                Err(why) if why.starts_with("element click intercepted") => None,
+                Err(why) => panic!("{why}"),
+            }
+        });
+    }
+
+    /// Presses the button, or follows the link, with this text in it, and waits for its page.
     #[track_caller]
     pub fn press(&self, text: &str) {
+        self.leave(|| self.tap(text));
+    }
+
+    /// The same where no page follows.
+    #[track_caller]
+    pub fn tap(&self, text: &str) {
         let has = format!("[contains(normalize-space(.), \"{text}\")]");
         let path = format!("(//main//button{has} | //a{has} | //button{has})[1]");
         let found = self.found("xpath", &path);
         let element = found.unwrap_or_else(|why| panic!("{why}\n{}", self.text()));
-        self.post(&format!("/element/{}/click", element.0), &json!({})).unwrap();
+        self.click_on(&element);
+    }
+
+    /// Does something, and waits until another page is there.
+    pub fn leave(&self, act: impl FnOnce()) {
+        let page = self.element("html");
+        act();
+        wait_for("the next page", Duration::from_secs(30), || {
+            self.ask(&format!("/element/{}/name", page.0)).is_err().then_some(())
+        });
+        wait_for("the whole page", Duration::from_secs(30), || {
+            let state = json!({ "script": "return document.readyState", "args": [] });
+            let state = self.post("/execute/sync", &state).ok()?;
+            (state == json!("complete")).then_some(())
+        });
     }
 
     /// Chooses an option of a list.
@@ -221,7 +257,7 @@ impl Browser {
         let id = css.trim_start_matches('#');
         let path = format!("//select[@id='{id}']/option[normalize-space(.)='{text}']");
         let option = self.found("xpath", &path).unwrap();
-        self.post(&format!("/element/{}/click", option.0), &json!({})).unwrap();
+        self.click_on(&option);
     }
 
     /// The cookies as the browser keeps them.
@@ -229,11 +265,12 @@ impl Browser {
         self.ask("/cookie").unwrap().as_array().unwrap().clone()
     }
 
-    /// What the browser itself had to complain of since it was asked last.
+    /// What the browser itself called an error since it was asked last.
     pub fn complaints(&self) -> Vec<String> {
         let log = self.post("/se/log", &json!({ "type": "browser" })).unwrap();
         let text = |entry: &Value| entry["message"].as_str().unwrap().to_owned();
-        log.as_array().unwrap().iter().map(text).collect()
+        let severe = |entry: &&Value| entry["level"] == json!("SEVERE");
+        log.as_array().unwrap().iter().filter(severe).map(text).collect()
     }
 
     /// `dark` or `light`.
@@ -248,6 +285,11 @@ impl Browser {
             "width": width, "height": 844, "deviceScaleFactor": 1, "mobile": width < 600,
         });
         self.devtools("Emulation.setDeviceMetricsOverride", metrics);
+    }
+
+    /// The window as it was started.
+    pub fn real_size(&self) {
+        self.devtools("Emulation.clearDeviceMetricsOverride", json!({}));
     }
 
     /// Whether pages may run scripts.
