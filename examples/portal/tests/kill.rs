@@ -40,6 +40,8 @@ enum Told {
 #[derive(Debug)]
 struct Edited {
     title: String,
+    /// Its number in the portal, once its creation was acknowledged.
+    id: Option<String>,
     /// Notes; the last entry alone may be unanswered.
     states: Vec<(Option<String>, Told)>,
 }
@@ -104,13 +106,18 @@ fn edit(memory: &Memory, mut client: Client, tenant: &str, run: usize) -> io::Re
                 }
             }
         };
-        memory.campaigns.lock().unwrap().push(Edited { title: title.clone(), states: Vec::new() });
+        memory.campaigns.lock().unwrap().push(Edited {
+            title: title.clone(),
+            id: None,
+            states: Vec::new(),
+        });
         client.get(&format!("{list}/new"))?;
         told(memory, Some(Some("first".into())));
         done(&client.post(&list, &[("title", &title), ("notes", "first")])?);
         told(memory, None);
         let page = client.get(&list)?;
         let id = id_of(&page.body, &title, tenant).expect("an acknowledged campaign is listed");
+        memory.campaigns.lock().unwrap().last_mut().unwrap().id = Some(id.to_owned());
         let path = format!("{list}/{id}");
         client.get(&path)?;
         told(memory, Some(Some("second".into())));
@@ -226,7 +233,7 @@ fn state(list: &str, name: &str) -> Option<String> {
 
 fn check_campaigns(client: &mut Client, tenant: &str, campaigns: &[Edited]) {
     let list = client.get(&format!("/{tenant}/campaigns")).unwrap().body;
-    for Edited { title, states } in campaigns {
+    for Edited { title, states, .. } in campaigns {
         let notes = id_of(&list, title, tenant).map(|id| {
             let page = client.get(&format!("/{tenant}/campaigns/{id}")).unwrap().body;
             between(&page, "aria-describedby='sealed'>\n", "</textarea>").unwrap().to_owned()
@@ -347,12 +354,27 @@ fn what_was_acknowledged_outlives_kill_nine() {
     assert_eq!(portal.stop(), Some(0));
 }
 
-/// Each acknowledged person is in the log of what was done.
+/// Each acknowledged change of a campaign is in the log, under the campaign's own id.
 fn check_records(client: &mut Client, tenant: &str, memory: &Memory) {
     let lines = client.get(&format!("/{tenant}/log/download")).unwrap();
     assert_eq!(lines.status, 200);
-    let created = lines.body.lines().filter(|line| line.contains("\"created\"")).count();
-    let campaigns = memory.campaigns.lock().unwrap();
-    let kept = campaigns.iter().filter(|c| c.states.iter().any(|(_, told)| *told == Told::Done));
-    assert!(created >= kept.count(), "{created} records of creation");
+    let recorded = |operation: &str, id: &str| {
+        let operation = format!("\"operation\":\"{operation}\"");
+        let id = format!("\"{id}\"");
+        lines.body.lines().any(|line| {
+            line.contains(&operation) && line.contains(&id) && line.contains("\"campaign\"")
+        })
+    };
+    let mut checked = 0;
+    for campaign in &*memory.campaigns.lock().unwrap() {
+        let Some(id) = &campaign.id else { continue };
+        let operations = ["created", "updated", "deleted"];
+        for ((_, told), operation) in campaign.states.iter().zip(operations) {
+            if *told == Told::Done {
+                assert!(recorded(operation, id), "campaign {id} was {operation} unrecorded");
+                checked += 1;
+            }
+        }
+    }
+    assert!(checked > 0 || memory.acknowledged.load(Ordering::SeqCst) == 0);
 }

@@ -146,7 +146,7 @@ pub async fn show(member: Member) -> Result<Html, Failure> {
         (guest.portal.folders().outbox.display().to_string())
         "</code>: that folder is outside of “encrypted at rest” (Z2.5).</p>"
         (probe)
-        "<div class='table'><table class='stack'><caption>What was promised</caption><thead><tr>"
+        "<div class='table'><table class='stack promises'><caption>What was promised</caption><thead><tr>"
         "<th scope='col'>Number</th><th scope='col'>Promise</th><th scope='col'>Kinds</th>"
         "<th scope='col'>Value, and where it is enforced</th><th scope='col'>State</th></tr></thead>"
         "<tbody>" (rows) "</tbody></table></div>"
