@@ -103,7 +103,8 @@ fn a_store_that_fails_after_the_record_is_recorded_too() {
     broken.store(true, Ordering::SeqCst);
     assert_eq!(block_on(operator.disable(&ada)).unwrap_err().code(), Code::Unavailable);
     let outcomes: Vec<_> = gate.recorded().into_iter().map(|record| record.outcome).collect();
-    assert_eq!(outcomes, [Outcome::Succeeded, Outcome::Failed(name!("gate.unavailable"))]);
+    // A store that does not answer may have done it: the log does not say more than is known.
+    assert_eq!(outcomes, [Outcome::Succeeded, Outcome::Failed(name!("outcome.unknown"))]);
     broken.store(false, Ordering::SeqCst);
     let _ = gate.sign_in("ada", PASSWORD);
 }
