@@ -1,8 +1,8 @@
 //! Opening, checking and ending the sessions of one account.
 
-use vouchsafe_core::{AccountDigest, Authenticated, Effect, Machine, Step, Timestamp};
+use vouchsafe_core::{AccountDigest, Authenticated, Machine, Step, Timestamp};
 
-use crate::state::{AHEAD, Entry};
+use crate::state::{AHEAD, Entry, written};
 use crate::{AtCap, Fresh, Label, SecretDigest, Session, SessionId, SessionPolicy, Sessions};
 
 /// The rules of one account's sessions, under a policy and its credential's present generation.
@@ -240,14 +240,8 @@ impl Machine for SessionMachine {
             return self.stepped(was, event, now.max(was.seen));
         }
         let was = was.restamped(now);
-        let (effect, pending) = self.stepped(&was, event, now).split();
-        let verdict = pending.committed();
-        match effect {
-            // Written down even so: else the session would be stamped anew at each use.
-            Effect::Keep => self.save(was, verdict),
-            Effect::Save { state, until } => Step::save(state, until, verdict),
-            Effect::Erase => Step::erase(verdict),
-        }
+        let step = self.stepped(&was, event, now);
+        written(step, was, |was, verdict| self.save(was, verdict))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use vouchsafe_core::{Corrupt, Timestamp};
+use vouchsafe_core::{Corrupt, Effect, Step, Timestamp};
 
 use crate::policy::MAX_SESSIONS;
 use crate::wire::{Reader, put_time};
@@ -10,6 +10,22 @@ use crate::{SecretDigest, SessionPolicy};
 
 /// A state stamped further ahead of the clock than this was written while the clock stood wrong.
 pub(crate) const AHEAD: std::time::Duration = std::time::Duration::from_secs(600);
+
+/// A step from a state that was stamped anew: written down even where it would have been kept, or
+/// it would be stamped anew each time, and never age.
+pub(crate) fn written<S, V>(
+    step: Step<S, V>,
+    was: S,
+    save: impl FnOnce(S, V) -> Step<S, V>,
+) -> Step<S, V> {
+    let (effect, pending) = step.split();
+    let verdict = pending.committed();
+    match effect {
+        Effect::Keep => save(was, verdict),
+        Effect::Save { state, until } => Step::save(state, until, verdict),
+        Effect::Erase => Step::erase(verdict),
+    }
+}
 
 /// A session's public name: for lists, for ending one of several, for the access log. Random,
 /// and of no use to whoever wants to be let in.

@@ -139,3 +139,18 @@ fn in_line_nobody_races() {
     assert_eq!((cells.loads(), cells.swaps()), (64 * each, 64 * each));
     assert!(turns.is_empty());
 }
+
+#[test]
+fn a_crowd_elsewhere_keeps_nobody_from_an_empty_line() {
+    let turns = Turns::new(4, 2);
+    let key = |byte| CellKey::new(Space::Lockout, [byte; 16]);
+    let first = block_on(turns.take(key(1))).unwrap();
+    let mut waiting = Box::pin(turns.take(key(1)));
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    assert!(waiting.as_mut().poll(&mut context).is_pending());
+    assert!(block_on(turns.take(key(1))).is_err(), "two stand already");
+    let other = block_on(turns.take(key(2))).unwrap();
+    assert_eq!(turns.len(), 3);
+    drop((first, waiting, other));
+    assert!(turns.is_empty());
+}

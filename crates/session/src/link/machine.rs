@@ -1,9 +1,9 @@
 //! Issuing, looking at and redeeming the one-time links of one account.
 
-use vouchsafe_core::{AccountDigest, Effect, Machine, Step, Timestamp};
+use vouchsafe_core::{AccountDigest, Machine, Step, Timestamp};
 
 use super::state::{Link, Links, MAX_LIVE};
-use crate::state::AHEAD;
+use crate::state::{AHEAD, written};
 use crate::{AddressDigest, FreshLink, LinkPolicy, PresentedLink, Purpose};
 
 /// The rules of one account's links, under a policy and its credential's present generation.
@@ -222,14 +222,8 @@ impl Machine for LinkMachine {
             return self.stepped(was, event, now.max(was.seen));
         }
         let was = was.restamped(&self.policy, now);
-        let (effect, pending) = self.stepped(&was, event, now).split();
-        let verdict = pending.committed();
-        match effect {
-            // Written down even so: else a link would be stamped anew at each look.
-            Effect::Keep => self.save(was, verdict),
-            Effect::Save { state, until } => Step::save(state, until, verdict),
-            Effect::Erase => Step::erase(verdict),
-        }
+        let step = self.stepped(&was, event, now);
+        written(step, was, |was, verdict| self.save(was, verdict))
     }
 }
 
