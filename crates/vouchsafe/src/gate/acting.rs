@@ -18,7 +18,6 @@ use vouchsafe_store::Cells;
 use super::account::{AccountEvent, AccountVerdict};
 use super::call::{Call, Draft, user_target};
 use super::links::Deliver;
-use super::password::attributes;
 use super::sessions::{Issued, Principal};
 use super::signin::Proof;
 use super::{Account, Code, Gate, Refused, host_refusal, store_refusal};
@@ -414,8 +413,6 @@ impl Acting<'_> {
     /// [`Code::NoUser`], or that a part did not answer.
     pub async fn unmet(&self, user: &UserId, password: &Password) -> Result<Vec<Unmet>, Refused> {
         let account = self.find(user).await?;
-        let class = super::password::class_of(&self.policy, &account)?;
-        let words = attributes(&self.tenant, Some(&account));
-        Ok(class.password().check(password, &words).err().unwrap_or_default())
+        self.gate.unmet(&self.tenant, &account, password)
     }
 }

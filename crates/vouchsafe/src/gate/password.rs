@@ -79,7 +79,7 @@ impl Gate {
                     _ => Code::Unavailable,
                 };
                 let refusal = Refused::new(code, policy.digest());
-                let account = draft_account(self, draft, user);
+                let account = self.account_of(&draft.tenant, &user.user);
                 Err(NotSet::Refused(self.refuse(draft, account, refusal).await))
             }
         }
@@ -107,8 +107,4 @@ impl Gate {
 
 pub(super) fn class_of<'a>(policy: &'a Policy, user: &Account) -> Result<&'a ClassPolicy, Refused> {
     policy.class(&user.class).map_err(|_| Refused::new(Code::NoUser, policy.digest()))
-}
-
-pub(super) fn draft_account(gate: &Gate, draft: &Draft, user: &Account) -> AccountDigest {
-    gate.account_of(&draft.tenant, &user.user)
 }

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use vouchsafe_core::{ClauseId, PolicyDigest};
+use vouchsafe_core::{ClauseId, PolicyDigest, Timestamp};
+use vouchsafe_lockout::retry_after;
 
 /// A refused call.
 ///
@@ -132,10 +133,8 @@ impl Refused {
     }
 
     /// The public wait is a whole number of minutes, so that it does not tell when others tried.
-    pub(crate) const fn after(mut self, wait: Duration) -> Self {
-        let minutes = wait.as_secs().saturating_add(59) / 60;
-        let minutes = if minutes == 0 { 1 } else { minutes };
-        self.retry_after = Some(Duration::from_secs(minutes.saturating_mul(60)));
+    pub(crate) fn after(mut self, wait: Duration) -> Self {
+        self.retry_after = Some(retry_after(Timestamp::EPOCH.after(wait), Timestamp::EPOCH));
         self
     }
 
@@ -197,5 +196,8 @@ mod tests {
             let shown = refused(Duration::from_secs(wait)).retry_after();
             assert_eq!(shown, Some(Duration::from_secs(minutes * 60)));
         }
+        // Waiting that long suffices, to the microsecond.
+        let shown = refused(Duration::from_micros(60_000_001)).retry_after();
+        assert_eq!(shown, Some(Duration::from_secs(120)));
     }
 }

@@ -201,19 +201,12 @@ impl Gate {
         opening: Opening,
         verdict: Result<AccountVerdict, Undelivered<AccountEvent>>,
     ) -> Result<Issued, Refused> {
-        let Opening { token, presented, .. } = opening;
         let (owner, verdict) = match verdict {
             Ok(AccountVerdict::Session { owner: Some(owner), verdict }) => (owner, verdict),
             Ok(_) => return Err(Refused::new(Code::NoUser, policy.digest())),
             Err(undelivered) => return Err(store_refusal(&undelivered.error, policy)),
         };
-        self.opened(
-            policy,
-            tenant,
-            owner,
-            Opening { token, account: presented.account, presented },
-            verdict,
-        )
+        self.opened(policy, tenant, owner, opening, verdict)
     }
 
     pub(super) fn opened(
