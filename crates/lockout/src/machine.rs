@@ -274,12 +274,12 @@ impl LockoutMachine {
         let Some(own) = view.state.charges.iter().position(|c| c.id == id && !c.failed) else {
             return self.keep(view, verdict);
         };
-        let mut index = 0_usize;
-        view.state.charges.retain(|charge| {
-            let taken_back = index == own || (clears && index < own && charge.failed);
-            index = index.saturating_add(1);
-            !taken_back
-        });
+        let charges = &mut view.state.charges;
+        let newer = charges.split_off(own).into_iter().skip(1);
+        if clears {
+            charges.retain(|older| !older.failed);
+        }
+        charges.extend(newer);
         self.save(view, verdict)
     }
 

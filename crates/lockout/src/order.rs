@@ -94,12 +94,6 @@ impl Limit {
     fn reach(&self) -> Micros {
         if self.capacity() == 1 { self.span().max(self.hold()) } else { self.span() }
     }
-
-    /// Whether this limit alone refuses whatever `other` refuses.
-    fn implies(&self, other: &Self) -> bool {
-        let longer = self.span().saturating_sub(other.span());
-        self.size() <= other.size() && longer >= 0 && self.hold().max(longer) >= other.hold()
-    }
 }
 
 /// The earliest moments of the first `count` wrong attempts, locks left aside. A moment that never
@@ -124,17 +118,13 @@ fn at_most(limits: &[Limit], count: usize, span: Micros) -> bool {
 
 /// Whether `limits` together refuse whatever `limit` refuses.
 fn covers(limits: &[Limit], limit: &Limit) -> bool {
-    if limits.iter().any(|own| own.implies(limit)) {
-        return true;
-    }
     let (count, span, hold) = (limit.size(), limit.span(), limit.hold());
     if !at_most(limits, count, span) {
         return false;
     }
     // Not weaker while nothing is full. Once `limit` is full, the next attempt must be far enough.
     let held: Vec<Limit> = limits.iter().filter(|own| own.hold() >= hold).copied().collect();
-    hold == 0
-        || at_most(limits, count.saturating_sub(1), span)
+    at_most(limits, count.saturating_sub(1), span)
         || at_most(&held, count, span)
         || limits.iter().any(|own| own.capacity() == 1 && own.reach() >= hold)
         || at_most(limits, count, span.saturating_add(hold).saturating_sub(1))
@@ -179,12 +169,12 @@ fn refused(limits: &[Limit], times: &[Micros]) -> Option<usize> {
 /// the last `fill` attempts.
 fn careful(limits: &[Limit], count: usize, fill: usize) -> Vec<Micros> {
     let mut times: Vec<Micros> = Vec::new();
-    while times.len() < count {
-        let filling = count.saturating_sub(times.len()) <= fill;
+    for done in 0..count {
+        let filling = count.saturating_sub(done) <= fill;
         let previous = times.last().copied().unwrap_or(0);
         let charges = log(&times);
         let next = limits.iter().filter_map(|limit| {
-            let below = usize::from(!filling && limit.hold() > 0 && limit.size() > 1);
+            let below = usize::from(!filling && limit.hold() > 0);
             let slides = charges
                 .len()
                 .checked_sub(limit.size().saturating_sub(below))

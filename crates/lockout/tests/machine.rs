@@ -141,6 +141,30 @@ fn one_decided_limit_is_enough_to_be_locked() {
 }
 
 #[test]
+fn an_undecided_charge_of_one_limit_does_not_hide_the_lock_of_another() {
+    let limits = [Limit::new(2, HOUR / 60), Limit::new(3, DAY)];
+    let builder = limits.iter().fold(LockoutPolicy::builder(), |builder, l| builder.limit(*l));
+    let policy = builder.settle_within(SECOND * 300).build().unwrap();
+    let mut account = Account::new(LockoutMachine::new(policy, PolicyDigest::NONE));
+    admitted(account.send(begin(0), START));
+    let later = START.after(HOUR / 60);
+    assert!(account.guess(1, later));
+    assert!(account.guess(2, later));
+    // 3 a day is full with one undecided, 2 a minute with two failures.
+    assert_eq!(locked_until(account.send(begin(3), later)), Some(START.after(DAY)));
+}
+
+#[test]
+fn what_has_run_out_is_erased() {
+    let mut account = Account::new(five_a_day());
+    assert!(account.guess(0, START));
+    let end = START.after(DAY);
+    admitted(account.send(begin(1), end.before(MS)));
+    assert!(matches!(account.send(unverified(1), end), V::Refunded));
+    assert!(account.state.is_none(), "a failure that left the window is nothing to keep");
+}
+
+#[test]
 fn lock_outlasts_every_full_limit() {
     let limits = [Limit::new(3, HOUR), Limit::new(5, DAY)];
     let mut account = Account::new(machine(&limits));

@@ -89,6 +89,14 @@ fn each_number_has_its_direction() {
 }
 
 #[test]
+fn a_lock_that_is_never_reached_is_no_stricter() {
+    // Whoever makes four a day at most never fills five a day.
+    let locked = released(5, DAY, Release::Admin);
+    assert!(compare(&one(4, DAY), &locked).is_no_weaker());
+    weaker(&one(5, DAY), &locked);
+}
+
+#[test]
 fn four_exceeded_is_five() {
     let exceeding = policy(&[Limit::new(4, DAY).with_lock_on(LockOn::Exceeding)]);
     assert!(compare(&exceeding, &one(5, DAY)).is_no_weaker());
@@ -121,6 +129,23 @@ fn staying_below_a_lock_is_a_witness_too() {
     let stig = released(3, HOUR / 4, Release::Admin);
     let Some(witness) = stig.weakening(&one(5, DAY)) else { panic!("not weaker") };
     shows(&stig, &one(5, DAY), &witness);
+}
+
+#[test]
+fn a_lock_may_be_filled_at_the_very_end() {
+    // 0, 0, 15, 15 and 15 minutes: the fifth locks for ever, and was verified.
+    let stig = released(3, HOUR / 4, Release::Admin);
+    let Some(witness) = stig.weakening(&one(4, HOUR / 2)) else { panic!("not weaker") };
+    shows(&stig, &one(4, HOUR / 2), &witness);
+}
+
+#[test]
+fn only_what_locks_is_stayed_below() {
+    // 0, 1, 2, 60, 61 and 62 minutes: three an hour is filled, two a minute never.
+    let minute = Limit::new(2, HOUR / 60).with_release(Release::Admin);
+    let candidate = policy(&[minute, Limit::new(3, HOUR)]);
+    let Some(witness) = candidate.weakening(&one(5, 2 * HOUR)) else { panic!("not weaker") };
+    shows(&candidate, &one(5, 2 * HOUR), &witness);
 }
 
 #[test]
