@@ -252,11 +252,8 @@ impl Order for LockoutPolicy {
                     return Some(Witness::wrong(times));
                 }
             }
-            let timed = self.limits.iter().any(|own| own.hold() > 0);
-            if timed {
-                // Not decided: the safe answer.
-                return Some(Witness::wrong(&vec![0; count]));
-            }
+            // Not decided, which timed locks alone can bring about: the safe answer.
+            return Some(Witness::wrong(&vec![0; count]));
         }
         let relief = (self.on_success, baseline.on_success);
         if relief == (OnSuccess::OlderFailures, OnSuccess::OwnCharge) {

@@ -137,6 +137,9 @@ fn a_lock_may_be_filled_at_the_very_end() {
     let stig = released(3, HOUR / 4, Release::Admin);
     let Some(witness) = stig.weakening(&one(4, HOUR / 2)) else { panic!("not weaker") };
     shows(&stig, &one(4, HOUR / 2), &witness);
+    // Five in half an hour it never lets by; the comparison cannot tell, and says weaker.
+    let Some(witness) = stig.weakening(&one(5, HOUR / 2)) else { panic!("decided") };
+    assert!(refused(&one(5, HOUR / 2), &witness).is_some());
 }
 
 #[test]
@@ -217,6 +220,12 @@ fn bounds_are_inclusive() {
     ] {
         assert_eq!(LockoutPolicy::builder().limit(limit).build().is_ok(), good, "{limit:?}");
     }
+    let (min, max) = (LockoutPolicy::MIN_WINDOW, LockoutPolicy::MAX_WINDOW);
+    let nano = Duration::from_nanos(1);
+    for (hold, good) in [(min, true), (max, true), (min - nano, false), (max + nano, false)] {
+        let limit = Limit::new(5, DAY).with_release(Release::After(hold));
+        assert_eq!(LockoutPolicy::builder().limit(limit).build().is_ok(), good, "{hold:?}");
+    }
     let five = || LockoutPolicy::builder().limit(Limit::new(5, DAY));
     for (seconds, good) in [(0, false), (1, true), (300, true), (301, false)] {
         let built = five().settle_within(Duration::from_secs(seconds)).build();
@@ -251,6 +260,10 @@ fn guess_budget_counts_the_rule() {
     // Ten, then half an hour's lock: filling pays better than staying below.
     assert_eq!(budget(released(10, HOUR / 2, Release::After(HOUR / 2)), DAY), 480);
     assert_eq!(budget(one(64, Duration::from_secs(1)), DAY * 366), 64 * 86_400 * 366);
+    // 0, 0, 2, 3 and 4 seconds; the next comes at 5. Each alone lets six by.
+    let second = Duration::from_secs(1);
+    let both = policy(&[Limit::new(2, second * 2), Limit::new(3, second * 3)]);
+    assert_eq!(budget(both, second * 5), 5);
     let long =
         policy(&[Limit::new(2, Duration::from_secs(1)), Limit::new(3, Duration::from_secs(2))]);
     assert!(budget(long, DAY * 366) >= 3 * 43_200 * 366);
