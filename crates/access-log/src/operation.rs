@@ -56,6 +56,8 @@ operations! {
     SessionRefused = 22, "session_refused";
     /// A source or an account has to wait (`excess_rate_limit_exceeded`).
     Throttled = 23, "throttled";
+    /// A session was presented and accepted: it is in use.
+    SessionUsed = 24, "session_used";
     /// Somebody was invited (`user_created`).
     Invited = 32, "invited";
     /// An invited account was activated by its owner.
@@ -126,6 +128,7 @@ mod tests {
             assert_eq!(Operation::from_code(operation.code()), Some(operation));
             assert_eq!(Operation::from_name(operation.as_str()), Some(operation));
         }
+        assert_eq!(Operation::from_code(24), Some(Operation::SessionUsed));
         assert_eq!(Operation::from_code(0), None);
         assert_eq!(Operation::from_name("SignedIn"), None);
     }

@@ -11,6 +11,15 @@ pub trait RecordSink: Send + Sync {
     /// Appends one record. The receipt means that the record is kept as durably as this sink
     /// keeps anything; a caller that must not act unrecorded waits for it first.
     fn append(&self, record: Record) -> impl Future<Output = Result<Receipt, SinkError>> + Send;
+
+    /// Whether there is any record here already, which tells a first start from one whose store
+    /// was lost. `None`, by default: this sink cannot say.
+    ///
+    /// # Errors
+    /// [`SinkError`] when the sink does not answer.
+    fn holds_records(&self) -> impl Future<Output = Result<Option<bool>, SinkError>> + Send {
+        std::future::ready(Ok(None))
+    }
 }
 
 /// Which record it is, and what commits to it.
@@ -62,6 +71,10 @@ impl<S: RecordSink> RecordSink for Arc<S> {
     fn append(&self, record: Record) -> impl Future<Output = Result<Receipt, SinkError>> + Send {
         (**self).append(record)
     }
+
+    fn holds_records(&self) -> impl Future<Output = Result<Option<bool>, SinkError>> + Send {
+        (**self).holds_records()
+    }
 }
 
 /// A bounded list in memory: for tests, and for hosts that pass records on themselves.
@@ -101,17 +114,26 @@ impl RecordSink for VecSink {
         records.push(record);
         Ok(Receipt::new(index, None))
     }
+
+    async fn holds_records(&self) -> Result<Option<bool>, SinkError> {
+        Ok(Some(!self.records.lock().unwrap_or_else(PoisonError::into_inner).is_empty()))
+    }
 }
 
-type Appending<'a> = Pin<Box<dyn Future<Output = Result<Receipt, SinkError>> + Send + 'a>>;
+type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, SinkError>> + Send + 'a>>;
 
 trait DynSink: Send + Sync {
-    fn append_dyn(&self, record: Record) -> Appending<'_>;
+    fn append_dyn(&self, record: Record) -> Answer<'_, Receipt>;
+    fn holds_records_dyn(&self) -> Answer<'_, Option<bool>>;
 }
 
 impl<S: RecordSink> DynSink for S {
-    fn append_dyn(&self, record: Record) -> Appending<'_> {
+    fn append_dyn(&self, record: Record) -> Answer<'_, Receipt> {
         Box::pin(self.append(record))
+    }
+
+    fn holds_records_dyn(&self) -> Answer<'_, Option<bool>> {
+        Box::pin(self.holds_records())
     }
 }
 
@@ -131,10 +153,64 @@ impl RecordSink for AnySink {
     fn append(&self, record: Record) -> impl Future<Output = Result<Receipt, SinkError>> + Send {
         self.0.append_dyn(record)
     }
+
+    fn holds_records(&self) -> impl Future<Output = Result<Option<bool>, SinkError>> + Send {
+        self.0.holds_records_dyn()
+    }
 }
 
 impl std::fmt::Debug for AnySink {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("AnySink(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+
+    use vouchsafe_core::{PolicyDigest, Source, TenantId, Timestamp, Unavailable};
+    use vouchsafe_testkit::block_on;
+
+    use super::*;
+    use crate::{Actor, Operation, Outcome, Target, name};
+
+    struct Mute;
+
+    impl RecordSink for Mute {
+        async fn append(&self, _: Record) -> Result<Receipt, SinkError> {
+            Ok(Receipt::new(0, None))
+        }
+    }
+
+    fn record() -> Record {
+        Record {
+            tenant: TenantId::new("acme").unwrap(),
+            actor: Actor::Service(name!("portal")),
+            target: Target::entity(name!("campaign"), "7").unwrap(),
+            operation: Operation::Read,
+            outcome: Outcome::Succeeded,
+            application: name!("portal"),
+            source: Source::Unavailable(Unavailable::Local),
+            shared_source: false,
+            time: Timestamp::EPOCH,
+            policy: PolicyDigest::NONE,
+            clause: None,
+            repeats: NonZeroU32::MIN,
+        }
+    }
+
+    /// The erased sink and the shared one pass the question on.
+    #[test]
+    fn a_sink_says_whether_it_holds_records_or_that_it_cannot_say() {
+        let asked = |sink: &AnySink| block_on(sink.holds_records()).unwrap();
+        assert_eq!(asked(&AnySink::new(Mute)), None);
+        let records = Arc::new(VecSink::new(8));
+        let sink = AnySink::new(Arc::clone(&records));
+        assert_eq!(asked(&sink), Some(false));
+        block_on(sink.append(record())).unwrap();
+        assert_eq!(asked(&sink), Some(true));
+        let _ = records.take();
+        assert_eq!(asked(&sink), Some(false));
     }
 }

@@ -224,6 +224,10 @@ impl RecordSink for Ledger {
     fn append(&self, record: Record) -> impl Future<Output = Result<Receipt, SinkError>> + Send {
         Self::append(self, record)
     }
+
+    fn holds_records(&self) -> impl Future<Output = Result<Option<bool>, SinkError>> + Send {
+        std::future::ready(Ok(Some(self.head().is_some())))
+    }
 }
 
 impl Drop for Ledger {

@@ -144,6 +144,7 @@ fn a_full_queue_says_so_and_closing_serves_what_waits() {
 fn pages_newest_first() {
     let folder = tempfile::tempdir().unwrap();
     let ledger = open(&folder.path().join("log")).unwrap();
+    assert_eq!(block_on(ledger.holds_records()), Ok(Some(false)));
     for number in 0..700_u64 {
         let mut entry = record(if number % 3 == 0 { "acme" } else { "other" }, number);
         if number % 2 == 0 {
@@ -151,6 +152,7 @@ fn pages_newest_first() {
         }
         block_on(RecordSink::append(&ledger, entry)).unwrap();
     }
+    assert_eq!(block_on(ledger.holds_records()), Ok(Some(true)));
     let collect = |filter: &Filter, limit| {
         let (mut all, mut cursor, mut pages) = (Vec::new(), None, 0);
         loop {
