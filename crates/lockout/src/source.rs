@@ -263,9 +263,9 @@ struct Elapsed {
 }
 
 impl Elapsed {
-    /// A century: what a clock that leaps further adds is dropped, as 64 bits hold 584 years of
+    /// A century of 366-day years: what a clock that leaps further adds is dropped, as 64 bits hold 584 years of
     /// nanoseconds.
-    const LONGEST: Duration = Duration::from_secs(100 * 366 * 86_400);
+    const LONGEST: Duration = Duration::from_secs(3_162_240_000);
 
     fn new(clock: Arc<dyn Clock>) -> Self {
         let began = clock.now();

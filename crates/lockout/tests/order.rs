@@ -226,6 +226,11 @@ fn bounds_are_inclusive() {
         let limit = Limit::new(5, DAY).with_release(Release::After(hold));
         assert_eq!(LockoutPolicy::builder().limit(limit).build().is_ok(), good, "{hold:?}");
     }
+    for (count, good) in [(4, true), (5, false)] {
+        let builder = LockoutPolicy::builder();
+        let built = (0..count).fold(builder, |builder, _| builder.limit(Limit::new(5, DAY)));
+        assert_eq!(built.build().is_ok(), good, "{count} limits");
+    }
     let five = || LockoutPolicy::builder().limit(Limit::new(5, DAY));
     for (seconds, good) in [(0, false), (1, true), (300, true), (301, false)] {
         let built = five().settle_within(Duration::from_secs(seconds)).build();
