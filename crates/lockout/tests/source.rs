@@ -131,10 +131,10 @@ fn a_full_map_stays_full_and_gets_stricter() {
     assert_eq!(throttle.len(), 16);
     assert_eq!(throttle.check(&v4(999)).unwrap_err().block, None);
     assert!(throttle.check(&v4(3)).is_ok(), "who has a count keeps it");
-    // Nothing has refilled a moment later; all has after a while.
+    // Nothing has refilled a moment later; all has after a while, and a full map looks sooner.
     clock.advance(MS);
     assert!(throttle.check(&v4(999)).is_err());
-    clock.advance(MINUTE);
+    clock.advance(SourceThrottle::SWEEP / 2);
     assert!(throttle.check(&v4(5_000)).is_ok());
     assert_eq!(throttle.len(), 1, "refilled blocks were dropped");
 }
