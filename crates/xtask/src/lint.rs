@@ -132,6 +132,7 @@ fn documents(packages: &[Package]) -> Result<()> {
     let readmes: Vec<String> = packages
         .iter()
         .filter_map(|package| fs::read_to_string(package.folder.join("README.md")).ok())
+        .map(|text| shown_lines(&text))
         .collect();
     let mut problems = Vec::new();
     let documents = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"];
@@ -157,7 +158,14 @@ fn links(text: &str) -> impl Iterator<Item = &str> {
 
 /// The blocks of Rust.
 fn examples(text: &str) -> impl Iterator<Item = &str> {
-    text.split("\n```rust\n").skip(1).filter_map(|rest| rest.split("\n```").next())
+    let blocks = text.split("\n```rust").skip(1).filter_map(|rest| rest.split("\n```").next());
+    blocks.filter_map(|block| block.split_once('\n')).map(|(_, lines)| lines)
+}
+
+/// Without the lines that documentation hides.
+fn shown_lines(text: &str) -> String {
+    let lines = text.split_inclusive('\n').filter(|line| !line.starts_with("# "));
+    lines.collect()
 }
 
 fn read(file: &str) -> Result<String> {
@@ -183,9 +191,10 @@ mod tests {
 
     #[test]
     fn finds_links_and_examples() {
-        let text = "a [b](c/d#e) [f](https://g) \n```rust\nlet x = 1;\n```\n```sh\ny\n```";
+        let text = "a [b](c/d#e) [f](https://g) \n```rust,no_run\nlet x = 1;\n```\n```sh\ny\n```";
         assert_eq!(links(text).collect::<Vec<_>>(), ["c/d"]);
         assert_eq!(examples(text).collect::<Vec<_>>(), ["let x = 1;"]);
+        assert_eq!(shown_lines("# use x;\nlet y = 1;\n# Ok(())\n"), "let y = 1;\n");
     }
 
     #[test]
