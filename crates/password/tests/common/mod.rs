@@ -1,6 +1,8 @@
 //! What the tests share.
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
+pub mod hostile;
+
 use std::sync::Arc;
 
 use vouchsafe_core::{
@@ -57,4 +59,15 @@ pub fn matched(verified: Verified) -> Option<Standing> {
         Verified::NoMatch(_) => None,
         Verified::NotVerified(_, reason) => panic!("not verified: {reason}"),
     }
+}
+
+/// Peak resident memory of this process in KiB, since [`forget_peak`].
+pub fn peak() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+pub fn forget_peak() {
+    std::fs::write("/proc/self/clear_refs", "5").unwrap();
 }
