@@ -221,13 +221,13 @@ impl SourceThrottle {
     /// How many blocks are kept apart now, on all steps.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.steps.iter().map(|step| step.store.len()).fold(0, usize::saturating_add)
+        self.steps.iter().map(|step| step.limiter.len()).fold(0, usize::saturating_add)
     }
 
     /// Whether no block is kept.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.steps.iter().all(|step| step.limiter.is_empty())
     }
 
     fn sweep_when_due(&self) {

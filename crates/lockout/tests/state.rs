@@ -51,8 +51,13 @@ fn version_1_opens_for_ever() {
 #[test]
 fn one_live_charge_takes_28_bytes() {
     let mut account = Account::new(five_a_day());
+    account.send(unlock(7), START);
+    assert!(account.state.as_ref().unwrap().is_empty(), "an unlock is no charge");
+    let mut account = Account::new(five_a_day());
     account.send(begin(1), START);
-    assert_eq!(account.state.unwrap().into_bytes().len(), 28);
+    let state = account.state.unwrap();
+    assert!(!state.is_empty());
+    assert_eq!(state.into_bytes().len(), 28);
 }
 
 #[test]
