@@ -44,8 +44,10 @@ fn main() -> ExitCode {
     match ending {
         Ending::Verified { records, head, tail } if json => {
             let note = head.map(|head| head.as_str().replace('\n', "\\n")).unwrap_or_default();
+            let peak = peak_memory().map_or("null".to_owned(), |bytes| bytes.to_string());
             println!(
-                "{{\"status\":\"{status}\",\"records\":{records},\"tail_bytes\":{tail},\"head\":\"{note}\"}}"
+                "{{\"status\":\"{status}\",\"records\":{records},\"tail_bytes\":{tail},\
+                 \"peak_memory_bytes\":{peak},\"head\":\"{note}\"}}"
             );
         }
         Ending::Verified { records, head, tail } => {
@@ -129,6 +131,14 @@ fn ending(error: LedgerError) -> Ending {
         LedgerError::Io { .. } | LedgerError::Mode { .. } => Ending::Unable(error.to_string()),
         _ => Ending::Bad(error.to_string()),
     }
+}
+
+/// The most memory this process has had at once, where the system tells (Linux).
+fn peak_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    kib.checked_mul(1024)
 }
 
 fn bar(progress: Progress) {

@@ -34,7 +34,10 @@ pub enum LedgerError {
     /// What is on disk is not what was written.
     #[error("the log is corrupt at record {index} (segment {segment}, byte {offset}): {what}")]
     Corrupt {
-        /// The first record that is not shown to be what was written.
+        /// The first bad record: the one that should stand where something else does. Where a
+        /// checkpoint does not fit the records in front of it, or is missing, that is the first of
+        /// its group: nothing vouches for any of them. So whoever holds the sealing key, and alters
+        /// a record in place, is caught at the record's group.
         index: u64,
         /// The segment file.
         segment: u32,

@@ -1,7 +1,7 @@
 //! The bytes of a segment file: a header, then frames.
 //!
 //! ```text
-//! segment  magic "VSLEDGER" | version 1 | 7 zeros | number u64 | first index u64 | salt 32 | root 32 | 24 zeros | crc u32
+//! segment  magic "VSLEDGER" | version 2 | 7 zeros | number u64 | first index u64 | salt 32 | root 32 | 24 zeros | crc u32
 //! frame    kind u8 | length u24 | payload crc u32 | crc of these eight bytes u32 | payload
 //! record   payload = sealed(entry),  entry = salt 16 | canonical bytes of the record
 //! group    records, then one checkpoint: payload = the signed note
@@ -14,7 +14,8 @@ pub(crate) const FRAME_HEADER: usize = 12;
 /// Longest payload of a frame: an entry of the greatest size, sealed.
 pub(crate) const MAX_PAYLOAD: usize = 65_535 + 64;
 const MAGIC: &[u8; 8] = b"VSLEDGER";
-const VERSION: u8 = 1;
+/// 2: a checkpoint names the size at the one before it.
+const VERSION: u8 = 2;
 
 /// Two bits and more in each, so that a flipped one is not taken for unwritten space.
 pub(crate) const RECORD: u8 = b'R';

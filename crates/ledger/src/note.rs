@@ -1,4 +1,6 @@
 //! Checkpoints: the size and root of the log, signed (C2SP tlog-checkpoint in a signed-note).
+//!
+//! An extension line names the size at the checkpoint before, so that a missing one shows.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,6 +12,8 @@ use crate::error::LedgerError;
 use crate::tree::Hash;
 
 const ED25519: u8 = 1;
+/// The extension line, up to its number.
+const AFTER: &str = "after ";
 
 /// The unique name of one log: one writer, one directory. A schema-less URL by convention
 /// (`portal.example/log/eu-1`).
@@ -102,10 +106,21 @@ impl fmt::Display for Identity {
 }
 
 /// The size and root of a log at a moment, signed by it.
+///
+/// ```text
+/// portal.example/log
+/// 7
+/// CsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=
+/// after 4
+///
+/// — portal.example/log 5Fuk8ZkD..
+/// ```
+/// `after` says which group it closes: the records from there up to its size.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Checkpoint {
     size: u64,
     root: Hash,
+    after: u64,
     note: String,
 }
 
@@ -113,16 +128,22 @@ impl Checkpoint {
     /// Longest note accepted, in bytes.
     pub const MAX_LEN: usize = 1024;
 
-    pub(crate) fn sign(identity: &Identity, key: &SigningKey, size: u64, root: Hash) -> Self {
-        let body = body(&identity.origin, size, &root);
+    pub(crate) fn sign(
+        identity: &Identity,
+        key: &SigningKey,
+        size: u64,
+        root: Hash,
+        after: u64,
+    ) -> Self {
+        let body = body(&identity.origin, size, &root, after);
         let mut signature = identity.key_id().to_vec();
         signature.extend_from_slice(&key.sign(body.as_bytes()));
         let note = format!("{body}\n— {} {}\n", identity.origin, Base64::encode_string(&signature));
-        Self { size, root, note }
+        Self { size, root, after, note }
     }
 
     /// Reads a checkpoint and verifies its signature. Only the exact form that this crate writes
-    /// is accepted: one signature, no extension lines.
+    /// is accepted: one extension line, one signature.
     ///
     /// # Errors
     /// [`LedgerError::Checkpoint`] says what is wrong.
@@ -138,6 +159,7 @@ impl Checkpoint {
         }
         let size: u64 = line()?.parse().map_err(|_| FORM)?;
         let root = Base64::decode_vec(line()?).map_err(|_| FORM)?.try_into().map_err(|_| FORM)?;
+        let after = line()?.strip_prefix(AFTER).and_then(|size| size.parse().ok()).ok_or(FORM)?;
         line()?;
         let signed = line()?.rsplit_once(' ').ok_or(FORM)?.1;
         let signature = Base64::decode_vec(signed).map_err(|_| FORM)?;
@@ -145,7 +167,7 @@ impl Checkpoint {
         if id != identity.key_id() {
             return Err(LedgerError::Checkpoint("signed by another key"));
         }
-        let body = body(&identity.origin, size, &root);
+        let body = body(&identity.origin, size, &root, after);
         identity
             .key
             .verify(body.as_bytes(), signature)
@@ -153,7 +175,7 @@ impl Checkpoint {
         if note != format!("{body}\n— {} {signed}\n", identity.origin) {
             return Err(FORM);
         }
-        Ok(Self { size, root, note: note.to_owned() })
+        Ok(Self { size, root, after, note: note.to_owned() })
     }
 
     /// How many entries the log had.
@@ -168,6 +190,12 @@ impl Checkpoint {
         &self.root
     }
 
+    /// How many entries the log had at the checkpoint before this one; 0 at its first.
+    #[must_use]
+    pub const fn after(&self) -> u64 {
+        self.after
+    }
+
     /// The signed note.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -175,6 +203,6 @@ impl Checkpoint {
     }
 }
 
-fn body(origin: &Origin, size: u64, root: &Hash) -> String {
-    format!("{origin}\n{size}\n{}\n", Base64::encode_string(root))
+fn body(origin: &Origin, size: u64, root: &Hash, after: u64) -> String {
+    format!("{origin}\n{size}\n{}\n{AFTER}{after}\n", Base64::encode_string(root))
 }

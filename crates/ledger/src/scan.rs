@@ -7,7 +7,7 @@ use vouchsafe_access_log::Record;
 
 use crate::dir::Dir;
 use crate::error::LedgerError;
-use crate::frame::{CHECKPOINT, HEADER, Piece, SegmentHeader, is_torn, piece_at};
+use crate::frame::{CHECKPOINT, FRAME_HEADER, HEADER, Piece, SegmentHeader, is_torn, piece_at};
 use crate::note::{Checkpoint, Identity};
 use crate::seal::{Sealer, SegmentSealer};
 use crate::tree::{BUNDLE, Hash, Tree, leaf_hash};
@@ -115,7 +115,7 @@ impl Scan {
             let last = number.saturating_add(1) == of_segments;
             let bytes = dir.read(number)?;
             let Some(bytes) = bytes else {
-                return Err(scan.corrupt(number, 0, "the segment file is missing"));
+                return Err(scan.corrupt(start(number), "the segment file is missing"));
             };
             scan.segment(number, &bytes, last, identity, sealer, known)?;
             let records = scan.tree.size();
@@ -140,45 +140,49 @@ impl Scan {
         known: Option<&Checkpoint>,
     ) -> Result<(), LedgerError> {
         let header = SegmentHeader::from_bytes(bytes)
-            .ok_or_else(|| self.corrupt(number, 0, "the segment's header is not one"))?;
+            .ok_or_else(|| self.corrupt(start(number), "the segment's header is not one"))?;
         let root = self.tree.frontier().root();
         if header.number != number || header.first != self.tree.size() || header.root != root {
-            return Err(self.corrupt(number, 0, "the segment belongs elsewhere"));
+            return Err(self.corrupt(start(number), "the segment belongs elsewhere"));
         }
         let sealer: Arc<dyn SegmentSealer> = sealer.segment(identity.origin(), &header.salt).into();
-        let mut at = HEADER;
-        let mut committed = at;
-        loop {
-            match piece_at(bytes, at) {
+        let mut place = Place { segment: number, offset: HEADER };
+        let mut committed = HEADER;
+        let piece = loop {
+            match piece_at(bytes, place.offset) {
                 Piece::Frame { kind: CHECKPOINT, payload, end } => {
-                    self.checkpoint(payload, identity, known)
-                        .map_err(|what| self.corrupt_group(number, at, what))?;
+                    self.checkpoint(payload, place, identity, known)?;
                     committed = end;
-                    at = end;
+                    place.offset = end;
                 }
                 Piece::Frame { payload, end, .. } => {
-                    let place = Place { segment: number, offset: at };
-                    self.record(payload, place, &*sealer)
-                        .map_err(|what| self.corrupt(number, at, what))?;
-                    at = end;
+                    self.record(payload, place, &*sealer)?;
+                    place.offset = end;
                 }
-                Piece::End | Piece::Broken { .. } => break,
+                other => break other,
             }
-        }
+        };
         // Behind the last whole frame there may be unwritten space, or what a crash left of the
         // last group; anything else is corruption.
         let rest = bytes.get(committed..).unwrap_or_default();
         let used = rest.iter().rposition(|byte| *byte != 0).map_or(0, |at| at.saturating_add(1));
         let tail = rest.get(..used).unwrap_or_default();
         if !tail.is_empty() {
-            let torn = match piece_at(bytes, at) {
+            let at = place.offset;
+            let behind = bytes.get(at..).unwrap_or_default();
+            let torn = match piece {
                 Piece::Broken { end } => is_torn(bytes, at, end),
                 // Zeros where the next frame would be; at the file's very end nothing was cut off
                 // by a crash, which does not shorten files.
                 _ => at < bytes.len(),
             };
-            if !last || !torn || self.is_continued(bytes.get(at..).unwrap_or_default(), identity) {
-                return Err(self.corrupt(number, at, "not what was written"));
+            if !last || !torn || self.is_continued(behind, identity) {
+                let ended = committed.saturating_add(used) <= at;
+                return Err(if ended || is_checkpoint(behind, identity) {
+                    self.corrupt_group(place, "the checkpoint is missing or damaged")
+                } else {
+                    self.corrupt(place, "not what was written")
+                });
             }
         }
         self.tail = tail.to_vec();
@@ -192,15 +196,15 @@ impl Scan {
         payload: &[u8],
         place: Place,
         sealer: &dyn SegmentSealer,
-    ) -> Result<(), &'static str> {
+    ) -> Result<(), LedgerError> {
         if self.group.len() >= MAX_GROUP {
-            return Err("more records than a group has");
+            return Err(self.corrupt_group(place, "more records than a group has"));
         }
         let mut entry = payload.to_vec();
         sealer
             .open(self.next(), &mut entry)
-            .map_err(|_| "the entry is not what was sealed here")?;
-        entry_record(&entry).ok_or("the entry is not a record")?;
+            .map_err(|_| self.corrupt(place, "the entry is not what was sealed here"))?;
+        entry_record(&entry).ok_or_else(|| self.corrupt(place, "the entry is not a record"))?;
         self.group.push((leaf_hash(&entry), place));
         Ok(())
     }
@@ -208,31 +212,41 @@ impl Scan {
     fn checkpoint(
         &mut self,
         payload: &[u8],
+        place: Place,
         identity: &Identity,
         known: Option<&Checkpoint>,
-    ) -> Result<(), &'static str> {
-        let note = std::str::from_utf8(payload).map_err(|_| "the checkpoint is not text")?;
-        let head = Checkpoint::parse(note, identity).map_err(|_| "the checkpoint is not ours")?;
-        if head.size() != self.next() {
-            return Err("the checkpoint is for another number of records");
+    ) -> Result<(), LedgerError> {
+        let in_group = |scan: &Self, what| Err(scan.corrupt_group(place, what));
+        let note = std::str::from_utf8(payload).ok();
+        let Some(head) = note.and_then(|note| Checkpoint::parse(note, identity).ok()) else {
+            return in_group(self, "the checkpoint is not ours");
+        };
+        if head.after() != self.tree.size() {
+            return in_group(self, "the checkpoint closes another group");
+        }
+        if head.size() > self.next() {
+            return Err(self.corrupt(place, "records are missing in front of the checkpoint"));
+        }
+        if head.size() < self.next() {
+            return in_group(self, "the checkpoint is for fewer records");
         }
         if self.group.is_empty() {
-            return Err("a checkpoint without records");
+            return in_group(self, "a checkpoint without records");
         }
-        for (leaf, place) in self.group.drain(..) {
+        for (leaf, at) in std::mem::take(&mut self.group) {
             if self.tree.size().is_multiple_of(BUNDLE) {
-                self.bundles.push(place);
+                self.bundles.push(at);
             }
             self.tree.push(leaf);
             let root = || self.tree.frontier().root();
             if known
                 .is_some_and(|known| known.size() == self.tree.size() && *known.root() != root())
             {
-                return Err("the records are not those of the known head");
+                return in_group(self, "the records are not those of the known head");
             }
         }
         if *head.root() != self.tree.frontier().root() {
-            return Err("the records are not those that were signed");
+            return in_group(self, "the records are not those that were signed");
         }
         self.head = Some(head);
         self.checkpoints = self.checkpoints.saturating_add(1);
@@ -246,13 +260,12 @@ impl Scan {
     /// Whether a signed checkpoint of a later size stands anywhere in `rest`: then records were
     /// acknowledged behind this place, and no crash took them away.
     fn is_continued(&self, rest: &[u8], identity: &Identity) -> bool {
-        let mut start = identity.origin().as_str().as_bytes().to_vec();
-        start.push(b'\n');
+        let start = origin_line(identity);
         let mut rest = rest;
         while let Some(at) = find(rest, &start) {
             let note = rest.get(at..).unwrap_or_default();
-            // A note is five lines: origin, size, root, an empty one, the signature.
-            let end = note.iter().enumerate().filter(|(_, byte)| **byte == b'\n').nth(4);
+            // A note is six lines: origin, size, root, extension, an empty one, the signature.
+            let end = note.iter().enumerate().filter(|(_, byte)| **byte == b'\n').nth(5);
             let text = end
                 .and_then(|(end, _)| note.get(..=end))
                 .filter(|note| note.len() <= Checkpoint::MAX_LEN);
@@ -266,17 +279,35 @@ impl Scan {
         false
     }
 
-    fn corrupt(&self, segment: u32, offset: usize, what: &'static str) -> LedgerError {
-        let offset = u64::try_from(offset).unwrap_or(u64::MAX);
-        LedgerError::Corrupt { index: self.next(), segment, offset, what }
+    /// What stands here is not the next record.
+    fn corrupt(&self, place: Place, what: &'static str) -> LedgerError {
+        corrupt(self.next(), place, what)
     }
 
-    /// A checkpoint does not fit: the fault may be in any record since the last one that did.
-    fn corrupt_group(&self, segment: u32, offset: usize, what: &'static str) -> LedgerError {
-        let offset = u64::try_from(offset).unwrap_or(u64::MAX);
-        let index = self.head.as_ref().map_or(0, Checkpoint::size);
-        LedgerError::Corrupt { index, segment, offset, what }
+    /// What stands here is not the checkpoint of the group: none of its records is vouched for.
+    fn corrupt_group(&self, place: Place, what: &'static str) -> LedgerError {
+        corrupt(self.head.as_ref().map_or(0, Checkpoint::size), place, what)
     }
+}
+
+const fn start(segment: u32) -> Place {
+    Place { segment, offset: 0 }
+}
+
+fn corrupt(index: u64, place: Place, what: &'static str) -> LedgerError {
+    let offset = u64::try_from(place.offset).unwrap_or(u64::MAX);
+    LedgerError::Corrupt { index, segment: place.segment, offset, what }
+}
+
+/// Whether what does not read as a frame was a checkpoint's, by its kind or by its first line.
+fn is_checkpoint(bytes: &[u8], identity: &Identity) -> bool {
+    let payload =
+        bytes.get(FRAME_HEADER..).and_then(|p| p.strip_prefix(origin_line(identity).as_slice()));
+    bytes.first() == Some(&CHECKPOINT) || payload.is_some()
+}
+
+fn origin_line(identity: &Identity) -> Vec<u8> {
+    format!("{}\n", identity.origin()).into_bytes()
 }
 
 /// The record of an entry, which is its salt and the record's canonical bytes.

@@ -122,7 +122,8 @@ impl Writer {
 
     fn commit(&mut self, group: &[Waiting]) -> Result<Vec<Receipt>, LedgerError> {
         let mut frontier = self.shared.read(|state| state.tree.frontier().clone());
-        let mut current = self.segment_for(group, frontier.size(), frontier.root())?;
+        let after = frontier.size();
+        let mut current = self.segment_for(group, after, frontier.root())?;
         let (mut out, mut receipts, mut placed) = (Vec::new(), Vec::new(), Vec::new());
         let start = current.segment.used;
         for waiting in group {
@@ -137,8 +138,8 @@ impl Writer {
             push_frame(&mut out, RECORD, &entry);
             receipts.push(Receipt::new(index, Some(leaf)));
         }
-        let head =
-            Checkpoint::sign(&self.shared.identity, &self.key, frontier.size(), frontier.root());
+        let (size, root) = (frontier.size(), frontier.root());
+        let head = Checkpoint::sign(&self.shared.identity, &self.key, size, root, after);
         push_frame(&mut out, CHECKPOINT, head.as_str().as_bytes());
         let path = self.shared.dir.segment_path(current.number);
         let offset = u64::try_from(start).unwrap_or(u64::MAX);

@@ -13,13 +13,14 @@
 
 mod common;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use common::{identity, open, record};
+use common::{identity, open, open_with, options, record};
 use vouchsafe_access_log::Filter;
 use vouchsafe_core::TenantId;
+use vouchsafe_testkit::runs;
 
 /// The example itself, as its user builds it.
 fn verifier() -> PathBuf {
@@ -93,4 +94,36 @@ fn three_exit_statuses_and_json() {
         assert_eq!(code, 2, "{text}");
         assert!(!text.is_empty());
     }
+}
+
+/// What the verifier of a log of so many records needed at its peak, in bytes.
+fn peak(folder: &Path, records: u64) -> i64 {
+    let dir = folder.join(records.to_string());
+    let ledger = open_with(&dir, options().segment_bytes(1 << 20)).unwrap();
+    for first in (0..records).step_by(1_000) {
+        let appends: Vec<_> =
+            (first..records.min(first + 1_000)).map(|n| ledger.append(record("acme", n))).collect();
+        appends.into_iter().for_each(|append| assert!(append.wait().is_ok()));
+    }
+    drop(ledger);
+    let key = folder.join("key");
+    std::fs::write(&key, [2; 32]).unwrap();
+    let (log, dir, key) = (identity().to_string(), dir.to_str().unwrap(), key.to_str().unwrap());
+    let (code, text) = run(&[dir, "--log", &log, "--sealing-key", key, "--json"]);
+    assert_eq!(code, 0, "{text}");
+    assert!(text.contains(&format!("\"records\":{records},")), "{text}");
+    let rest = text.split_once("\"peak_memory_bytes\":").unwrap().1;
+    rest.split_once(',').unwrap().0.parse().unwrap()
+}
+
+/// Beside one segment, the verifier holds the tree: a few hashes for each bundle of 256 entries.
+#[test]
+fn memory_hardly_grows_with_the_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let (few, many) = (runs(10_000, 100_000) as u64, runs(100_000, 1_000_000) as u64);
+    let (small, large) = (peak(folder.path(), few), peak(folder.path(), many));
+    let each = (large - small) as f64 / (many - few) as f64;
+    println!("peak {small} bytes at {few} records, {large} at {many}: {each:.2} bytes a record");
+    // Half a byte by design; the rest is how coarsely the kernel counts pages (64 a processor).
+    assert!(each <= 8.0, "{each:.2} bytes a record");
 }

@@ -1,5 +1,7 @@
 //! A log with fixed keys, and records to put in it.
 
+pub mod small_log;
+
 use std::net::IpAddr;
 use std::path::Path;
 
