@@ -1,5 +1,12 @@
 //! FA-1: every door counts before it looks.
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    missing_docs,
+    reason = "tests"
+)]
 
 use vouchsafe::gate::{Code, Login, NotSet, Purpose};
 use vouchsafe::policy::Policy;

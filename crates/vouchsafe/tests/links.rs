@@ -1,5 +1,13 @@
 //! One-time links through the gate.
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::string_slice,
+    missing_docs,
+    reason = "tests"
+)]
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;

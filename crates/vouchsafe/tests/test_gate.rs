@@ -1,5 +1,13 @@
 //! FA-9: what a host's own test looks like, and how long it takes.
-#![allow(clippy::unwrap_used, clippy::disallowed_methods, missing_docs, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::disallowed_methods,
+    missing_docs,
+    reason = "tests"
+)]
 
 use std::time::{Duration, Instant};
 

@@ -60,19 +60,36 @@ struct Parts<'a> {
     class: &'a ClassPolicy,
 }
 
+/// What is asked of an account.
+#[derive(Debug)]
+pub(crate) enum Ask {
+    /// What is there?
+    Read,
+    /// What would become of this? Changes nothing.
+    Would(AccountEvent),
+    /// This happens.
+    Do(AccountEvent),
+}
+
+/// What is answered.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    View(View),
+    /// What would become of it, and whether it would be a change.
+    Would(AccountVerdict, bool),
+    Done(AccountVerdict),
+}
+
 /// What happens to an account.
 #[derive(Debug)]
 pub(crate) enum AccountEvent {
-    /// What is there?
-    Read,
     /// One of its sessions.
     Session(SessionEvent),
     /// A session opens for a password that was checked in this epoch.
     Open { epoch: u64, open: SessionEvent },
-    /// A link is issued; the first one says whose account it is.
-    Issue { owner: Owner, issue: LinkEvent },
-    /// Would such a link be issued? Only for an account that somebody was invited to.
-    MayIssue(LinkEvent),
+    /// A link is issued; the first one says whose account it is. Without an owner, only for an
+    /// account that somebody was invited to.
+    Issue { owner: Option<Owner>, issue: LinkEvent },
     /// Does this link work?
     Peek(LinkEvent),
     /// A link is used up, the password set, every session ended.
@@ -88,7 +105,6 @@ pub(crate) enum AccountEvent {
 /// What became of it.
 #[derive(Debug)]
 pub(crate) enum AccountVerdict {
-    Read(View),
     Session {
         owner: Option<Owner>,
         verdict: SessionVerdict,
@@ -130,7 +146,8 @@ impl View {
     }
 }
 
-type Outcome = Step<AccountState, AccountVerdict>;
+/// The new state, where there is one, and what became of it.
+type Outcome = (Option<AccountState>, AccountVerdict);
 
 impl Parts<'_> {
     /// Steps the sessions inside `state`.
@@ -180,10 +197,8 @@ impl Parts<'_> {
     }
 }
 
-/// Keeps what changed. An account stays until it is deleted: its generation is what voids old
-/// sessions.
 fn finish(state: AccountState, changed: bool, verdict: AccountVerdict) -> Outcome {
-    if changed { Step::save(state, Timestamp::MAX, verdict) } else { Step::keep(verdict) }
+    (changed.then_some(state), verdict)
 }
 
 /// Steps one part in place. Its effect is carried out by the whole state's swap, for which the
@@ -208,26 +223,43 @@ fn part<M: Machine>(
 
 impl Machine for AccountMachine {
     type State = AccountState;
-    type Event = AccountEvent;
-    type Verdict = AccountVerdict;
+    type Event = Ask;
+    type Verdict = Answer;
 
-    fn step(&self, was: Option<&AccountState>, event: &AccountEvent, now: Timestamp) -> Outcome {
-        let mut state = was.cloned().unwrap_or_default();
+    fn step(
+        &self,
+        was: Option<&AccountState>,
+        ask: &Ask,
+        now: Timestamp,
+    ) -> Step<AccountState, Answer> {
+        let state = was.cloned().unwrap_or_default();
+        let event = match ask {
+            Ask::Read => return Step::keep(Answer::View(View::of(state))),
+            Ask::Would(event) | Ask::Do(event) => event,
+        };
+        let (new, verdict) = self.happens(state, event, now);
+        match (ask, new) {
+            (Ask::Would(_), new) => Step::keep(Answer::Would(verdict, new.is_some())),
+            (_, None) => Step::keep(Answer::Done(verdict)),
+            // An account stays until it is deleted: its generation is what voids old sessions.
+            (_, Some(new)) => Step::save(new, Timestamp::MAX, Answer::Done(verdict)),
+        }
+    }
+}
+
+impl AccountMachine {
+    fn happens(&self, mut state: AccountState, event: &AccountEvent, now: Timestamp) -> Outcome {
         let class = match event {
-            AccountEvent::Issue { owner, .. } if state.owner.is_none() => {
+            AccountEvent::Issue { owner: Some(owner), .. } if state.owner.is_none() => {
                 Some(owner.class.as_str())
             }
             AccountEvent::Reclass(class) if state.owner.is_some() => Some(class.as_str()),
             _ => state.owner.as_ref().map(|owner| owner.class.as_str()),
         };
         let class = class.and_then(|class| self.policy.class(class).ok());
-        let parts = match (event, class) {
-            (AccountEvent::Read, _) => return Step::keep(AccountVerdict::Read(View::of(state))),
-            (_, None) => return Step::keep(AccountVerdict::NoClass),
-            (_, Some(class)) => Parts { account: self.account, class },
-        };
+        let Some(class) = class else { return (None, AccountVerdict::NoClass) };
+        let parts = Parts { account: self.account, class };
         match event {
-            AccountEvent::Read => Step::keep(AccountVerdict::Read(View::of(state))),
             AccountEvent::Session(event) => {
                 let owner = state.owner.clone();
                 let (mut changed, verdict) = parts.sessions(&mut state, event, now);
@@ -246,14 +278,10 @@ impl Machine for AccountMachine {
                 };
                 finish(state, changed, AccountVerdict::Session { owner, verdict })
             }
-            AccountEvent::MayIssue(issue) => {
-                let (_, verdict) = parts.links(&mut state, issue, now);
-                Step::keep(AccountVerdict::Link(verdict))
-            }
             AccountEvent::Issue { owner, issue } => {
                 let (changed, verdict) = parts.links(&mut state, issue, now);
                 if changed && state.owner.is_none() {
-                    state.owner = Some(owner.clone());
+                    state.owner.clone_from(owner);
                 }
                 finish(state, changed, AccountVerdict::Link(verdict))
             }
@@ -265,11 +293,11 @@ impl Machine for AccountMachine {
             AccountEvent::Redeem { redeem, set } => {
                 let (changed, verdict) = parts.links(&mut state, redeem, now);
                 if verdict != LinkVerdict::Redeemed {
-                    return Step::keep(AccountVerdict::Link(verdict));
+                    return (None, AccountVerdict::Link(verdict));
                 }
                 if !changed {
                     // This very redemption, seen again: the password was set with it.
-                    return Step::keep(AccountVerdict::Set { owner: state.owner, opened: None });
+                    return (None, AccountVerdict::Set { owner: state.owner, opened: None });
                 }
                 match parts.credential(&mut state, set, now).1 {
                     CredentialVerdict::Set { .. } => {
@@ -277,7 +305,7 @@ impl Machine for AccountMachine {
                         finish(state, true, AccountVerdict::Set { owner, opened: None })
                     }
                     // Not set, so not used up either.
-                    verdict => Step::keep(AccountVerdict::Credential(verdict)),
+                    verdict => (None, AccountVerdict::Credential(verdict)),
                 }
             }
             AccountEvent::SetPassword { set, reopen } => {
@@ -288,7 +316,7 @@ impl Machine for AccountMachine {
                         let owner = state.owner.clone();
                         finish(state, changed, AccountVerdict::Set { owner, opened })
                     }
-                    (_, verdict) => Step::keep(AccountVerdict::Credential(verdict)),
+                    (_, verdict) => (None, AccountVerdict::Credential(verdict)),
                 }
             }
             AccountEvent::Credential(event) => {
@@ -401,15 +429,18 @@ mod tests {
 
     fn step(
         state: &mut Option<AccountState>,
-        event: &AccountEvent,
+        event: AccountEvent,
         now: Timestamp,
     ) -> AccountVerdict {
-        let (effect, pending) = machine().step(state.as_ref(), event, now).split();
+        let (effect, pending) = machine().step(state.as_ref(), &Ask::Do(event), now).split();
         if let Effect::Save { state: new, until } = effect {
             assert_eq!(until, Timestamp::MAX);
             *state = Some(new);
         }
-        pending.committed()
+        match pending.committed() {
+            Answer::Done(verdict) => verdict,
+            other => panic!("{other:?}"),
+        }
     }
 
     /// An account with two links and a session.
@@ -424,15 +455,16 @@ mod tests {
             let address = vouchsafe_core::Identifier::new("ada@acme.example").unwrap();
             let address = keys.address(&tenant, &address);
             let issue = LinkEvent::Issue { fresh, address, by: Requester::Authority };
-            let event = AccountEvent::Issue { owner: owner(), issue };
-            let verdict = step(&mut state, &event, now);
+            let event = AccountEvent::Issue { owner: Some(owner()), issue };
+            let verdict = step(&mut state, event, now);
             assert!(matches!(verdict, AccountVerdict::Link(LinkVerdict::Issued { .. })));
         }
         let (_, fresh) = keys.issue(&tenant, ACCOUNT, &entropy).unwrap();
+        #[expect(clippy::disallowed_methods, reason = "a test's own proof")]
         let proof = vouchsafe_core::Authenticated::assertion(ACCOUNT, PolicyDigest::NONE, now);
         let label = Label::new("a browser");
         let open = SessionEvent::Open { proof, generation: 0, fresh, replaces: None, label };
-        let verdict = step(&mut state, &AccountEvent::Session(open), now);
+        let verdict = step(&mut state, AccountEvent::Session(open), now);
         let AccountVerdict::Session { verdict: SessionVerdict::Opened { .. }, owner } = verdict
         else {
             panic!("{verdict:?}")
@@ -468,7 +500,7 @@ mod tests {
             AccountEvent::Credential(CredentialEvent::Disable),
             AccountEvent::Peek(LinkEvent::WithdrawAll),
         ] {
-            assert!(matches!(step(&mut state, &event, now), AccountVerdict::NoClass));
+            assert!(matches!(step(&mut state, event, now), AccountVerdict::NoClass));
             assert_eq!(state, None);
         }
     }
@@ -478,7 +510,7 @@ mod tests {
     fn disabling_ends_everything_in_one_step() {
         let mut state = Some(populated());
         let disable = AccountEvent::Credential(CredentialEvent::Disable);
-        let verdict = step(&mut state, &disable, Timestamp::from_micros(1_523_232_000_000_001));
+        let verdict = step(&mut state, disable, Timestamp::from_micros(1_523_232_000_000_001));
         assert!(matches!(verdict, AccountVerdict::Credential(CredentialVerdict::Disabled)));
         let state = state.unwrap();
         assert_eq!(state.generation(), 1);

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use vouchsafe_access_log::{Actor, Name, Operation, Outcome, Target};
+use vouchsafe_access_log::{Actor, Name, Operation, Outcome, Target, Text, name};
 use vouchsafe_core::{SecretString, TenantId, UserId};
 use vouchsafe_lockout::{Lock, LockoutEvent, LockoutMachine, LockoutState, LockoutVerdict};
 use vouchsafe_password::{
@@ -16,11 +16,11 @@ use vouchsafe_session::{Purpose, Session, SessionEvent, SessionId, SessionVerdic
 use vouchsafe_store::Cells;
 
 use super::account::{AccountEvent, AccountVerdict};
-use super::call::{Call, Draft, user_target};
+use super::call::{Call, Draft, refused, session_target, user_target};
 use super::links::Deliver;
 use super::sessions::{Issued, Principal};
-use super::signin::Proof;
-use super::{Account, Code, Gate, Refused, host_refusal, store_refusal};
+use super::signin::{Failure, Proof};
+use super::{Account, Code, Gate, Refused, Underway, host_refusal, store_refusal};
 
 /// Why a password was not set.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +31,16 @@ pub enum NotSet {
     /// No.
     #[error(transparent)]
     Refused(#[from] Refused),
+}
+
+/// How a user stands with the gate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct UserState {
+    /// Whether the user has chosen a password yet, and is not disabled.
+    pub active: bool,
+    /// The lock that keeps the user from signing in now, if there is one.
+    pub lock: Option<Lock>,
 }
 
 /// Somebody who acts: see [`Gate::by`] and [`Gate::operator`].
@@ -49,24 +59,30 @@ impl Gate {
     /// for each request, and not kept.
     ///
     /// # Errors
-    /// [`Code::NoSession`] when the session has ended by time since, [`Code::WrongTenant`] when the principal's tenant is not served any more.
+    /// [`Code::NoSession`] when the session has ended by time since, [`Code::WrongTenant`] when the
+    /// principal's tenant is not served any more.
     pub fn by<'a>(
         &'a self,
         principal: &'a Principal,
         call: &'a Call,
     ) -> Result<Acting<'a>, Refused> {
         let policy = self.policy(principal.tenant())?;
-        if self.now() >= principal.session().ends {
-            return Err(Refused::new(Code::NoSession, policy.digest()));
-        }
-        Ok(Acting {
+        let acting = Acting {
             gate: self,
             tenant: principal.tenant().clone(),
             actor: Actor::User(principal.user().clone()),
             principal: Some(principal),
             call,
             policy,
-        })
+        };
+        if self.now() >= principal.session().ends {
+            let refusal = acting.refusal(Code::NoSession);
+            let target = session_target(principal.session().id);
+            let draft = acting.draft(Operation::SessionRefused, target);
+            self.inner.refusals.count(&draft, &refused(refusal.code()), self.now());
+            return Err(refusal);
+        }
+        Ok(acting)
     }
 
     /// What the program itself, under this name, may ask for: set-up, jobs, an operator's console.
@@ -139,17 +155,14 @@ impl Acting<'_> {
     }
 
     async fn link(&self, user: &UserId, deliver: Deliver) -> Result<Option<SecretString>, Refused> {
-        let (account, purpose) = self.linkable(user).await?;
-        let draft = self.link_draft(user, purpose);
-        self.gate.issue(&self.policy, &draft, &account, purpose, deliver).await
-    }
-
-    fn link_draft(&self, user: &UserId, purpose: Purpose) -> Draft {
-        let operation = match purpose {
-            Purpose::Activation => Operation::Invited,
-            _ => Operation::ResetRequested,
+        let linkable = self.linkable(user).await;
+        let operation = match &linkable {
+            Ok((_, Purpose::Reset)) => Operation::ResetRequested,
+            _ => Operation::Invited,
         };
-        self.draft(operation, user_target(user))
+        let draft = self.draft(operation, user_target(user));
+        let (account, purpose) = self.gate.or_refuse(&draft, linkable).await?;
+        self.gate.issue(&self.policy, &draft, &account, purpose, deliver).await
     }
 
     async fn linkable(&self, user: &UserId) -> Result<(Account, Purpose), Refused> {
@@ -178,8 +191,8 @@ impl Acting<'_> {
     /// # Errors
     /// [`Code::NoUser`], or that a part did not answer.
     pub async fn unlock(&self, user: &UserId) -> Result<(), Refused> {
-        self.find(user).await?;
         let draft = self.draft(Operation::Unlocked, user_target(user));
+        self.gate.or_refuse(&draft, self.find(user).await).await?;
         let account = self.gate.account_of(&self.tenant, user);
         self.gate
             .recorded(&draft, async {
@@ -196,31 +209,61 @@ impl Acting<'_> {
             .await
     }
 
-    /// The lock that keeps the user from signing in now, if there is one. For lists; writes no
-    /// record.
+    /// How these users stand with the gate, in their order: for lists. Recorded as read, in one
+    /// record that names them all, or as few as hold their names.
     ///
     /// # Errors
     /// That a part did not answer.
-    pub async fn lock(&self, user: &UserId) -> Result<Option<Lock>, Refused> {
-        let key = LockoutState::key(self.gate.account_of(&self.tenant, user));
-        let loaded = self.gate.inner.cells.load(key).await;
+    pub async fn states(&self, users: &[UserId]) -> Result<Vec<UserState>, Refused> {
+        let mut states = Vec::with_capacity(users.len().min(1_024));
+        let mut rest = users;
+        while let [first, ..] = rest {
+            let (target, named) = names(first, rest);
+            let (named, others) = rest.split_at(named);
+            let draft = self.draft(Operation::Read, target);
+            let read = self.gate.recorded(&draft, async {
+                for user in named {
+                    states.push(self.state(user).await?);
+                }
+                Ok(())
+            });
+            read.await?;
+            rest = others;
+        }
+        Ok(states)
+    }
+
+    async fn state(&self, user: &UserId) -> Result<UserState, Refused> {
+        let account = self.gate.account_of(&self.tenant, user);
+        let view = self.gate.view(&self.policy, account).await?;
+        let loaded = self.gate.inner.cells.load(LockoutState::key(account)).await;
         let loaded = loaded.map_err(|error| store_refusal(&error, &self.policy))?;
         let now = loaded.time.unwrap_or_else(|| self.gate.now());
         let state = loaded.cell.map(|cell| vouchsafe_core::Cell::from_bytes(cell.bytes));
         let state = state.transpose().map_err(|_| self.refusal(Code::Corrupt))?;
         let machine = LockoutMachine::new(self.policy.lockout().clone(), self.policy.digest());
-        Ok(machine.lock(state.as_ref(), now))
+        let lock = machine.lock(state.as_ref(), now);
+        Ok(UserState { active: view.standing.is_some(), lock })
     }
 
-    /// Whether the user has chosen a password yet, and is not disabled. For lists; writes no
-    /// record.
+    /// The lock that keeps the user from signing in now, if there is one. As
+    /// [`states`](Self::states), for one user.
+    ///
+    /// # Errors
+    /// That a part did not answer.
+    pub async fn lock(&self, user: &UserId) -> Result<Option<Lock>, Refused> {
+        let states = self.states(std::slice::from_ref(user)).await?;
+        Ok(states.first().and_then(|state| state.lock))
+    }
+
+    /// Whether the user has chosen a password yet, and is not disabled. As
+    /// [`states`](Self::states), for one user.
     ///
     /// # Errors
     /// That a part did not answer.
     pub async fn is_active(&self, user: &UserId) -> Result<bool, Refused> {
-        let account = self.gate.account_of(&self.tenant, user);
-        let view = self.gate.view(&self.policy, account).await?;
-        Ok(view.standing.is_some())
+        let states = self.states(std::slice::from_ref(user)).await?;
+        Ok(states.first().is_some_and(|state| state.active))
     }
 
     /// The user's sessions, longest open first. Recorded as read.
@@ -228,9 +271,14 @@ impl Acting<'_> {
     /// # Errors
     /// That a part did not answer.
     pub async fn sessions(&self, user: &UserId) -> Result<Vec<Session>, Refused> {
-        self.access(Operation::Read, user_target(user)).await?;
-        match self.session_event(user, SessionEvent::List).await? {
-            Some(SessionVerdict::Listed(sessions)) => Ok(sessions),
+        let account = self.gate.account_of(&self.tenant, user);
+        let draft = self.draft(Operation::Read, user_target(user));
+        let list = AccountEvent::Session(SessionEvent::List);
+        let listed = self.gate.recorded(&draft, self.gate.account(&self.policy, account, list));
+        match listed.await? {
+            AccountVerdict::Session { verdict: SessionVerdict::Listed(sessions), .. } => {
+                Ok(sessions)
+            }
             _ => Ok(Vec::new()),
         }
     }
@@ -238,17 +286,17 @@ impl Acting<'_> {
     /// Ends one session of the user.
     ///
     /// # Errors
-    /// That a part did not answer.
+    /// [`Code::NoUser`], or that a part did not answer.
     pub async fn end_session(&self, user: &UserId, id: SessionId) -> Result<(), Refused> {
-        self.ending(user, SessionEvent::Revoke { id }).await
+        self.ending(user, || SessionEvent::Revoke { id }).await
     }
 
     /// Ends every session of the user.
     ///
     /// # Errors
-    /// That a part did not answer.
+    /// [`Code::NoUser`], or that a part did not answer.
     pub async fn end_sessions(&self, user: &UserId) -> Result<(), Refused> {
-        self.ending(user, SessionEvent::RevokeAll).await
+        self.ending(user, || SessionEvent::RevokeAll).await
     }
 
     /// Ends every session of the acting person but the one this call came with.
@@ -256,61 +304,46 @@ impl Acting<'_> {
     /// # Errors
     /// [`Code::NoSession`] for an operator, or that a part did not answer.
     pub async fn end_other_sessions(&self) -> Result<(), Refused> {
-        let principal = self.principal.ok_or_else(|| self.refusal(Code::NoSession))?;
+        let principal = self.person(Operation::SessionEnded).await?;
         let secret = principal.presented().secret;
-        self.ending(principal.user(), SessionEvent::RevokeOthers { secret }).await
+        self.ending(principal.user(), || SessionEvent::RevokeOthers { secret }).await
     }
 
-    async fn ending(&self, user: &UserId, event: SessionEvent) -> Result<(), Refused> {
-        let draft = self.draft(Operation::SessionEnded, user_target(user));
-        let ended = self.gate.recorded(&draft, async {
-            match self.session_event(user, event).await? {
-                Some(SessionVerdict::Ended(_)) => Ok(()),
-                // Whoever asks has no session that holds any more.
-                Some(_) => Err(self.refusal(Code::NoSession)),
-                None => Err(self.refusal(Code::NoUser)),
-            }
-        });
-        ended.await
+    /// The acting person, for what only they may ask for.
+    async fn person(&self, operation: Operation) -> Result<&Principal, Refused> {
+        let target = Target::Entity { kind: name!("user"), id: Text::clipped("none") };
+        let person = self.principal.ok_or_else(|| self.refusal(Code::NoSession));
+        self.gate.or_refuse(&self.draft(operation, target), person).await
     }
 
-    async fn session_event(
-        &self,
-        user: &UserId,
-        event: SessionEvent,
-    ) -> Result<Option<SessionVerdict>, Refused> {
-        let account = self.gate.account_of(&self.tenant, user);
-        match self.gate.account(&self.policy, account, AccountEvent::Session(event)).await {
-            Ok(AccountVerdict::Session { verdict, .. }) => Ok(Some(verdict)),
+    async fn ending(&self, user: &UserId, event: impl Fn() -> SessionEvent) -> Result<(), Refused> {
+        let event = || AccountEvent::Session(event());
+        self.changing(user, Operation::SessionEnded, event, |verdict| match verdict {
+            AccountVerdict::Session { verdict: SessionVerdict::Ended(_), .. } => Ok(()),
+            // Whoever asks has no session that holds any more.
+            AccountVerdict::Session { .. } => Err(Code::NoSession),
             // Nobody was ever invited under this id: there is nothing to end.
-            Ok(_) => Ok(None),
-            Err(undelivered) => Err(store_refusal(&undelivered.error, &self.policy)),
-        }
+            _ => Err(Code::NoUser),
+        })
+        .await
     }
 
     /// Bars the user: no password matches, every session and link ends.
     ///
     /// # Errors
-    /// That a part did not answer.
+    /// [`Code::NoUser`], or that a part did not answer.
     pub async fn disable(&self, user: &UserId) -> Result<(), Refused> {
-        self.credential(user, Operation::Disabled, CredentialEvent::Disable).await
+        let event = || AccountEvent::Credential(CredentialEvent::Disable);
+        self.changing(user, Operation::Disabled, event, changed).await
     }
 
     /// Takes [`disable`](Self::disable) back; what it ended stays ended.
     ///
     /// # Errors
-    /// That a part did not answer.
+    /// [`Code::NoUser`], or that a part did not answer.
     pub async fn enable(&self, user: &UserId) -> Result<(), Refused> {
-        self.credential(user, Operation::RightsChanged, CredentialEvent::Enable).await
-    }
-
-    async fn credential(
-        &self,
-        user: &UserId,
-        operation: Operation,
-        event: CredentialEvent,
-    ) -> Result<(), Refused> {
-        self.changing(user, operation, AccountEvent::Credential(event)).await
+        let event = || AccountEvent::Credential(CredentialEvent::Enable);
+        self.changing(user, Operation::RightsChanged, event, changed).await
     }
 
     /// Gives the user another class. Every session ends: the new class's rules hold from the next
@@ -319,32 +352,26 @@ impl Acting<'_> {
     /// # Errors
     /// [`Code::NoUser`] for a class that the policy does not have, or that a part did not answer.
     pub async fn reclass(&self, user: &UserId, class: &str) -> Result<(), Refused> {
-        if self.policy.class(class).is_err() {
-            return Err(self.refusal(Code::NoUser));
-        }
-        self.changing(user, Operation::RightsChanged, AccountEvent::Reclass(class.to_owned())).await
+        let event = || AccountEvent::Reclass(class.to_owned());
+        self.changing(user, Operation::RightsChanged, event, changed).await
     }
 
+    /// Changes the user's account. What would become of it is asked first, so that what is refused
+    /// is never recorded as done.
     async fn changing(
         &self,
         user: &UserId,
         operation: Operation,
-        event: AccountEvent,
+        event: impl Fn() -> AccountEvent,
+        judge: impl Fn(AccountVerdict) -> Result<(), Code>,
     ) -> Result<(), Refused> {
+        let (gate, policy) = (self.gate, &self.policy);
         let draft = self.draft(operation, user_target(user));
-        let account = self.gate.account_of(&self.tenant, user);
-        self.gate
-            .recorded(&draft, async {
-                match self.gate.account(&self.policy, account, event).await {
-                    Ok(AccountVerdict::NoClass) => Err(self.refusal(Code::NoUser)),
-                    Ok(AccountVerdict::Credential(
-                        CredentialVerdict::Superseded { .. } | CredentialVerdict::Refused,
-                    )) => Err(self.refusal(Code::Raced)),
-                    Ok(_) => Ok(()),
-                    Err(undelivered) => Err(store_refusal(&undelivered.error, &self.policy)),
-                }
-            })
-            .await
+        let account = gate.account_of(&self.tenant, user);
+        let judge = |verdict| judge(verdict).map_err(|code| self.refusal(code));
+        let asked = gate.would(policy, account, event()).await;
+        gate.or_refuse(&draft, asked.and_then(|(verdict, _)| judge(verdict))).await?;
+        gate.recorded(&draft, async { judge(gate.account(policy, account, event()).await?) }).await
     }
 
     /// The acting person replaces their own password. The present one is charged and checked like
@@ -358,43 +385,28 @@ impl Acting<'_> {
         present: impl Into<SecretString>,
         new: impl Into<SecretString>,
     ) -> Result<Issued, NotSet> {
-        let principal = self.principal.ok_or_else(|| self.refusal(Code::NoSession))?;
+        let principal = self.person(Operation::PasswordChangeRefused).await?;
         let (gate, policy, account) = (self.gate, &self.policy, principal.account());
         let target = user_target(principal.user());
         let refused = self.draft(Operation::PasswordChangeRefused, target.clone());
         let changed = self.draft(Operation::PasswordChanged, target);
-        let user = self.find(principal.user()).await?;
-        let refuse =
-            async |refusal| NotSet::Refused(gate.refuse_hashed(&refused, account, refusal).await);
-        if let Err(refusal) = gate.throttle(&self.tenant, policy, self.call) {
-            return Err(NotSet::Refused(gate.refuse(&refused, account, refusal).await));
-        }
-        let Ok(present) = Password::new(present) else {
-            // Longer than any password can be: not hashed.
-            let refusal = self.refusal(Code::WrongCredentials);
-            return Err(NotSet::Refused(gate.refuse(&refused, account, refusal).await));
-        };
-        // Loaded before the charge: a store that fails here leaves none behind.
-        let view = match gate.view(policy, account).await {
-            Ok(view) => view,
-            Err(refusal) => return Err(refuse(refusal).await),
-        };
-        let generation = view.generation;
-        let charged = match gate.charge(policy, account).await {
-            Ok(charged) => charged,
-            Err(refusal) => return Err(refuse(refusal).await),
-        };
-        let binding = Binding::new(&self.tenant, principal.user());
-        let proof = match gate.verify(policy, charged, &present, view, binding).await {
-            Ok(Proof::Authenticated(proof)) => proof,
-            Ok(Proof::ChangeOnly(_)) => return Err(refuse(self.refusal(Code::Raced)).await),
-            Err((refusal, _)) => return Err(refuse(refusal).await),
+        let mut underway = Underway::new(gate, &refused);
+        let (user, generation, proof) = match self.prove(principal, present.into()).await {
+            Ok(proven) => proven,
+            Err(failure) => {
+                let refusal = gate.refuse_password(&refused, failure).await;
+                underway.end();
+                return Err(refusal.into());
+            }
         };
         let owner = OwnerPresent::from(&proof);
-        let record = gate.hash(policy, &refused, &user, owner, new.into()).await?;
+        let hashed = gate.hash(policy, &refused, &user, owner, new.into()).await;
+        // It is recorded, or changes nothing before it is.
+        underway.end();
+        let record = hashed?;
         // The session opens under the generation that setting the password makes.
-        let next = generation.saturating_add(1);
-        let (open, opening, tenant) = gate.opening(policy, &changed, proof, next, None)?;
+        let opening = gate.opening(policy, &changed, proof, generation.saturating_add(1), None);
+        let (open, opening, tenant) = gate.or_refuse(&refused, opening).await?;
         let set = CredentialEvent::Set { expect: generation, record };
         let issued = gate.recorded(&changed, async {
             match gate.set_password(policy, account, set, Some(open)).await? {
@@ -407,12 +419,64 @@ impl Acting<'_> {
         Ok(issued.await?)
     }
 
+    /// Charges and checks the present password of the acting person.
+    async fn prove(
+        &self,
+        principal: &Principal,
+        present: SecretString,
+    ) -> Result<(Account, u64, vouchsafe_core::Authenticated), Failure> {
+        let (gate, policy, account) = (self.gate, &self.policy, principal.account());
+        let user = self.find(principal.user()).await?;
+        gate.throttle(&self.tenant, policy, self.call)?;
+        // Longer than any password can be: not hashed.
+        let present = Password::new(present).map_err(|_| self.refusal(Code::WrongCredentials))?;
+        // Loaded before the charge: a store that fails here leaves none behind.
+        let view = gate.view(policy, account).await?;
+        let generation = view.generation;
+        let charged = gate.charge(policy, account).await?;
+        let binding = Binding::new(&self.tenant, principal.user());
+        match gate.verify(policy, charged, &present, view, binding).await? {
+            Proof::Authenticated(proof) => Ok((user, generation, proof)),
+            Proof::ChangeOnly(_) => Err(self.refusal(Code::Raced).into()),
+        }
+    }
+
     /// Which rules `password` fails for `user`: for a form that ticks them off.
+    ///
+    /// Recorded as read: the first time in a minute, and the number of the others.
     ///
     /// # Errors
     /// [`Code::NoUser`], or that a part did not answer.
     pub async fn unmet(&self, user: &UserId, password: &Password) -> Result<Vec<Unmet>, Refused> {
-        let account = self.find(user).await?;
-        self.gate.unmet(&self.tenant, &account, password)
+        let draft = self.draft(Operation::Read, user_target(user));
+        let account = self.find(user).await;
+        let unmet = account.and_then(|user| self.gate.unmet(&self.tenant, &user, password));
+        let unmet = self.gate.or_refuse(&draft, unmet).await?;
+        self.gate.used(&draft).await?;
+        Ok(unmet)
     }
+}
+
+/// A change of a credential or a class that was asked for, and what became of it.
+fn changed(verdict: AccountVerdict) -> Result<(), Code> {
+    match verdict {
+        AccountVerdict::NoClass => Err(Code::NoUser),
+        AccountVerdict::Credential(
+            CredentialVerdict::Superseded { .. } | CredentialVerdict::Refused,
+        ) => Err(Code::Raced),
+        _ => Ok(()),
+    }
+}
+
+/// Whom of these users one record can name, `first` at least: the target, and how many.
+fn names(first: &UserId, users: &[UserId]) -> (Target, usize) {
+    // No id has two blanks in a row.
+    const BETWEEN: &str = "  ";
+    let (mut target, mut named) = (user_target(first), 1);
+    for more in 2..=users.len() {
+        let names: Vec<_> = users.iter().take(more).map(UserId::as_str).collect();
+        let Ok(id) = Text::new(&names.join(BETWEEN)) else { break };
+        (target, named) = (Target::Entity { kind: name!("users"), id }, more);
+    }
+    (target, named)
 }

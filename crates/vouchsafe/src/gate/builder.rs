@@ -16,14 +16,16 @@ use vouchsafe_store::{AnyCells, Cells, Encrypted, StoreError, Turns};
 
 use super::baseline::{Baselines, Checked};
 use super::call::{Call, Draft};
-use super::coalesce::Refusals;
+use super::coalesce::Counts;
 use super::host::{Accounts, AnyAccounts, AnyNotify, Notify};
 use super::wait::Settlements;
 use super::{AnyTimer, Gate, Inner, Policies, Refused};
 use crate::os::{SystemClock, SystemEntropy, ThreadTimer};
 
-/// Kinds of refusals counted at once; about 2 MiB.
+/// Kinds of refusals counted at once; about 4 MiB.
 const REFUSALS: usize = 4_096;
+/// Sessions in use, and links looked at, counted at once; about 16 MiB.
+const USES: usize = 16_384;
 
 /// Puts a [`Gate`] together. What has no safe default has to be given before
 /// [`open`](Self::open).
@@ -287,7 +289,8 @@ impl GateBuilder {
             entropy: Arc::clone(&entropy),
             turns: waiting_room(&policies),
             settlements: Settlements::default(),
-            refusals: Refusals::new(REFUSALS),
+            refusals: Counts::new(REFUSALS),
+            uses: Counts::new(USES),
             later: Mutex::default(),
             policies,
         };
@@ -325,7 +328,7 @@ fn waiting_room(policies: &Policies) -> Turns {
 }
 
 impl Gate {
-    async fn note(
+    pub(super) async fn note(
         &self,
         tenant: &TenantId,
         operation: Operation,
@@ -344,6 +347,6 @@ impl Gate {
             policy,
             clause: None,
         };
-        self.record(&draft, vouchsafe_access_log::Outcome::Succeeded).await
+        self.append(&draft, vouchsafe_access_log::Outcome::Succeeded).await
     }
 }

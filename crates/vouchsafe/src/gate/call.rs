@@ -8,7 +8,8 @@ use vouchsafe_core::{
     AccountDigest, ClauseId, Identifier, PolicyDigest, SecretString, Source, TenantId, Timestamp,
     UserId,
 };
-use vouchsafe_session::Label;
+use vouchsafe_policy::Policy;
+use vouchsafe_session::{Label, SessionId};
 
 use super::refusal::{Code, Refused};
 
@@ -96,6 +97,27 @@ pub(crate) struct Draft {
 }
 
 impl Draft {
+    /// Somebody who says to be `account` and has not shown it yet; the account's user where one
+    /// is known.
+    pub(crate) fn stranger(
+        tenant: &TenantId,
+        policy: &Policy,
+        account: AccountDigest,
+        user: Option<&UserId>,
+        operation: Operation,
+        call: &Call,
+    ) -> Self {
+        Self {
+            tenant: tenant.clone(),
+            actor: Actor::Unauthenticated { claimed: Some(account) },
+            target: user.map_or_else(|| account_target(account), user_target),
+            operation,
+            call: call.clone(),
+            policy: policy.digest(),
+            clause: None,
+        }
+    }
+
     pub(crate) fn record(
         &self,
         application: &Name,
@@ -161,6 +183,12 @@ pub(crate) fn user_target(user: &UserId) -> Target {
 pub(crate) fn account_target(account: AccountDigest) -> Target {
     let id = format!("{:032x}", u128::from_be_bytes(*account.as_bytes()));
     Target::Entity { kind: name!("account"), id: vouchsafe_access_log::Text::clipped(&id) }
+}
+
+/// A session as the target of a record.
+pub(crate) fn session_target(session: SessionId) -> Target {
+    let id = vouchsafe_access_log::Text::clipped(&session.to_string());
+    Target::Entity { kind: name!("session"), id }
 }
 
 #[cfg(test)]

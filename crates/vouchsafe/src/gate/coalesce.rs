@@ -1,36 +1,35 @@
-//! Many refusals alike, one record: so that whoever floods the gate does not flood the log.
+//! Many calls alike, one record: so that whoever floods the gate does not flood the log, and a
+//! session in use costs it one write a minute.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use vouchsafe_access_log::Operation;
-use vouchsafe_core::{Prefix, TenantId, Timestamp};
+use vouchsafe_access_log::{Actor, Operation, Outcome, Target, Text, name};
+use vouchsafe_core::{Prefix, Source, TenantId, Timestamp, Unavailable};
 
-use super::call::Draft;
-use super::refusal::Code;
+use super::call::{Call, Draft};
 
 const MINUTE: i64 = 60_000_000;
-/// The counter of everything that found no place of its own.
-const REST: [u8; 16] = [0xff; 16];
 /// Room for one count a tenant, kind and minute beyond the table.
 const KINDS: usize = 1_024;
 
-/// Refusals of the running minute that were counted and not written one by one.
+/// Calls of the running minute that were counted and not written one by one.
 #[derive(Debug)]
-pub(crate) struct Refusals {
+pub(crate) struct Counts {
     counted: Mutex<HashMap<Key, Counted>>,
     most: usize,
 }
 
-/// Refusals alike: of one account (or unknown name), one kind, one source block, one minute.
+/// Calls alike: what was done, how it ended, in which minute, and by whom to what from where.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Key {
     tenant: TenantId,
-    counter: [u8; 16],
-    source: Option<Prefix>,
-    code: Code,
     operation: Operation,
+    outcome: Outcome,
     minute: i64,
+    /// `None` counts everything that found no place of its own.
+    whose: Option<(Actor, Target, Option<Prefix>)>,
 }
 
 #[derive(Debug)]
@@ -44,12 +43,30 @@ struct Counted {
 pub(crate) struct Due {
     key: Key,
     pub(crate) draft: Draft,
-    pub(crate) code: Code,
     pub(crate) repeats: u32,
 }
 
-impl Refusals {
-    /// Counts at most `most` kinds at once; what does not fit is written one by one.
+impl Due {
+    pub(crate) const fn outcome(&self) -> &Outcome {
+        &self.key.outcome
+    }
+}
+
+impl Key {
+    fn new(draft: &Draft, outcome: &Outcome, now: Timestamp) -> Self {
+        let source = draft.call.source().address().and_then(|a| a.ladder().first().copied());
+        Self {
+            tenant: draft.tenant.clone(),
+            operation: draft.operation,
+            outcome: outcome.clone(),
+            minute: now.micros().div_euclid(MINUTE),
+            whose: Some((draft.actor.clone(), draft.target.clone(), source)),
+        }
+    }
+}
+
+impl Counts {
+    /// Counts at most `most` kinds at once; of what does not fit, only how many there were.
     pub(crate) fn new(most: usize) -> Self {
         Self { counted: Mutex::default(), most }
     }
@@ -58,77 +75,90 @@ impl Refusals {
         self.counted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes one refusal. True: it is the first of its kind in this minute and is to be written
-    /// now; false: it was counted.
-    pub(crate) fn is_first(
-        &self,
-        draft: &Draft,
-        counter: [u8; 16],
-        code: Code,
-        now: Timestamp,
-    ) -> bool {
-        let source = draft.call.source().address().and_then(|a| a.ladder().first().copied());
-        let minute = now.micros().div_euclid(MINUTE);
-        let tenant = draft.tenant.clone();
-        let operation = draft.operation;
-        let key = Key { tenant, counter, source, code, operation, minute };
+    /// Counts the call if calls alike are counted in this minute; if not, it is to be written.
+    pub(crate) fn counted(&self, draft: &Draft, outcome: &Outcome, now: Timestamp) -> bool {
+        let key = Key::new(draft, outcome, now);
         let mut counted = self.lock();
-        if let Some(entry) = counted.get_mut(&key) {
-            entry.repeats = entry.repeats.saturating_add(1);
-            return false;
-        }
-        if counted.len() < self.most {
-            counted.insert(key, Counted { draft: draft.clone(), repeats: 0 });
-            return true;
-        }
-        // The table is full: what does not fit is counted by kind alone, whoever it was about.
-        let key = Key { counter: REST, source: None, ..key };
-        if let Some(entry) = counted.get_mut(&key) {
-            entry.repeats = entry.repeats.saturating_add(1);
-            return false;
-        }
-        if counted.len() < self.most.saturating_add(KINDS) {
-            counted.insert(key, Counted { draft: draft.clone(), repeats: 0 });
-        }
+        let full = counted.len() >= self.most;
+        let entry = match counted.get_mut(&key) {
+            None if full => counted.get_mut(&Key { whose: None, ..key }),
+            own => own,
+        };
+        let Some(entry) = entry else { return false };
+        entry.repeats = entry.repeats.saturating_add(1);
         true
     }
 
-    /// The first of its kind was not written after all: it counts like the others.
-    pub(crate) fn unwritten(&self, draft: &Draft, counter: [u8; 16], code: Code, now: Timestamp) {
-        let _ = self.is_first(draft, counter, code, now);
+    /// One was written, or is being: from now on those alike are counted.
+    pub(crate) fn open(&self, draft: &Draft, outcome: &Outcome, now: Timestamp) {
+        let key = Key::new(draft, outcome, now);
+        let mut counted = self.lock();
+        if counted.contains_key(&key) {
+            return;
+        }
+        if counted.len() < self.most {
+            counted.insert(key, Counted { draft: draft.clone(), repeats: 0 });
+        } else if counted.len() < self.most.saturating_add(KINDS) {
+            let rest = Key { whose: None, ..key };
+            counted.entry(rest).or_insert_with(|| Counted { draft: of_many(draft), repeats: 0 });
+        }
     }
 
-    /// Takes out one count of a minute before `now`'s; with `all`, of this one too.
-    pub(crate) fn take_due(&self, now: Timestamp, all: bool) -> Option<Due> {
+    /// Counts the call whether or not one alike was written.
+    pub(crate) fn count(&self, draft: &Draft, outcome: &Outcome, now: Timestamp) {
+        if !self.counted(draft, outcome, now) {
+            self.open(draft, outcome, now);
+            self.counted(draft, outcome, now);
+        }
+    }
+
+    /// Takes out what was counted in minutes other than `now`'s; with `all`, in this one too.
+    pub(crate) fn take_due(&self, now: Timestamp, all: bool) -> Vec<Due> {
         let minute = now.micros().div_euclid(MINUTE);
-        let mut counted = self.lock();
-        let over = |key: &Key| all || key.minute != minute;
-        counted.retain(|key, entry| entry.repeats > 0 || !over(key));
-        let key = counted.keys().find(|key| over(key)).cloned()?;
-        let Counted { draft, repeats } = counted.remove(&key)?;
-        Some(Due { draft, code: key.code, repeats, key })
+        let over = self.lock().extract_if(|key, _| all || key.minute != minute).collect::<Vec<_>>();
+        let counted = over.into_iter().filter(|(_, counted)| counted.repeats > 0);
+        counted.map(|(key, Counted { draft, repeats })| Due { key, draft, repeats }).collect()
     }
 
     /// Puts back what could not be written.
     pub(crate) fn put_back(&self, due: Due) {
-        let mut counted = self.lock();
-        let entry = counted.entry(due.key).or_insert(Counted { draft: due.draft, repeats: 0 });
-        entry.repeats = entry.repeats.saturating_add(due.repeats);
+        let Due { key, draft, repeats } = due;
+        match self.lock().entry(key) {
+            Entry::Occupied(mut there) => {
+                let counted = there.get_mut();
+                counted.repeats = counted.repeats.saturating_add(repeats);
+            }
+            Entry::Vacant(place) => {
+                place.insert(Counted { draft, repeats });
+            }
+        }
+    }
+}
+
+/// What is said of calls of which only the number is known.
+fn of_many(draft: &Draft) -> Draft {
+    Draft {
+        actor: Actor::Service(name!("gate")),
+        target: Target::Entity { kind: name!("calls"), id: Text::clipped("several") },
+        call: Call::from(Source::Unavailable(Unavailable::Local)),
+        ..draft.clone()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gate::call::{Call, account_target};
-    use vouchsafe_access_log::Actor;
-    use vouchsafe_core::{AccountDigest, PolicyDigest, Source, Unavailable};
+    use crate::gate::call::account_target;
+    use vouchsafe_core::{AccountDigest, PolicyDigest};
 
-    fn draft() -> Draft {
+    const NOW: Timestamp = Timestamp::from_micros(5 * MINUTE);
+    const LATER: Timestamp = Timestamp::from_micros(6 * MINUTE);
+
+    fn draft(account: u8) -> Draft {
         Draft {
             tenant: TenantId::new("acme").unwrap(),
             actor: Actor::Unauthenticated { claimed: None },
-            target: account_target(AccountDigest::new([1; 16])),
+            target: account_target(AccountDigest::new([account; 16])),
             operation: Operation::SignInRefused,
             call: Call::from(Source::Unavailable(Unavailable::Local)),
             policy: PolicyDigest::NONE,
@@ -136,52 +166,69 @@ mod tests {
         }
     }
 
-    #[test]
-    fn counts_are_exact_and_kinds_do_not_mix() {
-        let refusals = Refusals::new(8);
-        let now = Timestamp::from_micros(5 * MINUTE);
-        let firsts = (0..100)
-            .filter(|i| refusals.is_first(&draft(), [i % 2; 16], Code::Locked, now))
-            .count();
-        assert_eq!(firsts, 2);
-        assert!(refusals.is_first(&draft(), [0; 16], Code::Busy, now));
-        assert!(refusals.take_due(now, false).is_none(), "the minute is still running");
-        let later = Timestamp::from_micros(6 * MINUTE);
-        let due = || refusals.take_due(later, false).map(|due| due.repeats);
-        assert_eq!([due(), due(), due()], [Some(49), Some(49), None]);
-        assert!(refusals.take_due(later, true).is_none());
+    fn locked() -> Outcome {
+        Outcome::Refused(name!("account.locked"))
+    }
+
+    /// Whether the call is the first of its kind, which is then opened.
+    fn is_first(counts: &Counts, draft: &Draft, outcome: &Outcome) -> bool {
+        let first = !counts.counted(draft, outcome, NOW);
+        if first {
+            counts.open(draft, outcome, NOW);
+        }
+        first
+    }
+
+    fn repeats(due: &[Due]) -> Vec<u32> {
+        let mut repeats: Vec<_> = due.iter().map(|due| due.repeats).collect();
+        repeats.sort_unstable();
+        repeats
     }
 
     #[test]
+    fn counts_are_exact_and_kinds_do_not_mix() {
+        let counts = Counts::new(8);
+        let firsts = (0..100).filter(|i| is_first(&counts, &draft(i % 2), &locked())).count();
+        assert_eq!(firsts, 2);
+        assert!(is_first(&counts, &draft(0), &Outcome::Succeeded));
+        let somebody = Actor::Service(name!("console"));
+        assert!(is_first(&counts, &Draft { actor: somebody, ..draft(0) }, &locked()));
+        assert!(counts.take_due(NOW, false).is_empty(), "the minute is still running");
+        assert_eq!(repeats(&counts.take_due(LATER, false)), [49, 49]);
+        assert!(counts.take_due(LATER, true).is_empty());
+        assert!(is_first(&counts, &draft(0), &locked()), "nothing is left of that minute");
+    }
+
+    /// Beyond the table only the number is kept, and it is said of nobody.
+    #[test]
     fn what_does_not_fit_is_counted_by_kind() {
-        let refusals = Refusals::new(1);
-        let now = Timestamp::EPOCH;
-        assert!(refusals.is_first(&draft(), [0; 16], Code::Locked, now));
-        let firsts =
-            (1..100).filter(|i| refusals.is_first(&draft(), [*i; 16], Code::Locked, now)).count();
-        assert_eq!(firsts, 1);
-        assert!(refusals.is_first(&draft(), [1; 16], Code::Busy, now));
-        assert!(!refusals.is_first(&draft(), [0; 16], Code::Locked, now));
-        let mut repeats = Vec::from_iter(std::iter::from_fn(|| refusals.take_due(now, true)));
-        repeats.sort_by_key(|due| due.repeats);
-        assert_eq!(repeats.iter().map(|due| due.repeats).collect::<Vec<_>>(), [1, 98]);
+        let counts = Counts::new(1);
+        assert!(is_first(&counts, &draft(0), &locked()));
+        assert_eq!((1..100).filter(|i| is_first(&counts, &draft(*i), &locked())).count(), 1);
+        assert!(is_first(&counts, &draft(1), &Outcome::Succeeded));
+        assert!(!is_first(&counts, &draft(0), &locked()));
+        let due = counts.take_due(NOW, true);
+        assert_eq!(repeats(&due), [1, 98]);
+        for due in due {
+            let own = due.draft.target == draft(0).target;
+            assert_eq!(own, due.repeats == 1);
+            assert_eq!(own, due.draft.actor == draft(0).actor);
+        }
     }
 
     #[test]
     fn what_could_not_be_written_is_kept_where_it_was() {
-        let refusals = Refusals::new(8);
-        let now = Timestamp::EPOCH;
-        for counter in [1, 2] {
+        let counts = Counts::new(8);
+        for account in [1, 2] {
             for _ in 0..3 {
-                refusals.is_first(&draft(), [counter; 16], Code::Locked, now);
+                counts.count(&draft(account), &locked(), NOW);
             }
-            refusals.unwritten(&draft(), [counter; 16], Code::Locked, now);
         }
-        let due = refusals.take_due(now, true).unwrap();
-        refusals.put_back(due);
-        for _ in 0..2 {
-            assert_eq!(refusals.take_due(now, true).unwrap().repeats, 3);
+        for due in counts.take_due(NOW, true) {
+            counts.put_back(due);
         }
-        assert!(refusals.take_due(now, true).is_none());
+        counts.count(&draft(1), &locked(), NOW);
+        assert_eq!(repeats(&counts.take_due(NOW, true)), [3, 4]);
+        assert!(counts.take_due(NOW, true).is_empty());
     }
 }

@@ -6,14 +6,15 @@ use vouchsafe_access_log::{Actor, Operation};
 use vouchsafe_core::{
     AccountDigest, Identifier, SecretString, Standing, TenantId, Timestamp, UserId,
 };
-use vouchsafe_lockout::{LockoutEvent, Subject, account_digest};
+use vouchsafe_lockout::LockoutEvent;
 use vouchsafe_password::{CredentialEvent, CredentialVerdict, OwnerPresent};
 use vouchsafe_policy::Policy;
 use vouchsafe_session::{LinkEvent, LinkRefusal, LinkVerdict, PresentedLink, Purpose, Requester};
 
 use super::account::{AccountEvent, AccountVerdict, Owner};
-use super::call::{Attempt, Call, Draft, account_target, user_target};
-use super::{Account, Code, Gate, Later, Mail, NotSet, Refused, host_refusal, store_refusal};
+use super::call::{Attempt, Call, Draft, user_target};
+use super::password::class_of;
+use super::{Account, Code, Gate, Later, Mail, NotSet, Refused, Underway};
 
 /// What a link is good for, before it is used.
 #[derive(Clone, Debug)]
@@ -55,7 +56,8 @@ struct Found {
 }
 
 impl Gate {
-    /// What is this link good for? Changes nothing, however often mail scanners ask.
+    /// What is this link good for? Changes nothing, however often mail scanners ask. Recorded as
+    /// [`check`](Self::check) is: the first in a minute, and the number of the others.
     ///
     /// # Errors
     /// [`Code::NoLink`], alike for every link that does not work; or that a part did not answer.
@@ -67,12 +69,18 @@ impl Gate {
         call: &Call,
     ) -> Result<LinkView, Refused> {
         let policy = self.policy(tenant)?;
-        let found = self.find_link(&policy, tenant, purpose, text).await;
-        match found {
-            Ok(found) => Ok(LinkView { account: found.account, purpose, expires: found.expires }),
+        let stranger = |account, user, operation| {
+            Draft::stranger(tenant, &policy, account, user, operation, call)
+        };
+        match self.find_link(&policy, tenant, purpose, text).await {
+            Ok(Found { link, account, expires, .. }) => {
+                let draft = stranger(link.account, Some(&account.user), Operation::Read);
+                self.used(&draft).await?;
+                Ok(LinkView { account, purpose, expires })
+            }
             Err((account, refusal)) => {
-                let draft = link_draft(tenant, &policy, account, None, call);
-                Err(self.refuse(&draft, account, refusal).await)
+                let draft = stranger(account, None, Operation::LinkRefused);
+                Err(self.refuse(&draft, refusal).await)
             }
         }
     }
@@ -92,27 +100,42 @@ impl Gate {
         call: &Call,
     ) -> Result<Redeemed, NotSet> {
         let policy = self.policy(tenant)?;
+        let refusal = |code| Refused::new(code, policy.digest());
+        // No key of ours made it: then there is nothing that it could be a guess at.
         let opened = self.inner.tokens.open_link(tenant, purpose, text.as_bytes()).ok();
         let account = opened.map_or(NOBODY, |link| link.account);
-        let draft = link_draft(tenant, &policy, account, None, call);
-        if let Err(refusal) = self.throttle(tenant, &policy, call) {
-            return Err(NotSet::Refused(self.refuse(&draft, account, refusal).await));
-        }
-        if opened.is_none() {
-            // No key of ours made it, so there is nothing that it could be a guess at.
-            let refusal = Refused::new(Code::NoLink, policy.digest());
-            return Err(NotSet::Refused(self.refuse(&draft, account, refusal).await));
-        }
+        let draft = Draft::stranger(tenant, &policy, account, None, Operation::LinkRefused, call);
+        let admitted = self.throttle(tenant, &policy, call);
+        let admitted =
+            admitted.and_then(|()| opened.map(|_| ()).ok_or_else(|| refusal(Code::NoLink)));
+        self.or_refuse(&draft, admitted).await?;
+        let mut underway = Underway::new(self, &draft);
+        let found = self.found(&policy, tenant, purpose, text, account).await;
+        let found = match self.or_refuse(&draft, found).await {
+            Ok(found) => found,
+            Err(refusal) => {
+                underway.end();
+                return Err(refusal.into());
+            }
+        };
+        let set = self.set_by_link(&policy, found, purpose, password.into(), draft, &mut underway);
+        set.await
+    }
+
+    /// Charges a redemption, looks the link up and settles the charge.
+    async fn found(
+        &self,
+        policy: &Arc<Policy>,
+        tenant: &TenantId,
+        purpose: Purpose,
+        text: &str,
+        account: AccountDigest,
+    ) -> Result<Found, Refused> {
         // Redeeming checks a secret, so it is charged like any other door, on a counter of its own:
         // a stranger with an old link must not lock the owner out of signing in.
         let counter = self.link_counter(account);
-        let charged = match self.charge(&policy, counter).await {
-            Ok(charged) => charged,
-            Err(refusal) => {
-                return Err(NotSet::Refused(self.refuse(&draft, counter, refusal).await));
-            }
-        };
-        let found = self.find_link(&policy, tenant, purpose, text).await;
+        let charged = self.charge(policy, counter).await?;
+        let found = self.find_link(policy, tenant, purpose, text).await;
         // A handle that opens was sealed by us together with its secret: whoever has it did not
         // guess it, whether or not it still works, so the charge never stays.
         #[expect(clippy::disallowed_methods, reason = "the link's verifier was compared just now")]
@@ -123,14 +146,9 @@ impl Gate {
             )),
             Err(_) => LockoutEvent::NotVerified(vouchsafe_core::NotVerified::assertion(charged)),
         };
-        let settled = self.settle(&policy, counter, event).await;
-        let found = match (found, settled) {
-            (Ok(found), Ok(_)) => found,
-            (Err((_, refusal)), _) | (Ok(_), Err(refusal)) => {
-                return Err(NotSet::Refused(self.refuse(&draft, account, refusal).await));
-            }
-        };
-        self.set_by_link(&policy, found, purpose, password.into(), draft).await
+        let settled = self.settle(policy, counter, event).await;
+        let found = found.map_err(|(_, refusal)| refusal)?;
+        settled.map(|_| found)
     }
 
     async fn set_by_link(
@@ -140,6 +158,7 @@ impl Gate {
         purpose: Purpose,
         password: SecretString,
         draft: Draft,
+        underway: &mut Underway,
     ) -> Result<Redeemed, NotSet> {
         let Found { link, account: user, generation, .. } = found;
         let account = link.account;
@@ -155,21 +174,25 @@ impl Gate {
         };
         #[expect(clippy::disallowed_methods, reason = "a link sent to the owner is being redeemed")]
         let owner = OwnerPresent::assertion(account);
-        let record = self.hash(policy, &draft, &user, owner, password).await?;
-        let id = self.fresh_number(policy)?;
-        let address = self.address(&draft.tenant, &user)?;
-        let redeem = LinkEvent::Redeem { link, address, id };
-        let set = CredentialEvent::Set { expect: generation, record };
-        let event = AccountEvent::Redeem { redeem, set };
+        let hashed = self.hash(policy, &draft, &user, owner, password).await;
+        // It is recorded, or changes nothing before it is.
+        underway.end();
+        let record = hashed?;
+        let event = || {
+            let address = self.address(&draft.tenant, &user)?;
+            let redeem = LinkEvent::Redeem { link, address, id: self.fresh_number(policy)? };
+            let set = CredentialEvent::Set { expect: generation, record };
+            Ok(AccountEvent::Redeem { redeem, set })
+        };
+        let event = self.or_refuse(&draft, event()).await?;
         let refusal = |code| Refused::new(code, policy.digest());
         self.recorded(&draft, async {
-            match self.account(policy, account, event).await {
-                Ok(AccountVerdict::Set { .. }) => Ok(()),
-                Ok(AccountVerdict::Credential(CredentialVerdict::Superseded { .. })) => {
+            match self.account(policy, account, event).await? {
+                AccountVerdict::Set { .. } => Ok(()),
+                AccountVerdict::Credential(CredentialVerdict::Superseded { .. }) => {
                     Err(refusal(Code::Raced))
                 }
-                Ok(_) => Err(refusal(Code::NoLink)),
-                Err(undelivered) => Err(store_refusal(&undelivered.error, policy)),
+                _ => Err(refusal(Code::NoLink)),
             }
         })
         .await?;
@@ -184,62 +207,18 @@ impl Gate {
     /// [`Code::Throttled`], or that a part did not answer.
     pub async fn request_reset(&self, attempt: &Attempt) -> Result<(), Refused> {
         let policy = self.policy(&attempt.tenant)?;
-        let resolved = self.inner.accounts.resolve(&attempt.tenant, &attempt.identifier).await;
-        let found = resolved.map_err(|_| host_refusal(&policy))?;
-        let subject = match &found {
-            Some(account) => Subject::User(&account.user),
-            None => Subject::Unknown(&attempt.identifier),
-        };
-        let account = account_digest(&self.inner.digests, &attempt.tenant, subject);
-        let draft = Draft {
-            operation: Operation::ResetRequested,
-            ..link_draft(&attempt.tenant, &policy, account, found.as_ref(), &attempt.call)
-        };
-        if let Err(refusal) = self.throttle(&attempt.tenant, &policy, &attempt.call) {
-            return Err(self.refuse(&draft, account, refusal).await);
-        }
-        let Some(found) = found else {
-            let refusal = Refused::new(Code::NoUser, policy.digest());
-            return match self.refuse(&draft, account, refusal).await {
-                unwritten if unwritten.code() == Code::LogUnavailable => Err(unwritten),
-                _ => Ok(()),
-            };
-        };
-        let may = self.may_issue(&policy, &draft, &found, Purpose::Reset).await;
-        let issued = match may {
-            Ok(()) => self.issue(&policy, &draft, &found, Purpose::Reset, Deliver::Later).await,
-            Err(refusal) => Err(self.refuse(&draft, account, refusal).await),
+        let (_, draft, found) = self.resolve(&policy, attempt, Operation::ResetRequested).await;
+        let found = self.or_refuse(&draft, found).await?;
+        let issued = match found {
+            Some(found) => {
+                self.issue(&policy, &draft, &found, Purpose::Reset, Deliver::Later).await
+            }
+            None => Err(self.refuse(&draft, Refused::new(Code::NoUser, policy.digest())).await),
         };
         // Whether there was anything to send is not for a stranger to know.
         match issued {
             Err(refusal) if refusal.code() == Code::LogUnavailable => Err(refusal),
             _ => Ok(()),
-        }
-    }
-
-    /// Would a stranger's link be issued? So that a flood of wishes is counted, not written.
-    async fn may_issue(
-        &self,
-        policy: &Arc<Policy>,
-        draft: &Draft,
-        user: &Account,
-        purpose: Purpose,
-    ) -> Result<(), Refused> {
-        let refusal = |code| Refused::new(code, policy.digest());
-        let account = self.account_of(&draft.tenant, &user.user);
-        let (_, fresh) = self
-            .inner
-            .tokens
-            .issue_link(&draft.tenant, account, purpose, &self.inner.entropy)
-            .map_err(|_| refusal(Code::Unavailable))?;
-        let address = self.address(&draft.tenant, user)?;
-        let issue = LinkEvent::Issue { fresh, address, by: Requester::Stranger };
-        match self.account(policy, account, AccountEvent::MayIssue(issue)).await {
-            Ok(AccountVerdict::Link(LinkVerdict::Issued { .. })) => Ok(()),
-            Ok(AccountVerdict::Link(_)) => Err(refusal(Code::LinkLimit)),
-            // Nobody invited this user: a reset is no way in.
-            Ok(_) => Err(refusal(Code::NoUser)),
-            Err(undelivered) => Err(store_refusal(&undelivered.error, policy)),
         }
     }
 
@@ -253,32 +232,40 @@ impl Gate {
         deliver: Deliver,
     ) -> Result<Option<SecretString>, Refused> {
         let refusal = |code| Refused::new(code, policy.digest());
-        super::password::class_of(policy, user)?;
         let account = self.account_of(&draft.tenant, &user.user);
-        let (token, fresh) = self
-            .inner
-            .tokens
-            .issue_link(&draft.tenant, account, purpose, &self.inner.entropy)
-            .map_err(|_| refusal(Code::Unavailable))?;
-        let link = self.inner.origin.link(&link_path(&draft.tenant, purpose), &token);
-        let link = link.map_err(|_| refusal(Code::Unavailable))?;
-        let address = self.address(&draft.tenant, user)?;
-        let owner = Owner { user: user.user.clone(), class: user.class.clone() };
         let by = match deliver {
             Deliver::Later => Requester::Stranger,
             Deliver::Now | Deliver::ByHand => Requester::Authority,
         };
-        let issue = LinkEvent::Issue { fresh, address, by };
-        let event = AccountEvent::Issue { owner, issue };
+        let new = || {
+            class_of(policy, user)?;
+            let (tokens, entropy) = (&self.inner.tokens, &self.inner.entropy);
+            let issued = tokens.issue_link(&draft.tenant, account, purpose, entropy);
+            let (token, fresh) = issued.map_err(|_| refusal(Code::Unavailable))?;
+            let issue = LinkEvent::Issue { fresh, address: self.address(&draft.tenant, user)?, by };
+            // A reset is no way in for somebody whom nobody invited.
+            let owner = (by == Requester::Authority)
+                .then(|| Owner { user: user.user.clone(), class: user.class.clone() });
+            Ok((token, AccountEvent::Issue { owner, issue }))
+        };
+        let expires = |verdict| match verdict {
+            AccountVerdict::Link(LinkVerdict::Issued { expires }) => Ok(expires),
+            AccountVerdict::Link(LinkVerdict::Refused(
+                LinkRefusal::TooSoon { .. } | LinkRefusal::TooMany,
+            )) => Err(refusal(Code::LinkLimit)),
+            _ => Err(refusal(Code::NoUser)),
+        };
+        // Asked first: a flood of wishes is counted, not written.
+        let prepared = async {
+            let (asked, _) = self.would(policy, account, new()?.1).await?;
+            expires(asked)?;
+            let (token, event) = new()?;
+            let link = self.inner.origin.link(&link_path(&draft.tenant, purpose), &token);
+            Ok((event, link.map_err(|_| refusal(Code::Unavailable))?))
+        };
+        let (event, link) = self.or_refuse(draft, prepared.await).await?;
         let issued = self.recorded(draft, async {
-            let expires = match self.account(policy, account, event).await {
-                Ok(AccountVerdict::Link(LinkVerdict::Issued { expires })) => expires,
-                Ok(AccountVerdict::Link(LinkVerdict::Refused(
-                    LinkRefusal::TooSoon { .. } | LinkRefusal::TooMany,
-                ))) => return Err(refusal(Code::LinkLimit)),
-                Ok(_) => return Err(refusal(Code::NoUser)),
-                Err(undelivered) => return Err(store_refusal(&undelivered.error, policy)),
-            };
+            let expires = expires(self.account(policy, account, event).await?)?;
             if by == Requester::Authority {
                 // Who sends a new link wants it to work.
                 let counter = self.link_counter(account);
@@ -333,7 +320,7 @@ impl Gate {
                 Ok(Found { link, account: user, expires, generation: view.generation })
             }
             Ok(_) => Err(no(Code::NoLink)),
-            Err(undelivered) => Err((account, store_refusal(&undelivered.error, policy))),
+            Err(refusal) => Err((account, refusal)),
         }
     }
 
@@ -368,22 +355,4 @@ pub fn link_path(tenant: &TenantId, purpose: Purpose) -> String {
         Purpose::EmailChange => "confirm",
     };
     format!("/{tenant}/{page}")
-}
-
-fn link_draft(
-    tenant: &TenantId,
-    policy: &Policy,
-    account: AccountDigest,
-    found: Option<&Account>,
-    call: &Call,
-) -> Draft {
-    Draft {
-        tenant: tenant.clone(),
-        actor: Actor::Unauthenticated { claimed: Some(account) },
-        target: found.map_or_else(|| account_target(account), |found| user_target(&found.user)),
-        operation: Operation::LinkRefused,
-        call: call.clone(),
-        policy: policy.digest(),
-        clause: None,
-    }
 }

@@ -52,7 +52,7 @@ use vouchsafe_policy::Policy;
 use vouchsafe_session::{LinkOrigin, TokenKeys};
 use vouchsafe_store::{AnyCells, StoreError, Turns, Undelivered, drive};
 
-pub use acting::{Acting, NotSet};
+pub use acting::{Acting, NotSet, UserState};
 pub use builder::{GateBuilder, OpenError};
 pub use call::{Attempt, Call};
 pub use host::{Account, Accounts, HostError, Mail, Notify, Purpose};
@@ -64,9 +64,9 @@ pub use sessions::{Issued, Principal};
 pub use signin::{Admitted, Authenticated, ChangePassword, Checked, Login, Next};
 pub use upkeep::Upkeep;
 
-use account::{AccountEvent, AccountMachine, AccountVerdict};
+use account::{AccountEvent, AccountMachine, AccountVerdict, Answer, Ask, View};
 use call::{Draft, failed, refused};
-use coalesce::Refusals;
+use coalesce::Counts;
 use host::{AnyAccounts, AnyNotify};
 use wait::Settlements;
 
@@ -94,7 +94,9 @@ struct Inner {
     turns: Turns,
     settlements: Settlements,
     throttles: BTreeMap<TenantId, SourceThrottle>,
-    refusals: Refusals,
+    refusals: Counts,
+    /// Calls that were answered: apart, so that a crowd of them pushes out no refusal.
+    uses: Counts,
     later: Mutex<VecDeque<Later>>,
 }
 
@@ -142,6 +144,40 @@ impl Drop for Unfinished<'_> {
             let draft = Box::new(self.draft.clone());
             self.inner.leave(Later::Correct { draft, outcome });
         }
+    }
+}
+
+/// An attempt from before its charge until its record. Dropped in between, its charge stays, and
+/// it is counted as one of which nobody learnt how it ended.
+struct Underway {
+    gate: Gate,
+    draft: Draft,
+    ended: bool,
+}
+
+impl Underway {
+    fn new(gate: &Gate, draft: &Draft) -> Self {
+        Self { gate: gate.clone(), draft: draft.clone(), ended: false }
+    }
+
+    /// It is recorded, or about to be by something that does not forget it.
+    fn end(&mut self) {
+        self.ended = true;
+    }
+}
+
+impl Drop for Underway {
+    fn drop(&mut self) {
+        if !self.ended {
+            let unknown = Outcome::Failed(call::UNKNOWN);
+            self.gate.inner.refusals.count(&self.draft, &unknown, self.gate.now());
+        }
+    }
+}
+
+impl std::fmt::Debug for Underway {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Underway").field("ended", &self.ended).finish_non_exhaustive()
     }
 }
 
@@ -229,16 +265,50 @@ impl Gate {
         self.drive(key, &machine, event).await
     }
 
-    /// Drives an event on one account.
+    /// Does `event` to one account.
     async fn account(
         &self,
         policy: &Arc<Policy>,
         account: AccountDigest,
         event: AccountEvent,
-    ) -> Result<AccountVerdict, Undelivered<AccountEvent>> {
+    ) -> Result<AccountVerdict, Refused> {
+        match self.ask(policy, account, Ask::Do(event)).await? {
+            Answer::Done(verdict) => Ok(verdict),
+            _ => Err(Refused::new(Code::Corrupt, policy.digest())),
+        }
+    }
+
+    /// What would become of `event`, and whether it would change anything.
+    async fn would(
+        &self,
+        policy: &Arc<Policy>,
+        account: AccountDigest,
+        event: AccountEvent,
+    ) -> Result<(AccountVerdict, bool), Refused> {
+        match self.ask(policy, account, Ask::Would(event)).await? {
+            Answer::Would(verdict, changes) => Ok((verdict, changes)),
+            _ => Err(Refused::new(Code::Corrupt, policy.digest())),
+        }
+    }
+
+    /// An account as it stands, found or not: the same load either way.
+    async fn view(&self, policy: &Arc<Policy>, account: AccountDigest) -> Result<View, Refused> {
+        match self.ask(policy, account, Ask::Read).await? {
+            Answer::View(view) => Ok(view),
+            _ => Err(Refused::new(Code::Corrupt, policy.digest())),
+        }
+    }
+
+    async fn ask(
+        &self,
+        policy: &Arc<Policy>,
+        account: AccountDigest,
+        ask: Ask,
+    ) -> Result<Answer, Refused> {
         let machine = AccountMachine { account, policy: Arc::clone(policy) };
         let key = CellKey::new(Space::Account, *account.as_bytes());
-        self.drive(key, &machine, event).await
+        let answer = self.drive(key, &machine, ask).await;
+        answer.map_err(|undelivered| store_refusal(&undelivered.error, policy))
     }
 
     async fn drive<M>(
@@ -265,8 +335,7 @@ impl Gate {
         }
     }
 
-    /// Writes one record; without it, nothing may happen.
-    async fn record(&self, draft: &Draft, outcome: Outcome) -> Result<(), Refused> {
+    async fn append(&self, draft: &Draft, outcome: Outcome) -> Result<(), Refused> {
         let record = draft.record(&self.inner.application, self.now(), outcome, NonZeroU32::MIN);
         match self.inner.sink.append(record).await {
             Ok(_) => Ok(()),
@@ -274,36 +343,55 @@ impl Gate {
         }
     }
 
+    /// Writes one record; without it, nothing may happen. That it was not taken is counted, to be
+    /// written when the log answers again.
+    async fn record(&self, draft: &Draft, outcome: Outcome) -> Result<(), Refused> {
+        let written = self.append(draft, outcome).await;
+        if let Err(unwritten) = &written {
+            self.inner.refusals.count(draft, &refused(unwritten.code()), self.now());
+        }
+        written
+    }
+
+    /// Writes that `draft` succeeds, or counts it: of those alike, the first in a minute is written
+    /// before it is answered, and the others are counted.
+    async fn used(&self, draft: &Draft) -> Result<(), Refused> {
+        let now = self.now();
+        if !self.inner.uses.counted(draft, &Outcome::Succeeded, now) {
+            self.record(draft, Outcome::Succeeded).await?;
+            self.inner.uses.open(draft, &Outcome::Succeeded, now);
+        }
+        Ok(())
+    }
+
     /// Writes that `draft` was refused, or counts it beside others alike, and says so.
-    async fn refuse(&self, draft: &Draft, counter: AccountDigest, refusal: Refused) -> Refused {
+    async fn refuse(&self, draft: &Draft, refusal: Refused) -> Refused {
         let draft = draft.clone().under(refusal.clause().cloned());
-        let (code, now) = (refusal.code(), self.now());
-        if !self.inner.refusals.is_first(&draft, *counter.as_bytes(), code, now) {
+        let (outcome, now) = (refused(refusal.code()), self.now());
+        let refusals = &self.inner.refusals;
+        if refusals.counted(&draft, &outcome, now) {
             return refusal;
         }
-        match self.record(&draft, refused(code)).await {
+        // Nothing is let in by it, so the others need not wait for the first.
+        refusals.open(&draft, &outcome, now);
+        match self.append(&draft, outcome.clone()).await {
             Ok(()) => refusal,
             Err(unwritten) => {
-                self.inner.refusals.unwritten(&draft, *counter.as_bytes(), code, now);
+                refusals.count(&draft, &outcome, now);
                 unwritten
             }
         }
     }
 
-    /// Writes that a password was wrong. It was hashed, which the lockout bounds: each is worth a
-    /// record of its own.
-    async fn refuse_hashed(
+    /// What was prepared, or that it was refused, in writing.
+    async fn or_refuse<T>(
         &self,
         draft: &Draft,
-        counter: AccountDigest,
-        refusal: Refused,
-    ) -> Refused {
-        if refusal.code() != Code::WrongCredentials {
-            return self.refuse(draft, counter, refusal).await;
-        }
-        match self.record(draft, refused(refusal.code())).await {
-            Ok(()) => refusal,
-            Err(unwritten) => unwritten,
+        prepared: Result<T, Refused>,
+    ) -> Result<T, Refused> {
+        match prepared {
+            Ok(prepared) => Ok(prepared),
+            Err(refusal) => Err(self.refuse(draft, refusal).await),
         }
     }
 
@@ -326,7 +414,7 @@ impl Gate {
             Ok(_) => unfinished.correction = None,
             Err(refusal) => {
                 unfinished.correction = Some(failed(refusal));
-                if self.record(draft, failed(refusal)).await.is_ok() {
+                if self.append(draft, failed(refusal)).await.is_ok() {
                     unfinished.correction = None;
                 }
             }

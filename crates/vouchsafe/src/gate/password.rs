@@ -13,7 +13,7 @@ use vouchsafe_session::SessionEvent;
 
 use super::account::{AccountEvent, AccountVerdict};
 use super::call::Draft;
-use super::{Account, Code, Gate, NotSet, Refused, store_refusal};
+use super::{Account, Code, Gate, NotSet, Refused};
 
 /// The record's reason when a right password is due for a change.
 pub(super) const DUE: Name = name!("password.due");
@@ -59,7 +59,7 @@ impl Gate {
         new: SecretString,
     ) -> Result<NewRecord, NotSet> {
         let attributes = attributes(&draft.tenant, Some(user));
-        let class = class_of(policy, user)?;
+        let class = self.or_refuse(draft, class_of(policy, user)).await?;
         let accepted = Password::new(new)
             .map_err(|_| vec![Unmet::TooLong(class.password().max_length())])
             .and_then(|new| class.password().check(&new, &attributes));
@@ -79,8 +79,7 @@ impl Gate {
                     _ => Code::Unavailable,
                 };
                 let refusal = Refused::new(code, policy.digest());
-                let account = self.account_of(&draft.tenant, &user.user);
-                Err(NotSet::Refused(self.refuse(draft, account, refusal).await))
+                Err(NotSet::Refused(self.refuse(draft, refusal).await))
             }
         }
     }
@@ -94,13 +93,12 @@ impl Gate {
         reopen: Option<SessionEvent>,
     ) -> Result<AccountVerdict, Refused> {
         let event = AccountEvent::SetPassword { set, reopen };
-        match self.account(policy, account, event).await {
-            Ok(verdict @ AccountVerdict::Set { .. }) => Ok(verdict),
-            Ok(AccountVerdict::Credential(CredentialVerdict::Superseded { .. })) => {
+        match self.account(policy, account, event).await? {
+            verdict @ AccountVerdict::Set { .. } => Ok(verdict),
+            AccountVerdict::Credential(CredentialVerdict::Superseded { .. }) => {
                 Err(Refused::new(Code::Raced, policy.digest()))
             }
-            Ok(_) => Err(Refused::new(Code::NoUser, policy.digest())),
-            Err(undelivered) => Err(store_refusal(&undelivered.error, policy)),
+            _ => Err(Refused::new(Code::NoUser, policy.digest())),
         }
     }
 }

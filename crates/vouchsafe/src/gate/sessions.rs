@@ -1,17 +1,14 @@
 //! Whose token is this: opening, checking and ending sessions.
 
-use std::sync::Arc;
-
 use vouchsafe_access_log::{Actor, Operation};
 use vouchsafe_core::{AccountDigest, PolicyDigest, TenantId, UserId};
 use vouchsafe_lockout::{Subject, account_digest};
 use vouchsafe_policy::Policy;
 use vouchsafe_session::{Presented, Session, SessionEvent, SessionRefusal, SessionVerdict, Token};
-use vouchsafe_store::Undelivered;
 
 use super::account::{AccountEvent, AccountVerdict, Owner};
-use super::call::{Call, Draft, account_target, user_target};
-use super::{Code, Gate, Refused, store_refusal};
+use super::call::{Call, Draft, session_target};
+use super::{Code, Gate, Refused};
 
 /// A session that was just opened, and the only copy of its token.
 #[derive(Debug)]
@@ -92,9 +89,9 @@ impl Principal {
 }
 
 impl Gate {
-    /// Whose token is this? Counts as use of the session.
-    ///
-    /// An accepted check writes no record of its own: what it was for does.
+    /// Whose token is this? Counts as use of the session, and is recorded as such: of the uses of
+    /// one session from one source, the first in a minute is written before it is answered, and the
+    /// others are counted.
     ///
     /// # Errors
     /// [`Code::NoSession`], or that a part did not answer.
@@ -107,32 +104,39 @@ impl Gate {
         let policy = self.policy(tenant)?;
         let Ok(presented) = self.inner.tokens.open(tenant, token.as_bytes()) else {
             let nobody = AccountDigest::new([0; 16]);
-            let refusal = Refused::new(Code::NoSession, policy.digest());
-            let draft = session_draft(tenant, &policy, nobody, None, call);
-            return Err(self.refuse(&draft, nobody, refusal).await);
+            let operation = Operation::SessionRefused;
+            let draft = Draft::stranger(tenant, &policy, nobody, None, operation, call);
+            return Err(self.refuse(&draft, Refused::new(Code::NoSession, policy.digest())).await);
         };
         let account = presented.account;
-        let check = SessionEvent::Check { secret: presented.secret };
-        let (owner, refusal) =
-            match self.account(&policy, account, AccountEvent::Session(check)).await {
-                Ok(AccountVerdict::Session {
-                    owner: Some(owner),
-                    verdict: SessionVerdict::Active(session),
-                }) => {
-                    let tenant = tenant.clone();
-                    let policy = policy.digest();
-                    return Ok(Principal { tenant, owner, session, presented, policy });
-                }
-                Ok(AccountVerdict::Session { owner, verdict }) => {
-                    let class = owner.as_ref().map(|owner| owner.class.as_str());
-                    let refusal = session_refusal(&policy, class, &verdict);
-                    (owner, refusal)
-                }
-                Ok(_) => (None, Refused::new(Code::NoSession, policy.digest())),
-                Err(undelivered) => (None, store_refusal(&undelivered.error, &policy)),
+        let check = || AccountEvent::Session(SessionEvent::Check { secret: presented.secret });
+        let refuse = async |(owner, refusal): (Option<Owner>, Refused)| {
+            let user = owner.as_ref().map(|owner| &owner.user);
+            let operation = Operation::SessionRefused;
+            let draft = Draft::stranger(tenant, &policy, account, user, operation, call);
+            self.refuse(&draft, refusal).await
+        };
+        // Asked first, and done once it is recorded.
+        let asked = self.would(&policy, account, check()).await.map_err(|refusal| (None, refusal));
+        let asked = asked.and_then(|(verdict, changes)| Ok((active(&policy, verdict)?, changes)));
+        let ((owner, mut session), changes) = match asked {
+            Ok(asked) => asked,
+            Err(no) => return Err(refuse(no).await),
+        };
+        let draft = Draft {
+            actor: Actor::User(owner.user.clone()),
+            target: session_target(session.id),
+            ..Draft::stranger(tenant, &policy, account, None, Operation::SessionUsed, call)
+        };
+        self.used(&draft).await?;
+        if changes {
+            let done = self.account(&policy, account, check()).await;
+            session = match done.map_err(|r| (None, r)).and_then(|done| active(&policy, done)) {
+                Ok((_, session)) => session,
+                Err(no) => return Err(refuse(no).await),
             };
-        let draft = session_draft(tenant, &policy, account, owner.as_ref(), call);
-        Err(self.refuse(&draft, account, refusal).await)
+        }
+        Ok(Principal { tenant: tenant.clone(), owner, session, presented, policy: policy.digest() })
     }
 
     /// Ends the session that `principal` was checked with.
@@ -140,25 +144,17 @@ impl Gate {
     /// # Errors
     /// That a part did not answer: the session may then still be open.
     pub async fn sign_out(&self, principal: Principal, call: &Call) -> Result<(), Refused> {
-        let policy = self.policy(principal.tenant())?;
+        let (tenant, user) = (principal.tenant(), principal.user());
+        let policy = self.policy(tenant)?;
+        let account = principal.account();
         let draft = Draft {
-            actor: Actor::User(principal.user().clone()),
-            operation: Operation::SignedOut,
-            ..session_draft(
-                principal.tenant(),
-                &policy,
-                principal.account(),
-                Some(&principal.owner),
-                call,
-            )
+            actor: Actor::User(user.clone()),
+            ..Draft::stranger(tenant, &policy, account, Some(user), Operation::SignedOut, call)
         };
         let secret = principal.presented.secret;
         self.recorded(&draft, async {
             let end = AccountEvent::Session(SessionEvent::SignOut { secret });
-            match self.account(&policy, principal.account(), end).await {
-                Ok(_) => Ok(()),
-                Err(undelivered) => Err(store_refusal(&undelivered.error, &policy)),
-            }
+            self.account(&policy, account, end).await.map(|_| ())
         })
         .await
     }
@@ -196,17 +192,17 @@ impl Gate {
     /// The session that became of an opening.
     pub(super) fn issued(
         &self,
-        policy: &Arc<Policy>,
+        policy: &Policy,
         tenant: TenantId,
         opening: Opening,
-        verdict: Result<AccountVerdict, Undelivered<AccountEvent>>,
+        verdict: AccountVerdict,
     ) -> Result<Issued, Refused> {
-        let (owner, verdict) = match verdict {
-            Ok(AccountVerdict::Session { owner: Some(owner), verdict }) => (owner, verdict),
-            Ok(_) => return Err(Refused::new(Code::NoUser, policy.digest())),
-            Err(undelivered) => return Err(store_refusal(&undelivered.error, policy)),
-        };
-        self.opened(policy, tenant, owner, opening, verdict)
+        match verdict {
+            AccountVerdict::Session { owner: Some(owner), verdict } => {
+                self.opened(policy, tenant, owner, opening, verdict)
+            }
+            _ => Err(Refused::new(Code::NoUser, policy.digest())),
+        }
     }
 
     pub(super) fn opened(
@@ -229,21 +225,22 @@ impl Gate {
     }
 }
 
-fn session_draft(
-    tenant: &TenantId,
+/// The session that a check found to hold, or why it does not.
+fn active(
     policy: &Policy,
-    account: AccountDigest,
-    owner: Option<&Owner>,
-    call: &Call,
-) -> Draft {
-    Draft {
-        tenant: tenant.clone(),
-        actor: Actor::Unauthenticated { claimed: Some(account) },
-        target: owner.map_or_else(|| account_target(account), |owner| user_target(&owner.user)),
-        operation: Operation::SessionRefused,
-        call: call.clone(),
-        policy: policy.digest(),
-        clause: None,
+    verdict: AccountVerdict,
+) -> Result<(Owner, Session), (Option<Owner>, Refused)> {
+    match verdict {
+        AccountVerdict::Session {
+            owner: Some(owner),
+            verdict: SessionVerdict::Active(session),
+        } => Ok((owner, session)),
+        AccountVerdict::Session { owner, verdict } => {
+            let class = owner.as_ref().map(|owner| owner.class.as_str());
+            let refusal = session_refusal(policy, class, &verdict);
+            Err((owner, refusal))
+        }
+        _ => Err((None, Refused::new(Code::NoSession, policy.digest()))),
     }
 }
 

@@ -7,18 +7,20 @@ use std::task::Poll;
 use std::time::Duration;
 
 use vouchsafe_access_log::{Actor, Operation, Outcome};
-use vouchsafe_core::{AccountDigest, ChargeId, Charged, NotVerified, SecretString, Timestamp};
+use vouchsafe_core::{
+    AccountDigest, ChargeId, Charged, NotVerified, SecretString, TenantId, Timestamp,
+};
 use vouchsafe_lockout::{
     Begin, LockoutEvent, LockoutState, LockoutVerdict, Subject, account_digest,
 };
 use vouchsafe_password::{Binding, CredentialEvent, OwnerPresent, Password, Verified};
 use vouchsafe_policy::Policy;
 
-use super::account::{AccountEvent, AccountVerdict, View};
-use super::call::{Attempt, Draft, account_target, user_target};
+use super::account::{AccountEvent, View};
+use super::call::{Attempt, Draft, refused};
 use super::password::attributes;
 use super::sessions::Issued;
-use super::{Account, Code, Gate, Later, NotSet, Refused, host_refusal, store_refusal};
+use super::{Account, Code, Gate, Later, NotSet, Refused, Underway, host_refusal, store_refusal};
 
 /// How often a waiting attempt looks again for settlements of other nodes.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
@@ -65,6 +67,7 @@ pub struct Admitted {
     account: AccountDigest,
     found: Option<Account>,
     charged: Charged,
+    underway: Underway,
 }
 
 /// Somebody whose password was right. [`open`](Self::open) makes a session of it.
@@ -78,6 +81,7 @@ pub struct Authenticated {
     epoch: u64,
     proof: vouchsafe_core::Authenticated,
     replaces: Option<Arc<SecretString>>,
+    underway: Underway,
 }
 
 /// A right password that is good for nothing but being replaced.
@@ -100,30 +104,40 @@ impl Gate {
     /// [`Code::Locked`], [`Code::Throttled`], [`Code::Busy`], or that a part did not answer.
     pub async fn admit(&self, attempt: &Attempt) -> Result<Admitted, Refused> {
         let policy = self.policy(&attempt.tenant)?;
-        let resolved = self.inner.accounts.resolve(&attempt.tenant, &attempt.identifier).await;
-        let (found, unresolved) = match resolved {
-            Ok(found) => (found, None),
-            Err(_) => (None, Some(host_refusal(&policy))),
-        };
-        let subject = match &found {
-            Some(account) => Subject::User(&account.user),
-            None => Subject::Unknown(&attempt.identifier),
-        };
-        let account = account_digest(&self.inner.digests, &attempt.tenant, subject);
-        let draft = sign_in_draft(attempt, &policy, account, found.as_ref());
-        if let Some(refusal) = unresolved {
-            return Err(self.refuse(&draft, account, refusal).await);
-        }
-        if let Err(refusal) = self.throttle(&attempt.tenant, &policy, &attempt.call) {
-            return Err(self.refuse(&draft, account, refusal).await);
-        }
-        match self.charge(&policy, account).await {
+        let (account, draft, found) =
+            self.resolve(&policy, attempt, Operation::SignInRefused).await;
+        let found = self.or_refuse(&draft, found).await?;
+        let mut underway = Underway::new(self, &draft);
+        let charged = self.charge(&policy, account).await;
+        match self.or_refuse(&draft, charged).await {
             Ok(charged) => {
                 let (gate, attempt) = (self.clone(), attempt.clone());
-                Ok(Admitted { gate, policy, attempt, account, found, charged })
+                Ok(Admitted { gate, policy, attempt, account, found, charged, underway })
             }
-            Err(refusal) => Err(self.refuse(&draft, account, refusal).await),
+            Err(refusal) => {
+                underway.end();
+                Err(refusal)
+            }
         }
+    }
+
+    /// Who answers to the name, ahead of everything that costs; the account that the attempt counts
+    /// on, which an unknown name has too; and what is written about it.
+    pub(super) async fn resolve(
+        &self,
+        policy: &Policy,
+        attempt: &Attempt,
+        operation: Operation,
+    ) -> (AccountDigest, Draft, Result<Option<Account>, Refused>) {
+        let Attempt { tenant, identifier, call, .. } = attempt;
+        let found = self.inner.accounts.resolve(tenant, identifier).await;
+        let found = found.map_err(|_| host_refusal(policy));
+        let user = found.as_ref().ok().and_then(Option::as_ref).map(|account| &account.user);
+        let subject = user.map_or(Subject::Unknown(identifier), Subject::User);
+        let account = account_digest(&self.inner.digests, tenant, subject);
+        let draft = Draft::stranger(tenant, policy, account, user, operation, call);
+        let found = found.and_then(|found| self.throttle(tenant, policy, call).map(|()| found));
+        (account, draft, found)
     }
 
     /// The whole sign-in: admit, check the password, open the session.
@@ -230,19 +244,6 @@ impl Gate {
         let _ = self.settle(policy, account, event).await;
     }
 
-    /// What the verifier is given for `account`, found or not: the same load either way.
-    pub(super) async fn view(
-        &self,
-        policy: &Arc<Policy>,
-        account: AccountDigest,
-    ) -> Result<View, Refused> {
-        match self.account(policy, account, AccountEvent::Read).await {
-            Ok(AccountVerdict::Read(view)) => Ok(view),
-            Ok(_) => Err(Refused::new(Code::Corrupt, policy.digest())),
-            Err(undelivered) => Err(store_refusal(&undelivered.error, policy)),
-        }
-    }
-
     /// Verifies a password against `view` under a charge, and settles it.
     pub(super) async fn verify(
         &self,
@@ -251,7 +252,7 @@ impl Gate {
         password: &Password,
         view: View,
         binding: Binding,
-    ) -> Result<Proof, (Refused, bool)> {
+    ) -> Result<Proof, Failure> {
         let account = charged.account();
         let verified = self.inner.pool.verify(charged, password, view.stored, binding).await;
         let (event, upgrade) = match verified {
@@ -262,15 +263,16 @@ impl Gate {
             }
         };
         let refusal = |code| Refused::new(code, policy.digest());
-        let verdict = self.settle(policy, account, event).await.map_err(|r| (r, false))?;
+        let verdict = self.settle(policy, account, event).await?;
         let proof = match verdict {
             LockoutVerdict::Authenticated(proof) => Proof::Authenticated(proof),
             LockoutVerdict::ChangeOnly(proof) => Proof::ChangeOnly(proof),
             LockoutVerdict::Failed { locked } => {
-                return Err((refusal(Code::WrongCredentials), locked.is_some()));
+                let (refusal, locked) = (refusal(Code::WrongCredentials), locked.is_some());
+                return Err(Failure { refusal, hashed: true, locked });
             }
             // Nothing was hashed; the charge is back.
-            _ => return Err((refusal(Code::Busy), false)),
+            _ => return Err(refusal(Code::Busy).into()),
         };
         if let Some(upgrade) = upgrade {
             // A failed write never fails the sign-in: the next one upgrades again.
@@ -280,8 +282,41 @@ impl Gate {
         Ok(proof)
     }
 
+    /// Writes that a password did not let in. One that was hashed is worth a record of its own: the
+    /// lockout bounds them.
+    pub(super) async fn refuse_password(&self, draft: &Draft, failure: Failure) -> Refused {
+        let Failure { refusal, hashed, .. } = failure;
+        if !hashed {
+            return self.refuse(draft, refusal).await;
+        }
+        let outcome = refused(refusal.code());
+        match self.append(draft, outcome.clone()).await {
+            Ok(()) => refusal,
+            Err(unwritten) => {
+                self.inner.refusals.count(draft, &outcome, self.now());
+                unwritten
+            }
+        }
+    }
+
     pub(super) fn fresh_number(&self, policy: &Policy) -> Result<u64, Refused> {
         self.fresh_id(policy).map(ChargeId::get)
+    }
+}
+
+/// Why a password did not let in.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub(super) refusal: Refused,
+    /// It was looked at.
+    hashed: bool,
+    /// It was the one that locked the account.
+    locked: bool,
+}
+
+impl From<Refused> for Failure {
+    fn from(refusal: Refused) -> Self {
+        Self { refusal, hashed: false, locked: false }
     }
 }
 
@@ -291,67 +326,33 @@ pub(super) enum Proof {
     ChangeOnly(vouchsafe_core::ChangeOnly),
 }
 
-fn sign_in_draft(
-    attempt: &Attempt,
-    policy: &Policy,
-    account: AccountDigest,
-    found: Option<&Account>,
-) -> Draft {
-    Draft {
-        tenant: attempt.tenant.clone(),
-        actor: Actor::Unauthenticated { claimed: Some(account) },
-        target: found.map_or_else(|| account_target(account), |found| user_target(&found.user)),
-        operation: Operation::SignInRefused,
-        call: attempt.call.clone(),
-        policy: policy.digest(),
-        clause: None,
-    }
+/// A password that was right, and what stood in the account when it was checked.
+struct Right {
+    found: Account,
+    proof: Proof,
+    /// Whether today's rule lets it be chosen.
+    meets: bool,
+    generation: u64,
+    epoch: u64,
 }
 
 impl Admitted {
     /// Checks the password. An unknown name costs the same work as a known one.
     pub async fn password(self, password: impl Into<SecretString>) -> Checked {
-        let Self { gate, policy, attempt, account, found, charged } = self;
-        let draft = sign_in_draft(&attempt, &policy, account, found.as_ref());
-        let refuse = async |refusal, locked: bool| {
-            let operation = if locked { Operation::Locked } else { Operation::SignInRefused };
-            let draft = draft.clone().doing(operation);
-            Checked::Refused(gate.refuse_hashed(&draft, account, refusal).await)
-        };
-        let Ok(password) = Password::new(password) else {
-            // Longer than any password can be: not hashed, so not counted either.
-            gate.unverified(&policy, charged).await;
-            let refusal = Refused::new(Code::WrongCredentials, policy.digest());
-            return Checked::Refused(gate.refuse(&draft, account, refusal).await);
-        };
-        let view = match gate.view(&policy, account).await {
-            Ok(view) => view,
-            Err(refusal) => {
-                gate.unverified(&policy, charged).await;
-                return refuse(refusal, false).await;
+        let Self { gate, policy, attempt, account, found, charged, mut underway } = self;
+        let draft = underway.draft.clone();
+        let checked =
+            gate.checked(&policy, &attempt.tenant, account, found, charged, password.into());
+        let Right { found, proof, meets, generation, epoch } = match checked.await {
+            Ok(right) => right,
+            Err(failure) => {
+                let operation = if failure.locked { Operation::Locked } else { draft.operation };
+                let refusal = gate.refuse_password(&draft.doing(operation), failure).await;
+                underway.end();
+                return Checked::Refused(refusal);
             }
         };
-        let binding = found
-            .as_ref()
-            .map_or_else(Binding::nobody, |found| Binding::new(&attempt.tenant, &found.user));
-        let (generation, epoch) = (view.generation, view.epoch);
-        // A password that today's rule refuses lets nobody in: it is to be changed first. Looked
-        // up for unknown names too, so that the work is the same.
-        let class = match &found {
-            Some(found) => policy.class(&found.class).ok(),
-            None => policy.classes().next().map(|(_, class)| class),
-        };
-        let words = attributes(&attempt.tenant, found.as_ref());
-        let meets = class.is_some_and(|c| c.password().check(&password, &words).is_ok());
-        let proof = match gate.verify(&policy, charged, &password, view, binding).await {
-            Ok(proof) => proof,
-            Err((refusal, locked)) => return refuse(refusal, locked).await,
-        };
-        let Some(found) = found else {
-            // Nobody's record matches nothing: not reached.
-            return refuse(Refused::new(Code::WrongCredentials, policy.digest()), false).await;
-        };
-        let draft = Draft { actor: Actor::User(found.user.clone()), ..draft.clone() };
+        let draft = Draft { actor: Actor::User(found.user.clone()), ..draft };
         let owner = match proof {
             Proof::Authenticated(proof) if meets => {
                 let draft = draft.doing(Operation::SignedIn);
@@ -364,13 +365,16 @@ impl Admitted {
                     epoch,
                     proof,
                     replaces,
+                    underway,
                 });
             }
             Proof::Authenticated(proof) => OwnerPresent::from(&proof),
             Proof::ChangeOnly(proof) => OwnerPresent::from(proof),
         };
         let draft = draft.doing(Operation::PasswordChanged);
-        if let Err(refusal) = gate.record(&draft, Outcome::Refused(super::password::DUE)).await {
+        let recorded = gate.record(&draft, Outcome::Refused(super::password::DUE)).await;
+        underway.end();
+        if let Err(refusal) = recorded {
             return Checked::Refused(refusal);
         }
         let at = gate.now();
@@ -379,25 +383,71 @@ impl Admitted {
     }
 }
 
+impl Gate {
+    /// Checks a password under its charge.
+    async fn checked(
+        &self,
+        policy: &Arc<Policy>,
+        tenant: &TenantId,
+        account: AccountDigest,
+        found: Option<Account>,
+        charged: Charged,
+        password: SecretString,
+    ) -> Result<Right, Failure> {
+        let Ok(password) = Password::new(password) else {
+            // Longer than any password can be: not hashed, so not counted either.
+            self.unverified(policy, charged).await;
+            return Err(Refused::new(Code::WrongCredentials, policy.digest()).into());
+        };
+        let view = match self.view(policy, account).await {
+            Ok(view) => view,
+            Err(refusal) => {
+                self.unverified(policy, charged).await;
+                return Err(refusal.into());
+            }
+        };
+        let user = found.as_ref().map(|found| &found.user);
+        let binding = user.map_or_else(Binding::nobody, |user| Binding::new(tenant, user));
+        let (generation, epoch) = (view.generation, view.epoch);
+        // A password that today's rule refuses lets nobody in: it is to be changed first. Looked
+        // up for unknown names too, so that the work is the same.
+        let class = match &found {
+            Some(found) => policy.class(&found.class).ok(),
+            None => policy.classes().next().map(|(_, class)| class),
+        };
+        let words = attributes(tenant, found.as_ref());
+        let meets = class.is_some_and(|c| c.password().check(&password, &words).is_ok());
+        let proof = self.verify(policy, charged, &password, view, binding).await?;
+        // Nobody's record matches nothing: there always is somebody here.
+        let nobody = || Refused::new(Code::WrongCredentials, policy.digest());
+        let found = found.ok_or_else(nobody)?;
+        Ok(Right { found, proof, meets, generation, epoch })
+    }
+}
+
 impl Authenticated {
     /// Opens a session, always under a new token. To be called at once: after as long as a charge
     /// may stay unsettled (10 s), or when every session was ended meanwhile, it is too late.
     ///
     /// # Errors
-    /// [`Code::NoSession`] when it is too late, that a part did not answer, or that the account may have no more sessions.
+    /// [`Code::NoSession`] when it is too late, that a part did not answer, or that the account may
+    /// have no more sessions.
     pub async fn open(self) -> Result<Issued, Refused> {
-        let Self { gate, policy, draft, generation, epoch, proof, replaces } = self;
+        let Self { gate, policy, draft, generation, epoch, proof, replaces, mut underway } = self;
         let late = gate.now().since(proof.at()) > policy.lockout().settle_within();
         let replaces = replaces.as_ref().map(|token| token.expose());
-        let (open, token, tenant) = gate.opening(&policy, &draft, proof, generation, replaces)?;
-        let account = token.account;
-        if late {
-            let refusal = Refused::new(Code::NoSession, policy.digest());
-            return Err(gate.refuse(&draft, account, refusal).await);
-        }
+        let opening = gate.opening(&policy, &draft, proof, generation, replaces);
+        let opening = opening.and_then(|opening| match late {
+            true => Err(Refused::new(Code::NoSession, policy.digest())),
+            false => Ok(opening),
+        });
+        let opening = gate.or_refuse(&draft, opening).await;
+        // What follows forgets nothing by itself.
+        underway.end();
+        let (open, token, tenant) = opening?;
         gate.recorded(&draft, async {
             let open = AccountEvent::Open { epoch, open };
-            let verdict = gate.account(&policy, account, open).await;
+            let verdict = gate.account(&policy, token.account, open).await?;
             gate.issued(&policy, tenant, token, verdict)
         })
         .await
@@ -414,7 +464,7 @@ impl ChangePassword {
         let account = owner.account();
         if gate.now().since(at) > CHANGE_WITHIN {
             let refusal = Refused::new(Code::NoSession, policy.digest());
-            return Err(NotSet::Refused(gate.refuse(&draft, account, refusal).await));
+            return Err(NotSet::Refused(gate.refuse(&draft, refusal).await));
         }
         let record = gate.hash(&policy, &draft, &found, owner, new.into()).await?;
         let set = CredentialEvent::Set { expect: generation, record };

@@ -1,23 +1,27 @@
 //! The work in between: counts of refusals, refunds, corrections, mail, cells whose time has passed.
 
+use std::future::{Future, poll_fn};
 use std::num::NonZeroU32;
+use std::pin::Pin;
+use std::task::Poll;
 
-use vouchsafe_access_log::RecordSink;
+use vouchsafe_access_log::{Operation, RecordSink};
 use vouchsafe_core::Timestamp;
 use vouchsafe_lockout::LockoutState;
 use vouchsafe_store::Cells;
 
-use super::call::refused;
-use super::coalesce::{Due, Refusals};
+use super::coalesce::{Counts, Due};
 use super::{Code, Gate, Inner, Later, Refused, failed};
 
 /// Most cells that one run drops.
 const SWEEP: usize = 1_000;
+/// Records handed to the log at once, which makes them durable together.
+const BATCH: usize = 256;
 
 /// What one run of the upkeep did, and what is left for the next.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Upkeep {
-    /// Records written: of refusals that had been counted, and corrections.
+    /// Records written: of calls that had been counted, and corrections.
     pub records: usize,
     /// Charges taken back that the store had not answered for.
     pub refunds: usize,
@@ -29,14 +33,12 @@ pub struct Upkeep {
     pub left: bool,
 }
 
-/// A count that is being written; dropped before it was, it goes back.
-struct Counting<'a>(&'a Refusals, Option<Due>);
+/// Counts that are being written; dropped before they were, they go back.
+struct Counting<'a>(&'a Counts, Vec<Due>);
 
 impl Drop for Counting<'_> {
     fn drop(&mut self) {
-        if let Some(due) = self.1.take() {
-            self.0.put_back(due);
-        }
+        self.1.drain(..).for_each(|due| self.0.put_back(due));
     }
 }
 
@@ -49,6 +51,23 @@ impl Drop for Holding<'_> {
             self.0.leave(later);
         }
     }
+}
+
+/// The outputs of all these, which run side by side.
+async fn all_of<F: Future>(futures: Vec<F>) -> Vec<F::Output> {
+    let mut all: Vec<_> = futures.into_iter().map(|future| (Box::pin(future), None)).collect();
+    poll_fn(|context| {
+        let mut pending = false;
+        for (future, output) in all.iter_mut().filter(|(_, output)| output.is_none()) {
+            match Pin::new(future).poll(context) {
+                Poll::Ready(ready) => *output = Some(ready),
+                Poll::Pending => pending = true,
+            }
+        }
+        if pending { Poll::Pending } else { Poll::Ready(()) }
+    })
+    .await;
+    all.into_iter().filter_map(|(_, output)| output).collect()
 }
 
 impl Gate {
@@ -71,27 +90,46 @@ impl Gate {
         done
     }
 
-    /// Writes what is still counted: for an orderly end, after the last call.
+    /// Writes what is still counted, and that the gate was closed: for an orderly end, after the
+    /// last call.
     pub async fn close(&self) -> Upkeep {
         let mut done = Upkeep::default();
         self.write_counts(self.now(), true, &mut done).await;
         self.catch_up(&mut done).await;
+        for (tenant, policy) in self.inner.policies.iter() {
+            match self.note(tenant, Operation::GateClosed, "gate", policy.digest()).await {
+                Ok(()) => done.records = done.records.saturating_add(1),
+                Err(_) => done.left = true,
+            }
+        }
         done
     }
 
     async fn write_counts(&self, now: Timestamp, all: bool, done: &mut Upkeep) {
-        let refusals = &self.inner.refusals;
-        while let Some(due) = refusals.take_due(now, all) {
-            let Some(repeats) = NonZeroU32::new(due.repeats) else { continue };
-            let application = &self.inner.application;
-            let record = due.draft.record(application, now, refused(due.code), repeats);
-            let mut counting = Counting(refusals, Some(due));
-            if self.inner.sink.append(record).await.is_err() {
-                done.left = true;
-                return;
+        for counts in [&self.inner.refusals, &self.inner.uses] {
+            let mut counting = Counting(counts, counts.take_due(now, all));
+            while !counting.1.is_empty() {
+                let rest = counting.1.len().saturating_sub(BATCH);
+                let records = counting.1.iter().skip(rest).map(|due| {
+                    let repeats = NonZeroU32::new(due.repeats).unwrap_or(NonZeroU32::MIN);
+                    due.draft.record(&self.inner.application, now, due.outcome().clone(), repeats)
+                });
+                let appends = records.map(|record| self.inner.sink.append(record)).collect();
+                let written = all_of(appends).await;
+                let batch = counting.1.split_off(rest).into_iter().zip(written);
+                let failed = batch.filter(|(_, written)| match written {
+                    Ok(_) => {
+                        done.records = done.records.saturating_add(1);
+                        false
+                    }
+                    Err(_) => true,
+                });
+                counting.1.extend(failed.map(|(due, _)| due));
+                if counting.1.len() > rest {
+                    done.left = true;
+                    return;
+                }
             }
-            counting.1 = None;
-            done.records = done.records.saturating_add(1);
         }
     }
 
@@ -117,7 +155,7 @@ impl Gate {
                 Later::Correct { draft, outcome } => {
                     let again = Later::Correct { draft: draft.clone(), outcome: outcome.clone() };
                     let mut holding = Holding(&self.inner, Some(again));
-                    match self.record(&draft, outcome).await {
+                    match self.append(&draft, outcome).await {
                         Ok(()) => {
                             holding.1 = None;
                             done.records = done.records.saturating_add(1);
@@ -132,7 +170,7 @@ impl Gate {
                         continue;
                     }
                     let outcome = failed(&Refused::new(Code::NotSent, draft.policy));
-                    if self.record(&draft, outcome.clone()).await.is_err() {
+                    if self.append(&draft, outcome.clone()).await.is_err() {
                         self.inner.leave(Later::Correct { draft, outcome });
                         done.left = true;
                     }

@@ -12,22 +12,20 @@ use crate::html::Html;
 use crate::users::{Person, Role, UsersError};
 use crate::web::{Administrator, Failure, Member, Submitted, entity};
 
-/// How somebody stands with the gate.
-pub async fn standing(member: &Member, person: &Person) -> Result<Html, Failure> {
-    let acting = member.acting()?;
-    if person.disabled {
-        return Ok(html! { "disabled" });
-    }
-    if !acting.is_active(&person.id).await? {
-        return Ok(html! { "invited" });
-    }
-    Ok(match acting.lock(&person.id).await? {
+/// How these people stand with the gate, in their order.
+pub async fn standings(member: &Member, people: &[Person]) -> Result<Vec<Html>, Failure> {
+    let ids: Vec<_> = people.iter().map(|person| person.id.clone()).collect();
+    let states = member.acting()?.states(&ids).await?;
+    let shown = people.iter().zip(states).map(|(person, state)| match state.lock {
+        _ if person.disabled => html! { "disabled" },
+        _ if !state.active => html! { "invited" },
         Some(lock) => {
             let until = lock.until.map(|until| html! { " until " (moment(until)) });
             html! { "<strong>locked</strong>" (until) }
         }
         None => html! { "active" },
-    })
+    });
+    Ok(shown.collect())
 }
 
 fn counters(work: Work) -> Html {
@@ -43,16 +41,17 @@ fn counters(work: Work) -> Html {
 async fn page(member: &Member, typed: (&str, &str), word: Option<Html>) -> Result<Html, Failure> {
     let guest = &member.guest;
     member.acting()?.access(Operation::Read, entity(name!("users"), "list")).await?;
-    let mut rows = Vec::new();
-    for person in guest.portal.users().list(&guest.tenant)? {
-        rows.push(html! {
+    let people = guest.portal.users().list(&guest.tenant)?;
+    let standings = standings(member, &people).await?;
+    let rows = people.iter().zip(standings).map(|(person, standing)| {
+        html! {
             "<tr><th scope='row'><a href='" (guest.path("users/")) (person.id.as_str()) "'>"
-            (person.name) "</a></th><td data-label='Mail address'>" (person.email) "</td>"
-            "<td data-label='Class'>" (person.class) "</td>"
+            (person.name.as_str()) "</a></th><td data-label='Mail address'>" (person.email.as_str()) "</td>"
+            "<td data-label='Class'>" (person.class.as_str()) "</td>"
             "<td data-label='Role'>" (person.role.as_str()) "</td>"
-            "<td data-label='State'>" (standing(member, &person).await?) "</td></tr>"
-        });
-    }
+            "<td data-label='State'>" (standing) "</td></tr>"
+        }
+    });
     let policy = guest.policy()?;
     let classes: Html = policy
         .classes()
@@ -67,7 +66,7 @@ async fn page(member: &Member, typed: (&str, &str), word: Option<Html>) -> Resul
         "<div class='table'><table class='stack'><caption>Everybody at " (guest.tenant.as_str()) "</caption>"
         "<thead><tr><th scope='col'>User name</th><th scope='col'>Mail address</th>"
         "<th scope='col'>Class</th><th scope='col'>Role</th><th scope='col'>State</th></tr></thead>"
-        "<tbody>" (rows.into_iter().collect::<Html>()) "</tbody></table></div>"
+        "<tbody>" (rows.collect::<Html>()) "</tbody></table></div>"
         "<h2>Invite somebody</h2>"
         "<form class='card' method='post' action='" (guest.path("users")) "'>" (token(&guest.csrf))
         "<label for='email'>Mail address</label>"

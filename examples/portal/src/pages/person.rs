@@ -5,7 +5,7 @@ use axum::response::Response;
 use vouchsafe::core::UserId;
 use vouchsafe::session::SessionId;
 
-use super::admin::standing;
+use super::admin::standings;
 use super::{account, button};
 use crate::html;
 use crate::html::Html;
@@ -27,6 +27,7 @@ pub async fn show(
     let person = named(&member, &id)?;
     let guest = &member.guest;
     let sessions = member.acting()?.sessions(&person.id).await?;
+    let standing = standings(&member, std::slice::from_ref(&person)).await?;
     let path = |rest: &str| guest.path(&format!("users/{}/{rest}", person.id.as_str()));
     let act = |rest: &str, text: &str| button(&path(rest), &guest.csrf, text);
     let table = account::sessions(&sessions, |session| {
@@ -39,7 +40,7 @@ pub async fn show(
     let main = html! {
         "<dl><dt>Mail address</dt><dd>" (person.email) "</dd><dt>Class</dt><dd>" (person.class) "</dd>"
         "<dt>Role</dt><dd>" (person.role.as_str()) "</dd>"
-        "<dt>State</dt><dd>" (standing(&member, &person).await?) "</dd></dl>"
+        "<dt>State</dt><dd>" (standing.into_iter().collect::<Html>()) "</dd></dl>"
         "<p>" (act("unlock", "Unlock")) (act("invite", "Send a link for a password"))
         (act("end-sessions", "End all sessions")) (bar) "</p>"
         "<h2>Sessions</h2>" (table)

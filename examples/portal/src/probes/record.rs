@@ -34,7 +34,12 @@ pub(super) async fn of(bench: &Bench, user: &UserId, report: &mut Report) {
     report.push(("A1.4a", holds(&of_now, "when")));
     report.push(("A1.4b", holds(&of_user, "who")));
     report.push(("A1.4c", holds(&of_target, "to what")));
-    let told = [Operation::Activated, Operation::SignedIn, Operation::PasswordChanged];
+    let told = [
+        Operation::Activated,
+        Operation::SignedIn,
+        Operation::SessionUsed,
+        Operation::PasswordChanged,
+    ];
     report.push(("A1.4d", holds(&|record| told.contains(&record.operation), "which operation")));
     let of_source = |record: &Record| record.source == Bench::call().source();
     report.push(("A1.4e", holds(&of_source, "from where, or why that is not known")));
