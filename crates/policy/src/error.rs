@@ -3,8 +3,9 @@
 use std::fmt;
 use std::path::PathBuf;
 
-/// One thing wrong in a document, with its place. It names keys and numbers, and never repeats a
-/// text that stands for a value: the wrong file may have been given, and that may hold a secret.
+/// One thing wrong in a document, with its place. It names the keys that the format knows, classes
+/// and numbers, and repeats no other text of the document, be it a key or a value: the wrong file
+/// may have been given, and that may hold a secret.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Problem {
     line: u32,
@@ -30,7 +31,8 @@ impl Problem {
         self.column
     }
 
-    /// The key's path, such as `class.staff.password.min_length`; empty for the whole document.
+    /// The key's path, such as `class.staff.password.min_length`; empty for the whole document. A
+    /// key that the format does not know is a `?` in it.
     #[must_use]
     pub fn path(&self) -> &str {
         &self.path

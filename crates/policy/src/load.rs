@@ -11,7 +11,7 @@ use vouchsafe_core::PolicyDigest;
 use crate::error::Problems;
 use crate::policy::{Door, Head};
 use crate::promise::{self, Known, prose};
-use crate::read::{Reader, Source};
+use crate::read::{Reader, Source, is_class_name};
 use crate::section;
 use crate::{ClassPolicy, Policy, PolicyError};
 
@@ -206,7 +206,7 @@ fn classes<'a>(
         root.report_at("class", "a policy has one user class at least, such as [class.staff]");
     }
     let read = |(name, table): (&'a str, Reader<'a>)| {
-        if !is_name(name) || name.contains('.') {
+        if !is_class_name(name) {
             table.report("a class is named by up to 64 lower-case letters, digits and `-`");
         }
         let class = ClassPolicy::read(&table, shared);

@@ -19,7 +19,7 @@ impl Known<'_> {
     fn fresh(&mut self, table: &Reader<'_>) -> Option<ClauseId> {
         let id = clause(table, "id")?;
         if !self.all.insert(id.clone()) {
-            table.report_at("id", format!("`{id}` is given twice"));
+            table.report_at("id", "another entry above has this number");
         }
         Some(id)
     }

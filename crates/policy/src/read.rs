@@ -8,7 +8,7 @@ use std::time::Duration;
 use toml_edit::{Item, TableLike, Value as Toml};
 
 use crate::error::{Problem, Problems};
-use crate::units;
+use crate::{Policy, units};
 
 /// More than this many problems are not listed: a person reads them.
 const MAX_PROBLEMS: usize = 1_000;
@@ -79,9 +79,21 @@ fn start(span: Option<Range<usize>>, otherwise: usize) -> usize {
     span.map_or(otherwise, |span| span.start)
 }
 
-/// A key as it may be printed: no control characters, and short.
-fn shown(key: &str) -> String {
-    key.chars().take(64).flat_map(char::escape_debug).collect()
+/// Stands in a path for a key that the format does not know: it may be a secret, and its place says
+/// which one it is.
+const UNKNOWN: &str = "?";
+
+/// Whether a class may have this name, and a path show it: lower-case letters, digits and `-`.
+pub(crate) fn is_class_name(name: &str) -> bool {
+    let letter = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    name.starts_with(|c: char| c.is_ascii_lowercase())
+        && name.len() <= Policy::MAX_CLASS_NAME
+        && name.bytes().all(letter)
+}
+
+/// `path.key`, or just the key at the top.
+fn joined(path: &str, key: &str) -> String {
+    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
 }
 
 impl<'a> Reader<'a> {
@@ -124,10 +136,7 @@ impl<'a> Reader<'a> {
     }
 
     fn path_of(&self, key: &str, layer: usize) -> String {
-        match self.layers.get(layer) {
-            Some(layer) if !layer.path.is_empty() => format!("{}.{}", layer.path, shown(key)),
-            _ => shown(key),
-        }
+        joined(self.layers.get(layer).map_or("", |layer| &layer.path), key)
     }
 
     pub(crate) fn find(&self, key: &'static str) -> Option<Found<'a>> {
@@ -249,7 +258,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Every table under `key`, by its name in the document's order: `[class.staff]` and so on.
+    /// Every table under `key`, by its name in the document's order: `[class.staff]` and so on. A
+    /// name that is none is not shown.
     pub(crate) fn named_tables(&self, key: &'static str) -> Vec<(&'a str, Self)> {
         let Some(all) = self.table(key) else { return Vec::new() };
         let mut tables = Vec::new();
@@ -257,7 +267,8 @@ impl<'a> Reader<'a> {
             for (name, item) in table.iter() {
                 let at = start(item.span(), *at);
                 let found = Found { item, at, layer: 0 };
-                tables.extend(all.sub_table(name, found).map(|table| (name, table)));
+                let shown = if is_class_name(name) { name } else { UNKNOWN };
+                tables.extend(all.sub_table(shown, found).map(|table| (name, table)));
             }
         }
         tables
@@ -313,11 +324,10 @@ impl<'a> Reader<'a> {
                     continue;
                 }
                 let span = table.key(key).and_then(toml_edit::Key::span).or_else(|| item.span());
-                let path =
-                    if path.is_empty() { shown(key) } else { format!("{path}.{}", shown(key)) };
                 let nearest = nearest(key, &known);
                 let hint =
                     nearest.map_or(String::new(), |near| format!("; did you mean `{near}`?"));
+                let path = joined(path, UNKNOWN);
                 self.source.report(start(span, *at), &path, format!("unknown key{hint}"));
             }
         }

@@ -90,12 +90,52 @@ fn values_are_never_repeated() {
          lockout.limits = [{ failures = 'hunter2', window = 'hunter2', release = 'hunter2' }]\n\
          [class.staff]\nsession.idle = 'hunter2'\npassword.min_length = 'hunter2'\n\
          envelope.weakest_key = 'hunter2'\nretention.operations = ['hunter2']\n\
-         [[promise]]\nid = 'hunter 2'\ntext = 'x'\nkinds = ['hunter2']\nrests_on = ['hunter2']\n\
-         claim = { subject = 'HUNTER2', action = 'a', object = 'b', modality = 'hunter2' }\n",
+         [[promise]]\nid = 'hunter2'\ntext = 'x'\nkinds = ['hunter2']\nrests_on = ['hunter2']\n\
+         claim = { subject = 'HUNTER2', action = 'a', object = 'b', modality = 'hunter2' }\n\
+         [[promise]]\nid = 'hunter2'\n[[promise]]\nid = 'hunter 2'\n",
     );
     let found = problems(&text);
-    assert!(found.list().len() >= 12, "{found}");
+    assert!(found.list().len() >= 14, "{found}");
     assert!(!found.to_string().to_lowercase().contains("hunter"), "{found}");
+}
+
+/// The wrong file was given, and a secret stands in it: as a key, a name, a value, a comment, or
+/// anywhere else, within text that is TOML and text that is not.
+#[test]
+fn a_secret_is_not_repeated_wherever_it_stands() {
+    let broken = include_str!("data/broken.toml");
+    let sound = document(
+        "lockout.limits = [{ failures = 5, window = '24h' }]\n[session]\nidle = '30min'\n\
+         [class.staff.session]\nidle = '20min'\n[[promise]]\nid = 'P1'\ntext = 'x'\n\
+         kinds = ['enforced']\nrests_on = ['session.idle']\n\
+         claim = { subject = 'a', action = 'b', object = 'c', modality = 'must' }\n",
+    );
+    assert!(Policy::parse(&sound, "sound.toml").is_ok());
+    let (mut tried, mut refused) = (0, 0);
+    for text in [broken, &sound] {
+        for at in 0..=text.len() {
+            for put in [
+                "Hunter_2",
+                "\nHunter_2 = 1\n",
+                "\nHunter_2 = 1\nHunter_2 = 2\n",
+                "\n[Hunter_2]\n",
+                "\n[class.Hunter_2]\n",
+                "\nlockout.Hunter_2.Hunter_2 = 'Hunter_2'\n",
+                ".Hunter_2",
+                "\"Hunter_2\"",
+            ] {
+                tried += 1;
+                let text = format!("{}{put}{}", &text[..at], &text[at..]);
+                if let Err(error) = Policy::parse(&text, "policy.toml") {
+                    refused += 1;
+                    let shown = format!("{error} {error:?}");
+                    assert!(!shown.contains("Hunter"), "{error}\n{text}");
+                }
+            }
+        }
+    }
+    println!("{tried} documents, {refused} refused, none of them quoted");
+    assert!(refused > 10_000);
 }
 
 #[test]
