@@ -53,6 +53,8 @@ pub(super) struct Baselines<'a> {
     digests: &'a MacKey,
     entropy: &'a std::sync::Arc<dyn vouchsafe_core::Entropy>,
     roll: Roll,
+    /// The store is empty: there is no roll yet.
+    fresh: bool,
 }
 
 impl<'a> Baselines<'a> {
@@ -63,18 +65,18 @@ impl<'a> Baselines<'a> {
         entropy: &'a std::sync::Arc<dyn vouchsafe_core::Entropy>,
     ) -> Result<Self, OpenError> {
         let key = Self::key_of(digests, "vouchsafe baselines v1", "");
-        let roll = match load::<Roll>(cells, key).await? {
-            Some(roll) => roll,
+        let (roll, fresh) = match load::<Roll>(cells, key).await? {
+            Some(roll) => (roll, false),
             None => {
                 for space in Space::ALL {
                     if !cells.scan(space, None, 1).await?.is_empty() {
                         return Err(OpenError::MissingBaselines);
                     }
                 }
-                Roll::default()
+                (Roll::default(), true)
             }
         };
-        Ok(Self { cells, digests, entropy, roll })
+        Ok(Self { cells, digests, entropy, roll, fresh })
     }
 
     /// Checks a tenant's policy against its contracts and against what was kept.
@@ -134,11 +136,16 @@ impl<'a> Baselines<'a> {
         documents: &[Policy],
         now: Timestamp,
     ) -> Result<(), OpenError> {
+        let roll = Self::key_of(self.digests, "vouchsafe baselines v1", "");
+        if std::mem::take(&mut self.fresh) {
+            // First of all an empty roll: documents alone would look like a store that lost its
+            // roll, if this first start ended between the two.
+            self.put(roll, self.roll.clone(), now).await?;
+        }
         let documents = documents.iter().map(Policy::to_toml).collect();
         self.put(self.key(tenant), Kept(documents), now).await?;
         if self.roll.0.insert(tenant.clone()) {
-            let key = Self::key_of(self.digests, "vouchsafe baselines v1", "");
-            self.put(key, self.roll.clone(), now).await?;
+            self.put(roll, self.roll.clone(), now).await?;
         }
         Ok(())
     }
