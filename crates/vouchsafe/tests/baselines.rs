@@ -9,21 +9,27 @@
 )]
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
-use vouchsafe::access_log::{Operation, VecSink, name};
+use vouchsafe::access_log::{
+    Operation, Outcome, Receipt, Record, RecordSink, SinkError, VecSink, name,
+};
+use vouchsafe::core::{TenantId, Timestamp};
 use vouchsafe::envelope::Keyring;
-use vouchsafe::gate::{GateBuilder, OpenError};
+use vouchsafe::gate::{GateBuilder, OpenError, Policies};
 use vouchsafe::os::SystemEntropy;
 use vouchsafe::policy::Policy;
 use vouchsafe::store::{Cells, MemoryStore};
 use vouchsafe_core::Space;
-use vouchsafe_testkit::{TestGate, block_on};
+use vouchsafe_testkit::{ManualClock, TestGate, block_on};
 
 /// One installation, opened again and again.
 struct Installation {
     store: Arc<MemoryStore>,
     keyring: Arc<Keyring>,
     records: VecSink,
+    clock: Arc<ManualClock>,
 }
 
 impl Installation {
@@ -32,6 +38,7 @@ impl Installation {
             store: Arc::new(MemoryStore::new(1 << 24)),
             keyring: Arc::new(Keyring::ephemeral(&SystemEntropy::new()).unwrap()),
             records: VecSink::new(1 << 10),
+            clock: Arc::new(ManualClock::at(TestGate::start())),
         }
     }
 
@@ -40,16 +47,20 @@ impl Installation {
         policy: &Policy,
         more: impl FnOnce(GateBuilder) -> GateBuilder,
     ) -> Result<TestGate, OpenError> {
-        let keyring = Arc::clone(&self.keyring);
-        let policies = (TestGate::tenant(), policy.clone());
-        let records = self.records.clone();
-        block_on(TestGate::recording(
-            policies,
-            Arc::clone(&self.store),
-            records.clone(),
-            records,
-            |gate| more(gate.keys(keyring)),
-        ))
+        self.open_over((TestGate::tenant(), policy.clone()), self.records.clone(), more)
+    }
+
+    fn open_over(
+        &self,
+        policies: impl Into<Policies>,
+        sink: impl RecordSink + 'static,
+        more: impl FnOnce(GateBuilder) -> GateBuilder,
+    ) -> Result<TestGate, OpenError> {
+        let (keyring, clock) = (Arc::clone(&self.keyring), Arc::clone(&self.clock));
+        let store = Arc::clone(&self.store);
+        block_on(TestGate::recording(policies, store, sink, self.records.clone(), |gate| {
+            more(gate.keys(keyring).clock(clock))
+        }))
     }
 
     fn open(&self, policy: &Policy) -> Result<TestGate, OpenError> {
@@ -63,7 +74,11 @@ fn preset() -> Policy {
 
 /// The preset with one text replaced.
 fn edited(from: &str, to: &str) -> Policy {
-    let text = preset().to_toml();
+    edit(&preset(), from, to)
+}
+
+fn edit(policy: &Policy, from: &str, to: &str) -> Policy {
+    let text = policy.to_toml();
     assert!(text.contains(from), "{from:?} is not in\n{text}");
     Policy::parse(&text.replace(from, to), "edited").unwrap()
 }
@@ -163,4 +178,189 @@ fn a_gate_without_its_parts_does_not_open() {
         |gate| gate.application(name!("test")),
     ));
     assert!(matches!(empty.map(|_| ()), Err(OpenError::NoTenants)));
+}
+
+/// The stricter contract, from the 11th on, and the moment at which that day begins.
+fn from_the_eleventh() -> (Policy, Timestamp) {
+    let contract = edit(&stricter(), "effective = 2018-04-09", "effective = 2018-04-11");
+    (contract, TestGate::start().after(Duration::from_secs(2 * 86_400)))
+}
+
+const TICK: Duration = Duration::from_micros(1);
+
+/// A contract counts from its Effective Date, to the microsecond: not before, at every start from
+/// then on, and for good. A gate that is open stays open, and its log says what it is worth.
+#[test]
+fn a_contract_holds_from_its_effective_date() {
+    let installation = Installation::new();
+    let (contract, date) = from_the_eleventh();
+    let open = |policy: &Policy| installation.open(policy);
+    let gate = installation
+        .open_with(&preset(), |gate| gate.contract(TestGate::tenant(), contract.clone()))
+        .unwrap();
+    let ahead = gate.gate.contracts_ahead().to_vec();
+    assert_eq!(ahead.len(), 1);
+    assert_eq!((&ahead[0].tenant, ahead[0].since), (&TestGate::tenant(), date));
+    assert!(ahead[0].findings.join(";").contains("lockout"), "{ahead:?}");
+    gate.add("ada", "staff", "Brass-Lantern7");
+    let _ = installation.records.take();
+
+    let said = |gate: &TestGate| -> Vec<(Operation, Outcome)> {
+        block_on(gate.gate.upkeep());
+        installation.records.take().into_iter().map(|r| (r.operation, r.outcome)).collect()
+    };
+    installation.clock.set(date.before(TICK));
+    assert_eq!(said(&gate), []);
+    drop(open(&preset()).unwrap());
+    let _ = installation.records.take();
+    installation.clock.set(date);
+    let below = Outcome::Refused(name!("policy.below_baseline"));
+    assert_eq!(said(&gate), [(Operation::PolicyRefused, below)]);
+    assert_eq!(said(&gate), [], "said once");
+    let _ = gate.sign_in("ada", "Brass-Lantern7");
+    drop(gate);
+    assert!(matches!(open(&preset()), Err(OpenError::BelowBaseline { .. })));
+
+    // A clock set back does not take back what was in force.
+    let _ = installation.records.take();
+    drop(open(&stricter()).unwrap());
+    let records = installation.records.take();
+    assert!(records.iter().any(|record| record.operation == Operation::PolicyLoaded));
+    installation.clock.set(date.before(TICK));
+    assert!(matches!(open(&preset()), Err(OpenError::BelowBaseline { .. })));
+    drop(open(&stricter()).unwrap());
+    let again = installation
+        .open_with(&stricter(), |gate| gate.contract(TestGate::tenant(), contract.clone()));
+    drop(again.unwrap());
+}
+
+/// What lies ahead can neither be put off nor left out, and is said when it is kept.
+#[test]
+fn what_lies_ahead_stays_promised() {
+    let installation = Installation::new();
+    let (contract, date) = from_the_eleventh();
+    let with = |contracts: Vec<Policy>| {
+        let tenant = TestGate::tenant;
+        installation.open_with(&stricter(), move |gate| {
+            contracts.into_iter().fold(gate, |gate, policy| gate.contract(tenant(), policy))
+        })
+    };
+    let gate = with(vec![preset(), contract.clone()]).unwrap();
+    assert_eq!(gate.gate.contracts_ahead()[0].findings, Vec::<String>::new());
+    let later = edit(&contract, "effective = 2018-04-11", "effective = 2018-04-12");
+    for older in [vec![preset()], vec![preset(), later.clone()]] {
+        let older = with(older);
+        assert!(matches!(older, Err(OpenError::OlderBaseline { .. })), "{:?}", older.map(|_| ()));
+    }
+    drop(with(vec![preset(), contract.clone(), later]).unwrap());
+    drop(with(vec![contract]).unwrap());
+    let _ = installation.records.take();
+    installation.clock.set(date);
+    block_on(gate.gate.upkeep());
+    let said: Vec<_> = installation.records.take().into_iter().map(|r| r.operation).collect();
+    assert_eq!(said, [Operation::PolicyLoaded]);
+}
+
+/// A log with records beside an empty store is no first start.
+#[test]
+fn a_missing_baseline_beside_a_log_refuses() {
+    let installation = Installation::new();
+    drop(installation.open(&preset()).unwrap());
+    let lost = Installation { store: Installation::new().store, ..installation };
+    assert!(matches!(lost.open(&looser()), Err(OpenError::MissingBaselines)));
+    assert!(block_on(lost.store.scan(Space::System, None, 1)).unwrap().is_empty());
+    let _ = lost.records.take();
+    drop(lost.open(&looser()).unwrap());
+}
+
+/// A sink with room for some records, which says whether it has any.
+#[derive(Clone)]
+struct Room {
+    records: VecSink,
+    room: Arc<AtomicUsize>,
+}
+
+impl RecordSink for Room {
+    async fn append(&self, record: Record) -> Result<Receipt, SinkError> {
+        let took = |room: usize| room.checked_sub(1);
+        self.room
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, took)
+            .map_err(|_| SinkError::Full)?;
+        self.records.append(record).await
+    }
+
+    async fn holds_records(&self) -> Result<Option<bool>, SinkError> {
+        self.records.holds_records().await
+    }
+}
+
+/// A first start that was cut short, with records in the log already, is begun again.
+#[test]
+fn a_first_start_that_was_cut_short_is_begun_again() {
+    for room in 0..=2 {
+        let installation = Installation::new();
+        let records = installation.records.clone();
+        let sink = Room { records, room: Arc::new(AtomicUsize::new(room)) };
+        let open =
+            || installation.open_over((TestGate::tenant(), preset()), sink.clone(), |gate| gate);
+        assert_eq!(open().is_ok(), room == 2, "{room} records");
+        assert_eq!(installation.records.records().len(), room);
+        sink.room.store(100, Ordering::SeqCst);
+        drop(open().unwrap());
+        assert!(matches!(installation.open(&looser()), Err(OpenError::BelowBaseline { .. })));
+    }
+}
+
+fn two(first: Policy, second: Policy) -> Policies {
+    [("amigo", first), ("zoomph", second)]
+        .into_iter()
+        .map(|(tenant, policy)| (TenantId::new(tenant).unwrap(), policy))
+        .collect()
+}
+
+/// One log and one keyring are as strong as the strictest tenant was promised, and stay so when
+/// that tenant is not served any more; what is each tenant's own is not the others' business.
+#[test]
+fn what_tenants_share_is_as_strong_as_promised_to_any() {
+    let kept_longer = || edited("keep_at_least = \"30 d\"", "keep_at_least = \"60 d\"");
+    let stronger_keys = || edited("weakest_key = \"P-256\"", "weakest_key = \"P-384\"");
+    for (promised, section) in
+        [(kept_longer(), "retention"), (stronger_keys(), "envelope"), (stricter(), "")]
+    {
+        let installation = Installation::new();
+        let open = |policies: Policies| {
+            let opened =
+                installation.open_over(policies, installation.records.clone(), |gate| gate);
+            opened.map(|_| ())
+        };
+        open(two(preset(), promised.clone())).unwrap();
+        let alone = |policy: Policy| Policies::from((TenantId::new("amigo").unwrap(), policy));
+        match open(alone(preset())) {
+            Err(OpenError::BelowShared { findings }) => {
+                assert!(!section.is_empty() && findings.len() == 1, "{findings:?}");
+                assert!(findings[0].starts_with(section), "{findings:?}");
+            }
+            opened => {
+                opened.unwrap();
+                assert_eq!(section, "", "not noticed");
+            }
+        }
+        open(alone(promised)).unwrap();
+    }
+}
+
+/// Promises that one log cannot keep are refused before there is anything in it.
+#[test]
+fn tenants_whose_promises_contradict_do_not_start_together() {
+    let longer = edit(
+        &edited("erase_by = \"90 d\"", "erase_by = \"365 d\""),
+        "keep_at_least = \"30 d\"",
+        "keep_at_least = \"120 d\"",
+    );
+    let installation = Installation::new();
+    let records = installation.records.clone();
+    let opened = installation.open_over(two(preset(), longer), records, |gate| gate);
+    let opened = opened.map(|_| ());
+    assert!(matches!(opened, Err(OpenError::SharedContradiction { .. })), "{opened:?}");
+    assert!(installation.records.take().is_empty());
 }

@@ -1,37 +1,54 @@
 //! Is the policy still what was promised?
 //!
-//! A tenant's baseline is the join of its contracts; without any, the policy it was first served
-//! under. It is kept in the store, so that neither a weaker policy nor an older set of contracts
-//! goes unnoticed at the next start.
+//! A tenant's baseline is the join of its contracts in force; without any, the policy it was first
+//! served under. It is kept in the store, so that neither a weaker policy nor an older set of
+//! contracts goes unnoticed at the next start.
 
 use std::collections::BTreeSet;
 
-use vouchsafe_core::{Case, Cell, CellKey, Corrupt, Machine, Space, Step, TenantId, Timestamp};
+use vouchsafe_access_log::{AnySink, Field, Operation, RecordSink, RetentionPolicy};
+use vouchsafe_core::{
+    Case, Cell, CellKey, Corrupt, Machine, Order, PolicyDigest, Space, Step, TenantId, Timestamp,
+};
 use vouchsafe_crypto::MacKey;
-use vouchsafe_policy::{Policy, Verdict, compare, join};
+use vouchsafe_envelope::EnvelopePolicy;
+use vouchsafe_policy::{Policy, Verdict, compare};
 use vouchsafe_store::{AnyCells, Cells, drive};
 
-use super::OpenError;
-use super::account::{field, put_field};
+use super::terms::{Kept, Terms, read, write};
+use super::{OpenError, Policies};
 
 /// What a tenant is owed, and how its policy stands to it.
 pub(super) struct Checked {
-    /// What the baseline in force from now on is the join of.
-    pub(super) documents: Vec<Policy>,
-    /// The baseline itself.
+    /// What is kept of it from now on.
+    pub(super) kept: Kept,
+    /// The baseline in force.
     pub(super) baseline: Policy,
-    /// It is new, or stronger than the one that was kept.
+    /// It is new, or other contracts than those that were kept.
     pub(super) raised: bool,
+    /// What comes into force later.
+    pub(super) ahead: Vec<Ahead>,
 }
 
-/// The tenants that have a baseline. Its absence beside a store that is not empty is no fresh
-/// start.
+/// A contract that comes into force while the gate may be open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Ahead {
+    /// Whose.
+    pub tenant: TenantId,
+    /// From when it holds.
+    pub since: Timestamp,
+    /// The baseline from then on.
+    pub baseline: PolicyDigest,
+    /// Where the policy that is served is below it: section, witness, old and new value, and clause
+    /// of each weakening. Unless empty, no gate opens under this policy from then on.
+    pub findings: Vec<String>,
+}
+
+/// The tenants that have a baseline. Its absence beside a store or a log that is not empty is no
+/// fresh start.
 #[derive(Clone, Debug, Default)]
 struct Roll(BTreeSet<TenantId>);
-
-/// A tenant's baseline, as the documents it is the join of: a join may hold what no document can.
-#[derive(Clone, Debug)]
-struct Kept(Vec<String>);
 
 /// Puts what it is given, whatever was there: one process opens a gate at a time, and a lost race
 /// is decided again at the next start.
@@ -52,31 +69,44 @@ pub(super) struct Baselines<'a> {
     cells: &'a AnyCells,
     digests: &'a MacKey,
     entropy: &'a std::sync::Arc<dyn vouchsafe_core::Entropy>,
+    now: Timestamp,
     roll: Roll,
-    /// The store is empty: there is no roll yet.
-    fresh: bool,
 }
 
 impl<'a> Baselines<'a> {
-    /// Reads which tenants have a baseline.
+    /// Reads which tenants have a baseline. On a first start that is noted before anything else is
+    /// written: whoever is cut short then starts again.
     pub(super) async fn read(
         cells: &'a AnyCells,
+        sink: &AnySink,
         digests: &'a MacKey,
         entropy: &'a std::sync::Arc<dyn vouchsafe_core::Entropy>,
+        now: Timestamp,
     ) -> Result<Self, OpenError> {
         let key = Self::key_of(digests, "vouchsafe baselines v1", "");
-        let (roll, fresh) = match load::<Roll>(cells, key).await? {
-            Some(roll) => (roll, false),
-            None => {
-                for space in Space::ALL {
-                    if !cells.scan(space, None, 1).await?.is_empty() {
-                        return Err(OpenError::MissingBaselines);
-                    }
+        let roll = load::<Roll>(cells, key).await?;
+        let first = roll.is_none();
+        let baselines = Self { cells, digests, entropy, now, roll: roll.unwrap_or_default() };
+        if first {
+            for space in Space::ALL {
+                if !cells.scan(space, None, 1).await?.is_empty() {
+                    return Err(OpenError::MissingBaselines);
                 }
-                (Roll::default(), true)
             }
-        };
-        Ok(Self { cells, digests, entropy, roll, fresh })
+            if sink.holds_records().await.map_err(|_| OpenError::Log)? == Some(true) {
+                return Err(OpenError::MissingBaselines);
+            }
+            baselines.put(key, baselines.roll.clone()).await?;
+        }
+        Ok(baselines)
+    }
+
+    async fn kept(&self, tenant: &TenantId) -> Result<Option<Kept>, OpenError> {
+        if !self.roll.0.contains(tenant) {
+            return Ok(None);
+        }
+        let kept = load(self.cells, self.key(tenant)).await?;
+        kept.map(Some).ok_or_else(|| OpenError::MissingBaseline { tenant: tenant.clone() })
     }
 
     /// Checks a tenant's policy against its contracts and against what was kept.
@@ -86,78 +116,88 @@ impl<'a> Baselines<'a> {
         policy: &Policy,
         contracts: &[Policy],
     ) -> Result<Checked, OpenError> {
-        let kept = if self.roll.0.contains(tenant) {
-            let kept: Option<Kept> = load(self.cells, self.key(tenant)).await?;
-            let Kept(documents) =
-                kept.ok_or_else(|| OpenError::MissingBaseline { tenant: tenant.clone() })?;
-            let parse = |text: &String| Policy::parse(text, "kept baseline");
-            let documents: Result<Vec<_>, _> = documents.iter().map(parse).collect();
-            joined(tenant, &documents.map_err(|_| OpenError::Corrupt)?)?
-        } else {
-            None
+        let now = self.now;
+        let kept = self.kept(tenant).await?;
+        let old = kept.as_ref().map(Kept::terms).transpose().map_err(|_| OpenError::Corrupt)?;
+        let old = old.map(|terms| terms.at(now));
+        let terms = match &old {
+            Some(old) if contracts.is_empty() => old.clone(),
+            old => Terms::new(contracts, old.as_ref(), policy, now),
         };
-        let owed = joined(tenant, contracts)?;
-        if let (Some(owed), Some(kept)) = (&owed, &kept) {
-            let report = compare(owed, kept);
-            if report.verdict() != Verdict::NoWeaker {
-                let findings = report.weaker().iter().map(ToString::to_string).collect();
-                return Err(OpenError::OlderBaseline { tenant: tenant.clone(), findings });
+        // As much as before, today and on every day that was promised.
+        for when in old.iter().flat_map(|old| [now].into_iter().chain(old.dates())) {
+            let was = old.as_ref().map(|old| old.baseline(tenant, when)).transpose()?.flatten();
+            if let (Some(owed), Some(was)) = (terms.baseline(tenant, when)?, was) {
+                let findings = weaker(&owed, &was);
+                if !findings.is_empty() {
+                    return Err(OpenError::OlderBaseline { tenant: tenant.clone(), findings });
+                }
             }
         }
-        let raised = match (&owed, &kept) {
-            (Some(owed), Some(kept)) => owed.digest() != kept.digest(),
-            (_, kept) => kept.is_none(),
-        };
-        let baseline = owed.or(kept).unwrap_or_else(|| policy.clone());
-        let report = compare(policy, &baseline);
-        if report.verdict() != Verdict::NoWeaker {
-            let findings = report.weaker().iter().map(ToString::to_string).collect();
+        let baseline = terms.baseline(tenant, now)?.unwrap_or_else(|| policy.clone());
+        let findings = weaker(policy, &baseline);
+        if !findings.is_empty() {
             return Err(OpenError::BelowBaseline { tenant: tenant.clone(), findings });
         }
-        let documents = match contracts {
-            [] => vec![baseline.clone()],
-            contracts => contracts.to_vec(),
-        };
-        if raised {
-            // What cannot be read back must not be kept: a contract that is itself a join, say.
-            for document in &documents {
-                Policy::parse(&document.to_toml(), document.name()).map_err(|error| {
-                    OpenError::Contracts { tenant: tenant.clone(), error: Box::new(error) }
-                })?;
+        let mut ahead = Vec::new();
+        for since in terms.dates() {
+            if let Some(baseline) = terms.baseline(tenant, since)? {
+                let findings = weaker(policy, &baseline);
+                let (tenant, baseline) = (tenant.clone(), baseline.digest());
+                ahead.push(Ahead { tenant, since, baseline, findings });
             }
         }
-        Ok(Checked { documents, baseline, raised })
+        let new = terms.kept();
+        let raised = kept.is_none_or(|kept| kept != new);
+        if raised {
+            // What cannot be read back must not be kept: a contract that is itself a join, say.
+            new.terms().map_err(|error| OpenError::Contracts {
+                tenant: tenant.clone(),
+                error: Box::new(error),
+            })?;
+        }
+        Ok(Checked { kept: new, baseline, raised, ahead })
+    }
+
+    /// Checks what the tenants share, one log and one keyring, against what any of them was
+    /// promised: tenants that are not served any more have records and sealed data there, too.
+    pub(super) async fn check_shared(
+        &self,
+        policies: &Policies,
+        checked: &[(TenantId, Checked)],
+    ) -> Result<(), OpenError> {
+        let mut baselines: Vec<_> = checked.iter().map(|(_, of)| of.baseline.clone()).collect();
+        for tenant in &self.roll.0 {
+            if policies.get(tenant).is_some() {
+                continue;
+            }
+            if let Some(kept) = self.kept(tenant).await? {
+                let terms = kept.terms().map_err(|_| OpenError::Corrupt)?.at(self.now);
+                baselines.extend(terms.baseline(tenant, self.now)?);
+            }
+        }
+        let served = Shared::of(policies.iter().map(|(_, policy)| &**policy))?;
+        let owed = Shared::of(&baselines)?;
+        let findings = match (served, owed) {
+            (Some(served), Some(owed)) => served.weaker_than(&owed),
+            _ => Vec::new(),
+        };
+        if findings.is_empty() { Ok(()) } else { Err(OpenError::BelowShared { findings }) }
     }
 
     /// Keeps a tenant's baseline: first the documents, then the name on the roll.
-    pub(super) async fn keep(
-        &mut self,
-        tenant: &TenantId,
-        documents: &[Policy],
-        now: Timestamp,
-    ) -> Result<(), OpenError> {
-        let roll = Self::key_of(self.digests, "vouchsafe baselines v1", "");
-        if std::mem::take(&mut self.fresh) {
-            // First of all an empty roll: documents alone would look like a store that lost its
-            // roll, if this first start ended between the two.
-            self.put(roll, self.roll.clone(), now).await?;
-        }
-        let documents = documents.iter().map(Policy::to_toml).collect();
-        self.put(self.key(tenant), Kept(documents), now).await?;
+    pub(super) async fn keep(&mut self, tenant: &TenantId, kept: Kept) -> Result<(), OpenError> {
+        self.put(self.key(tenant), kept).await?;
         if self.roll.0.insert(tenant.clone()) {
-            self.put(roll, self.roll.clone(), now).await?;
+            let key = Self::key_of(self.digests, "vouchsafe baselines v1", "");
+            self.put(key, self.roll.clone()).await?;
         }
         Ok(())
     }
 
-    async fn put<S: Cell + Clone + Sync>(
-        &self,
-        key: CellKey,
-        state: S,
-        now: Timestamp,
-    ) -> Result<(), OpenError> {
+    async fn put<S: Cell + Clone + Sync>(&self, key: CellKey, state: S) -> Result<(), OpenError> {
         let machine = Put(std::marker::PhantomData);
-        drive(self.cells, self.entropy, key, &machine, state, now)
+        drive(self.cells, self.entropy, key, &machine, state, self.now)
             .await
             .map_err(|undelivered| OpenError::Store(undelivered.error))
     }
@@ -177,40 +217,49 @@ async fn load<S: Cell>(cells: &AnyCells, key: CellKey) -> Result<Option<S>, Open
     state.map_err(|_| OpenError::Corrupt)
 }
 
-/// The baseline that these documents promise together.
-fn joined(tenant: &TenantId, documents: &[Policy]) -> Result<Option<Policy>, OpenError> {
-    let Some((first, rest)) = documents.split_first() else { return Ok(None) };
-    join(first, rest)
-        .map(Some)
-        .map_err(|error| OpenError::Contracts { tenant: tenant.clone(), error: Box::new(error) })
-}
-
-/// Texts, each behind its length.
-fn write(texts: &[impl AsRef<str>]) -> Vec<u8> {
-    let mut out = vec![1];
-    texts.iter().for_each(|text| put_field(&mut out, text.as_ref().as_bytes()));
-    out
-}
-
-fn read(bytes: &[u8]) -> Result<Vec<String>, Corrupt> {
-    let Some((1, mut rest)) = bytes.split_first() else { return Err(Corrupt) };
-    let mut texts = Vec::new();
-    while !rest.is_empty() {
-        let text = field(&mut rest)?.to_vec();
-        texts.push(String::from_utf8(text).map_err(|_| Corrupt)?);
+/// Where `policy` is below `baseline`.
+fn weaker(policy: &Policy, baseline: &Policy) -> Vec<String> {
+    let report = compare(policy, baseline);
+    match report.verdict() {
+        Verdict::NoWeaker => Vec::new(),
+        _ => report.weaker().iter().map(ToString::to_string).collect(),
     }
-    Ok(texts)
 }
 
-impl Cell for Kept {
-    const SPACE: Space = Space::System;
+/// What holds for all tenants at once: how long their one log keeps records, and how strong their
+/// one keyring is. Which fields a record may lack is each tenant's own.
+struct Shared {
+    retention: RetentionPolicy,
+    envelope: EnvelopePolicy,
+}
 
-    fn from_bytes(bytes: Vec<u8>) -> Result<Self, Corrupt> {
-        read(&bytes).map(Self)
+impl Shared {
+    /// The join over every class of these policies.
+    fn of<'a>(policies: impl IntoIterator<Item = &'a Policy>) -> Result<Option<Self>, OpenError> {
+        let mut all: Option<Self> = None;
+        for class in policies.into_iter().flat_map(|policy| policy.classes()).map(|(_, c)| c) {
+            let contradiction = |error: vouchsafe_access_log::PolicyError| {
+                OpenError::SharedContradiction { reason: error.to_string() }
+            };
+            let (keep, erase) = (class.retention().keep_at_least(), class.retention().erase_by());
+            let retention = RetentionPolicy::new(keep, erase, Field::ALL, [Operation::Read]);
+            let retention = retention.map_err(|_| OpenError::Corrupt)?;
+            let envelope = class.envelope();
+            all = Some(match all {
+                None => Self { retention, envelope: envelope.clone() },
+                Some(all) => Self {
+                    retention: all.retention.join(&retention).map_err(contradiction)?,
+                    envelope: all.envelope.join(envelope),
+                },
+            });
+        }
+        Ok(all)
     }
 
-    fn into_bytes(self) -> Vec<u8> {
-        write(&self.0)
+    fn weaker_than(&self, owed: &Self) -> Vec<String> {
+        let log = self.retention.weakening(&owed.retention).map(|w| format!("retention: {w}"));
+        let keys = self.envelope.weakening(&owed.envelope).map(|w| format!("envelope: {w}"));
+        log.into_iter().chain(keys).collect()
     }
 }
 
@@ -224,6 +273,6 @@ impl Cell for Roll {
     }
 
     fn into_bytes(self) -> Vec<u8> {
-        write(&self.0.iter().map(TenantId::as_str).collect::<Vec<_>>())
+        write(self.0.iter().map(TenantId::as_str))
     }
 }

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use vouchsafe_access_log::{Actor, AnySink, Name, Operation, RecordSink, Target, Text, name};
+use vouchsafe_access_log::{
+    Actor, AnySink, Name, Operation, Outcome, RecordSink, Target, Text, name,
+};
 use vouchsafe_core::{
     Clock, Entropy, NoEntropy, PolicyDigest, Source, TenantId, Timer, Unavailable,
 };
@@ -14,7 +16,7 @@ use vouchsafe_policy::{Policy, PolicyError};
 use vouchsafe_session::{LinkOrigin, TokenKeys};
 use vouchsafe_store::{AnyCells, Cells, Encrypted, StoreError, Turns};
 
-use super::baseline::{Baselines, Checked};
+use super::baseline::Baselines;
 use super::call::{Call, Draft};
 use super::coalesce::Counts;
 use super::host::{Accounts, AnyAccounts, AnyNotify, Notify};
@@ -84,9 +86,23 @@ pub enum OpenError {
         #[source]
         error: Box<PolicyError>,
     },
-    /// The store is not empty and holds no baselines: it is not this installation's, or part of it
-    /// was lost.
-    #[error("the store is not empty, but the baselines in force are missing from it")]
+    /// The policies of the tenants, taken together, promise less about what all of them share, the
+    /// log and the keys, than some tenant was promised, be it one that is not served any more.
+    #[error("what the tenants share is below a baseline: {}", findings.join("; "))]
+    BelowShared {
+        /// Section and witness of each weakening.
+        findings: Vec<String>,
+    },
+    /// What the tenants share cannot be as all of them were promised.
+    #[error("what the tenants share cannot be kept for all of them: {reason}")]
+    SharedContradiction {
+        /// What would have to happen and must not.
+        reason: String,
+    },
+    /// There are no baselines, and still this is no first start: the store or the log is not empty.
+    /// It is not this installation's, or part of it was lost. A log from before there was a gate
+    /// stays by itself: the gate begins another.
+    #[error("the store or the log is not empty, but the baselines in force are missing")]
     MissingBaselines,
     /// A tenant's baseline is missing.
     #[error("the baseline in force of tenant {tenant} is missing from the store")]
@@ -190,6 +206,10 @@ impl GateBuilder {
 
     /// What a tenant was promised: the gate refuses to start below it, now and ever after. Several
     /// contracts hold together. Without any, the policy of the first start is the promise.
+    ///
+    /// A contract whose Effective Date lies ahead holds from 00:00 UTC of that day on. A gate that is
+    /// open then stays open, and its upkeep records that the contract came into force, or that the
+    /// policy is below it ([`Gate::contracts_ahead`] says so in advance); the next start refuses.
     pub fn contract(mut self, tenant: TenantId, baseline: Policy) -> Self {
         self.contracts.entry(tenant).or_default().push(baseline);
         self
@@ -253,16 +273,16 @@ impl GateBuilder {
             Arc::clone(&entropy),
         ));
         let digests = keyring.digest_key();
-        let mut baselines = Baselines::read(&cells, &digests, &entropy).await?;
-        let mut raised = Vec::new();
+        let now = clock.now();
+        let mut baselines = Baselines::read(&cells, &sink, &digests, &entropy, now).await?;
+        let mut checked = Vec::new();
         for (tenant, policy) in policies.iter() {
             let owed = contracts.get(tenant).map(Vec::as_slice).unwrap_or_default();
-            let checked = baselines.check(tenant, policy, owed).await?;
-            if checked.raised {
-                raised.push((tenant.clone(), checked));
-            }
+            checked.push((tenant.clone(), baselines.check(tenant, policy, owed).await?));
         }
-        let now = clock.now();
+        baselines.check_shared(&policies, &checked).await?;
+        let ahead = checked.iter().flat_map(|(_, of)| of.ahead.clone()).collect();
+        checked.retain(|(_, of)| of.raised);
         for tenant in policies.tenants() {
             keyring.add_tenant(tenant, now, &*entropy)?;
         }
@@ -292,18 +312,20 @@ impl GateBuilder {
             refusals: Counts::new(REFUSALS),
             uses: Counts::new(USES),
             later: Mutex::default(),
+            ahead,
+            noted: Mutex::default(),
             policies,
         };
         let gate = Gate { inner: Arc::new(inner), clock };
         // Recorded first, then in force.
-        for (tenant, Checked { baseline, .. }) in &raised {
-            gate.note(tenant, Operation::PolicyLoaded, "baseline", baseline.digest()).await?;
+        for (tenant, of) in &checked {
+            gate.note(tenant, Operation::PolicyLoaded, "baseline", of.baseline.digest()).await?;
         }
         for (tenant, policy) in gate.inner.policies.iter() {
             gate.note(tenant, Operation::GateOpened, "gate", policy.digest()).await?;
         }
-        for (tenant, Checked { documents, .. }) in &raised {
-            baselines.keep(tenant, documents, now).await?;
+        for (tenant, of) in checked {
+            baselines.keep(&tenant, of.kept).await?;
         }
         Ok(gate)
     }
@@ -328,6 +350,7 @@ fn waiting_room(policies: &Policies) -> Turns {
 }
 
 impl Gate {
+    /// Writes what the gate itself did about a policy.
     pub(super) async fn note(
         &self,
         tenant: &TenantId,
@@ -335,7 +358,17 @@ impl Gate {
         kind: &'static str,
         policy: PolicyDigest,
     ) -> Result<(), Refused> {
-        let draft = Draft {
+        self.append(&self.own_draft(tenant, operation, kind, policy), Outcome::Succeeded).await
+    }
+
+    pub(super) fn own_draft(
+        &self,
+        tenant: &TenantId,
+        operation: Operation,
+        kind: &'static str,
+        policy: PolicyDigest,
+    ) -> Draft {
+        Draft {
             tenant: tenant.clone(),
             actor: Actor::Service(self.inner.application.clone()),
             target: Target::Entity {
@@ -346,7 +379,6 @@ impl Gate {
             call: Call::from(Source::Unavailable(Unavailable::Local)),
             policy,
             clause: None,
-        };
-        self.append(&draft, vouchsafe_access_log::Outcome::Succeeded).await
+        }
     }
 }

@@ -6,7 +6,7 @@
 //! | file | question it answers |
 //! |---|---|
 //! | `builder` | what does a gate need, and what does it refuse to start with |
-//! | `baseline` | is the policy still what was promised |
+//! | `baseline`, `terms` | is the policy still what was promised |
 //! | `signin` | may this person in |
 //! | `sessions` | whose token is this |
 //! | `links` | invitation, reset, and setting the password with them |
@@ -30,10 +30,11 @@ mod policies;
 mod refusal;
 mod sessions;
 mod signin;
+mod terms;
 mod upkeep;
 mod wait;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::future::Future;
 use std::num::NonZeroU32;
 use std::pin::Pin;
@@ -53,6 +54,7 @@ use vouchsafe_session::{LinkOrigin, TokenKeys};
 use vouchsafe_store::{AnyCells, StoreError, Turns, Undelivered, drive};
 
 pub use acting::{Acting, NotSet, UserState};
+pub use baseline::Ahead;
 pub use builder::{GateBuilder, OpenError};
 pub use call::{Attempt, Call};
 pub use host::{Account, Accounts, HostError, Mail, Notify, Purpose};
@@ -98,6 +100,9 @@ struct Inner {
     /// Calls that were answered: apart, so that a crowd of them pushes out no refusal.
     uses: Counts,
     later: Mutex<VecDeque<Later>>,
+    ahead: Vec<Ahead>,
+    /// Which of those ahead have come into force and are recorded.
+    noted: Mutex<BTreeSet<usize>>,
 }
 
 /// What could not be done at once, and is tried again by the upkeep.
@@ -117,6 +122,10 @@ const MAX_LATER: usize = 65_536;
 impl Inner {
     fn later(&self) -> MutexGuard<'_, VecDeque<Later>> {
         self.later.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn noted(&self) -> MutexGuard<'_, BTreeSet<usize>> {
+        self.noted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Leaves something for the upkeep; false when there is no room.
@@ -230,6 +239,13 @@ impl Gate {
     /// The tenants the gate knows.
     pub fn tenants(&self) -> impl Iterator<Item = &TenantId> {
         self.inner.policies.tenants()
+    }
+
+    /// The contracts whose Effective Dates lay ahead when this gate was opened, and where the policy
+    /// that is served is below them: to be shown to whoever can change it in time.
+    #[must_use]
+    pub fn contracts_ahead(&self) -> &[Ahead] {
+        &self.inner.ahead
     }
 
     /// Where links lead.

@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use std::pin::Pin;
 use std::task::Poll;
 
-use vouchsafe_access_log::{Operation, RecordSink};
+use vouchsafe_access_log::{Name, Operation, Outcome, RecordSink, name};
 use vouchsafe_core::Timestamp;
 use vouchsafe_lockout::LockoutState;
 use vouchsafe_store::Cells;
@@ -15,6 +15,8 @@ use super::{Code, Gate, Inner, Later, Refused, failed};
 
 /// Most cells that one run drops.
 const SWEEP: usize = 1_000;
+/// The record's reason when a contract came into force that the policy does not keep.
+const BELOW: Name = name!("policy.below_baseline");
 /// Records handed to the log at once, which makes them durable together.
 const BATCH: usize = 256;
 
@@ -80,6 +82,7 @@ impl Gate {
         let mut done = Upkeep::default();
         self.write_counts(now, false, &mut done).await;
         self.catch_up(&mut done).await;
+        self.note_effective(now, &mut done).await;
         match self.inner.cells.sweep(now, SWEEP).await {
             Ok(swept) => {
                 done.swept = swept;
@@ -103,6 +106,26 @@ impl Gate {
             }
         }
         done
+    }
+
+    /// Records once which contracts have come into force, or that the policy is below them.
+    async fn note_effective(&self, now: Timestamp, done: &mut Upkeep) {
+        for (at, ahead) in self.inner.ahead.iter().enumerate() {
+            if ahead.since > now || self.inner.noted().contains(&at) {
+                continue;
+            }
+            let (operation, outcome) = match ahead.findings.as_slice() {
+                [] => (Operation::PolicyLoaded, Outcome::Succeeded),
+                _ => (Operation::PolicyRefused, Outcome::Refused(BELOW)),
+            };
+            let draft = self.own_draft(&ahead.tenant, operation, "baseline", ahead.baseline);
+            if self.append(&draft, outcome).await.is_err() {
+                done.left = true;
+                return;
+            }
+            self.inner.noted().insert(at);
+            done.records = done.records.saturating_add(1);
+        }
     }
 
     async fn write_counts(&self, now: Timestamp, all: bool, done: &mut Upkeep) {
