@@ -6,7 +6,7 @@ use crate::{Error, Token};
 
 /// Most bytes of Cookie headers that are looked at; with more there is no session. Twice what the
 /// common servers take for all headers together.
-pub const MAX_HEADER: usize = 16 * 1024;
+pub const MAX_HEADER: usize = 16_384;
 /// Longest value of a cookie of ours.
 const MAX_VALUE: usize = 256;
 /// Browsers cap what they keep at 400 days (RFC 6265bis, 5.5).

@@ -170,8 +170,38 @@ fn set_cookie_says_all_that_its_name_promises() {
     let most = Duration::from_secs(400 * 86_400);
     assert!(session.set(&token, Some(most)).is_ok());
     assert!(session.set(&token, Some(most + MICRO)).is_err());
+    let least = Duration::from_secs(1);
+    assert!(session.set(&token, Some(least)).unwrap().expose().ends_with("; Max-Age=1"));
+    assert!(session.set(&token, Some(least - MICRO)).is_err());
     let loopback = session.insecure_loopback();
     assert!(loopback.clear().expose().starts_with("insecure-loopback-sid=; Path=/; HttpOnly"));
+}
+
+#[test]
+fn a_suffix_makes_a_name_of_its_own() {
+    let longest = "a".repeat(64);
+    for good in ["a", "acme-2_x.y~z", longest.as_str()] {
+        let cookie = Cookie::session().suffixed(good).unwrap();
+        assert_eq!(cookie.name(), format!("{N}-{good}"));
+    }
+    let long = "a".repeat(65);
+    for bad in ["", long.as_str(), "a b", "a;b", "a=b", "a,b", "é", "a\r\nb"] {
+        assert!(Cookie::session().suffixed(bad).is_err(), "{bad:?}");
+    }
+}
+
+#[test]
+fn what_was_read_shows_without_its_value() {
+    let shown = [
+        (CookieRead::Absent, "Absent"),
+        (CookieRead::Value(b"abc"), "Value(..)"),
+        (CookieRead::Malformed, "Malformed"),
+        (CookieRead::Ambiguous, "Ambiguous"),
+        (CookieRead::TooLarge, "TooLarge"),
+    ];
+    for (read, text) in shown {
+        assert_eq!(format!("{read:?}"), text);
+    }
 }
 
 #[test]
