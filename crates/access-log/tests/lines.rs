@@ -15,7 +15,7 @@ mod common;
 use proptest::prelude::*;
 use serde_json::Value;
 use vouchsafe_access_log::{Actor, Record, Target, Text, name};
-use vouchsafe_core::Source;
+use vouchsafe_core::{Source, TenantId};
 use vouchsafe_testkit::runs;
 
 fn config() -> ProptestConfig {
@@ -162,20 +162,5 @@ fn forged_lines_stay_one_line() {
 }
 
 fn sample() -> Record {
-    use vouchsafe_access_log::{Operation, Outcome};
-    use vouchsafe_core::{PolicyDigest, TenantId, Timestamp, Unavailable};
-    Record {
-        tenant: TenantId::new("=acme").unwrap(),
-        actor: Actor::Service(name!("job")),
-        target: Target::entity(name!("note"), "x").unwrap(),
-        operation: Operation::Read,
-        outcome: Outcome::Succeeded,
-        application: name!("a"),
-        source: Source::Unavailable(Unavailable::Local),
-        shared_source: false,
-        time: Timestamp::EPOCH,
-        policy: PolicyDigest::NONE,
-        clause: None,
-        repeats: std::num::NonZeroU32::MIN,
-    }
+    Record { tenant: TenantId::new("=acme").unwrap(), ..common::bare() }
 }

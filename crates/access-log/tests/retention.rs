@@ -10,16 +10,15 @@
     reason = "tests"
 )]
 
+mod common;
+
 use std::time::Duration;
 
 use proptest::prelude::*;
 use vouchsafe_access_log::{
-    Actor, Disposal, Field, Operation, Outcome, PolicyError, Record, RetentionPolicy, Target,
-    Witness, name,
+    Actor, Disposal, Field, Operation, PolicyError, Record, RetentionPolicy, Witness, name,
 };
-use vouchsafe_core::{
-    ClauseId, Comparison, Order, PolicyDigest, Source, TenantId, Timestamp, Unavailable, compare,
-};
+use vouchsafe_core::{ClauseId, Comparison, Order, PolicyDigest, Source, Timestamp, compare};
 use vouchsafe_testkit::runs;
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -30,26 +29,9 @@ fn section(keep: u32, erase: Option<u32>, nullable: &[Field]) -> RetentionPolicy
     RetentionPolicy::new(DAY * keep, erase, nullable.iter().copied(), operations).unwrap()
 }
 
-fn bare() -> Record {
-    Record {
-        tenant: TenantId::new("acme").unwrap(),
-        actor: Actor::Unauthenticated { claimed: None },
-        target: Target::entity(name!("note"), "x").unwrap(),
-        operation: Operation::Read,
-        outcome: Outcome::Succeeded,
-        application: name!("a"),
-        source: Source::Unavailable(Unavailable::Local),
-        shared_source: false,
-        time: Timestamp::EPOCH,
-        policy: PolicyDigest::NONE,
-        clause: None,
-        repeats: std::num::NonZeroU32::MIN,
-    }
-}
-
 /// A record that lacks this field and no other.
 fn without(field: Field) -> Record {
-    let mut record = bare();
+    let mut record = common::bare();
     if field != Field::Address {
         record.source = Source::Direct(std::net::IpAddr::from([192, 0, 2, 1]).into());
     }

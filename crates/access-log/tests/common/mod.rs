@@ -1,9 +1,10 @@
-//! Any record there can be.
+//! Any record there can be, and a plain one.
+#![allow(dead_code, reason = "each test binary uses a part")]
 
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
-use vouchsafe_access_log::{Actor, Name, Operation, Outcome, Record, Target, Text, Url};
+use vouchsafe_access_log::{Actor, Name, Operation, Outcome, Record, Target, Text, Url, name};
 use vouchsafe_core::{
     AccountDigest, Address, ClauseId, PolicyDigest, Source, TenantId, Timestamp, Unavailable,
     UserId,
@@ -85,4 +86,22 @@ pub fn record() -> impl Strategy<Value = Record> {
             clause: how.4.1.map(|clause| ClauseId::new(clause).unwrap()),
             repeats: std::num::NonZeroU32::MIN,
         })
+}
+
+/// A record with nothing in it that may be left out.
+pub fn bare() -> Record {
+    Record {
+        tenant: TenantId::new("acme").unwrap(),
+        actor: Actor::Unauthenticated { claimed: None },
+        target: Target::entity(name!("note"), "x").unwrap(),
+        operation: Operation::Read,
+        outcome: Outcome::Succeeded,
+        application: name!("a"),
+        source: Source::Unavailable(Unavailable::Local),
+        shared_source: false,
+        time: Timestamp::EPOCH,
+        policy: PolicyDigest::NONE,
+        clause: None,
+        repeats: std::num::NonZeroU32::MIN,
+    }
 }
