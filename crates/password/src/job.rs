@@ -4,7 +4,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use vouchsafe_core::{Charged, Clock, Entropy, Matched, NoEntropy, NotMatched, Standing};
+use vouchsafe_core::{
+    Charged, Clock, Entropy, Matched, NoEntropy, NotMatched, Standing, Timestamp,
+};
 
 use crate::hash::{self, Memory, NotRun};
 use crate::pool::not_verified;
@@ -84,7 +86,7 @@ impl Job {
 impl VerifyJob {
     fn run(self, bench: &Bench, memory: &mut Memory) {
         let Self { charged, password, record, binding, answer } = self;
-        if bench.clock.now() > charged.deadline() {
+        if bench.now() > charged.deadline() {
             return answer.give(not_verified(charged, NotVerifiedReason::Late));
         }
         let compared = caught(|| match &record {
@@ -123,20 +125,20 @@ impl HashJob {
         let Self { password, owner, binding, answer } = self;
         let standing = if owner.is_some() { Standing::Chosen } else { Standing::MustChange };
         let params = bench.policy.params();
-        let record = match bench.salt() {
-            Err(error) => Err(error.into()),
-            Ok(salt) => {
-                caught(|| bench.record(params, standing, salt, &password, &binding, memory))
-                    .map_err(|NotRun| PasswordError::NotHashed(NotVerifiedReason::Failed))
-            }
-        };
+        let record = caught(|| match bench.salt() {
+            Err(error) => Ok(Err(error.into())),
+            Ok(salt) => bench.record(params, standing, salt, &password, &binding, memory).map(Ok),
+        });
+        let failed = PasswordError::NotHashed(NotVerifiedReason::Failed);
+        let record = record.unwrap_or(Err(failed));
         drop(password);
         let owner = owner.map(|owner| owner.account());
         answer.give(record.map(|record| NewRecord { record, owner }));
     }
 }
 
-/// A panic below would take a worker, and the charge, with it.
+/// A panic below, in the host's clock or entropy for one, would take a worker and the charge with
+/// it, and leave somebody waiting for ever.
 fn caught<T>(work: impl FnOnce() -> Result<T, NotRun>) -> Result<T, NotRun> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or(Err(NotRun))
 }
@@ -154,8 +156,9 @@ impl Bench {
         Ok(Self { policy, clock, entropy, dummy, runs, blocks })
     }
 
-    pub(crate) fn now(&self) -> vouchsafe_core::Timestamp {
-        self.clock.now()
+    /// The present moment; with a clock that panics it is too late for anybody.
+    pub(crate) fn now(&self) -> Timestamp {
+        caught(|| Ok(self.clock.now())).unwrap_or(Timestamp::MAX)
     }
 
     /// Runs and blocks so far.

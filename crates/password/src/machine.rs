@@ -79,12 +79,12 @@ impl Machine for CredentialMachine {
             CredentialEvent::Set { expect, record } => {
                 let record = record.as_record();
                 let standing = record.standing();
-                // Salts are never reused: the same record is this very event, seen again.
-                if was.record.as_ref() == Some(record) {
+                if was.is_disabled() {
+                    Step::keep(CredentialVerdict::Refused)
+                } else if was.record.as_ref() == Some(record) {
+                    // Salts are never reused: the same record is this very event, seen again.
                     let generation = was.generation;
                     Step::keep(CredentialVerdict::Set { generation, standing })
-                } else if was.is_disabled() {
-                    Step::keep(CredentialVerdict::Refused)
                 } else if was.generation != *expect {
                     Step::keep(superseded)
                 } else {

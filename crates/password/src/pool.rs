@@ -9,10 +9,9 @@ use vouchsafe_core::{Charged, Clock, Entropy, NotVerified};
 
 use crate::job::{Bench, HashJob, Job, VerifyJob};
 use crate::queue::{Config, Queue};
-use crate::ticket::{Answer, Hashing};
 use crate::{
-    Accepted, Binding, HashPolicy, NewRecord, NotVerifiedReason, OwnerPresent, Params, Password,
-    PasswordError, Stored, Verified,
+    Accepted, Binding, HashPolicy, Hashing, NewRecord, NotVerifiedReason, OwnerPresent, Params,
+    Password, PasswordError, Stored, Verified,
 };
 
 /// How much a [`HashPool`] may use.
@@ -126,7 +125,12 @@ impl HashPool {
         if !(1..=PoolConfig::MAX_QUEUE).contains(&queue) {
             return Err(PasswordError::Pool("a queue of 1 to 65536"));
         }
-        if budget_kib < one || policy.params().blocks() > Self::MAX_BLOCKS {
+        if policy.params().blocks() > Self::MAX_BLOCKS {
+            return Err(PasswordError::Pool(
+                "a policy of at most 2^20 blocks, memory times passes",
+            ));
+        }
+        if budget_kib < one {
             return Err(PasswordError::Pool("memory for at least one hash under the policy"));
         }
         let bench = Arc::new(Bench::new(policy, Arc::clone(&clock), entropy)?);
@@ -157,7 +161,7 @@ impl HashPool {
             Stored::Record(record) if self.can_afford(record.params) => Some(record),
             Stored::Record(_) | Stored::Absent | Stored::Unusable(_) => None,
         };
-        let (answer, hashing) = Answer::pair();
+        let (answer, hashing) = self.queue.ticket();
         let password = password.share();
         let job = VerifyJob { charged, password, record, binding, answer };
         self.queue.push(Job::Verify(job), self.clock.now());
@@ -195,7 +199,7 @@ impl HashPool {
         owner: Option<OwnerPresent>,
         binding: Binding,
     ) -> Hashing<Result<NewRecord, PasswordError>> {
-        let (answer, hashing) = Answer::pair();
+        let (answer, hashing) = self.queue.ticket();
         let job = HashJob { password, owner, binding, answer };
         self.queue.push(Job::Hash(job), self.clock.now());
         hashing
@@ -228,9 +232,13 @@ pub(crate) fn not_verified(charged: Charged, reason: NotVerifiedReason) -> Verif
 impl Drop for HashPool {
     fn drop(&mut self) {
         self.queue.stop();
-        for thread in self.threads.drain(..) {
-            // A worker catches what its work panics with.
-            let _ = thread.join();
+        let here = std::thread::current().id();
+        for worker in self.threads.drain(..) {
+            // A waker may drop the pool on one of its own workers, which then ends by itself.
+            if worker.thread().id() != here {
+                // A worker catches what its work panics with.
+                let _ = worker.join();
+            }
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Who is next, and with which memory.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -9,7 +9,8 @@ use vouchsafe_core::Timestamp;
 
 use crate::hash::Memory;
 use crate::job::{Bench, Job};
-use crate::{NotVerifiedReason, Work};
+use crate::ticket::Answer;
+use crate::{Hashing, NotVerifiedReason, Work};
 
 /// For how long nobody may come before the memory is wiped.
 const IDLE: Duration = Duration::from_millis(100);
@@ -26,6 +27,7 @@ pub(crate) struct Queue {
     state: Mutex<State>,
     changed: Condvar,
     refused: AtomicU64,
+    somebody_left: Arc<AtomicBool>,
 }
 
 struct State {
@@ -61,7 +63,13 @@ impl Queue {
         let waiting = VecDeque::new();
         let state = State { waiting, free: Vec::new(), held_kib: 0, stopped: false };
         let (state, changed) = (Mutex::new(state), Condvar::new());
-        Self { config, bench, state, changed, refused: AtomicU64::new(0) }
+        let (refused, somebody_left) = (AtomicU64::new(0), Arc::default());
+        Self { config, bench, state, changed, refused, somebody_left }
+    }
+
+    /// Two ends of an answer to somebody who may go away.
+    pub(crate) fn ticket<T>(&self) -> (Answer<T>, Hashing<T>) {
+        Answer::pair(&self.somebody_left)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -71,7 +79,8 @@ impl Queue {
     /// Takes the job on, or answers it at once.
     pub(crate) fn push(&self, job: Job, now: Timestamp) {
         let mut state = self.lock();
-        if state.waiting.len() >= self.config.length {
+        let full = state.waiting.len() >= self.config.length;
+        if full && self.somebody_left.swap(false, Ordering::SeqCst) {
             // Whoever went away waits no more.
             state.waiting.retain(|(job, _)| !job.is_abandoned());
         }
@@ -206,6 +215,8 @@ impl Queue {
         let mut state = self.lock();
         state.held_kib = state.held_kib.saturating_sub(given_up).saturating_sub(not_got);
         drop(state);
+        // What was given up may be more than what was taken.
+        self.changed.notify_all();
         memory
     }
 }

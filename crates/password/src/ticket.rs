@@ -2,7 +2,9 @@
 
 use std::fmt;
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
@@ -16,6 +18,10 @@ pub struct Hashing<T>(Arc<Slot<T>>);
 struct Slot<T> {
     state: Mutex<State<T>>,
     answered: Condvar,
+    /// Nobody waits for it any more.
+    abandoned: AtomicBool,
+    /// Set when somebody went away without an answer, for whoever looks for a place in the queue.
+    somebody_left: Arc<AtomicBool>,
 }
 
 struct State<T> {
@@ -33,15 +39,19 @@ impl<T> Slot<T> {
 }
 
 impl<T> Answer<T> {
-    pub(crate) fn pair() -> (Self, Hashing<T>) {
-        let state = Mutex::new(State { answer: None, waker: None });
-        let slot = Arc::new(Slot { state, answered: Condvar::new() });
+    pub(crate) fn pair(somebody_left: &Arc<AtomicBool>) -> (Self, Hashing<T>) {
+        let slot = Arc::new(Slot {
+            state: Mutex::new(State { answer: None, waker: None }),
+            answered: Condvar::new(),
+            abandoned: AtomicBool::new(false),
+            somebody_left: Arc::clone(somebody_left),
+        });
         (Self(Arc::clone(&slot)), Hashing(slot))
     }
 
     /// Whether nobody waits any more.
     pub(crate) fn is_abandoned(&self) -> bool {
-        Arc::strong_count(&self.0) == 1
+        self.0.abandoned.load(Ordering::SeqCst)
     }
 
     pub(crate) fn give(self, answer: T) {
@@ -52,13 +62,15 @@ impl<T> Answer<T> {
         };
         self.0.answered.notify_all();
         if let Some(waker) = waker {
-            waker.wake();
+            // A runtime's panic is none of the worker's business.
+            let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
         }
     }
 }
 
 impl<T> Hashing<T> {
-    /// Waits on this thread.
+    /// Waits on this thread. The answer is given once: whoever has polled it out of this future
+    /// must not wait for another.
     pub fn wait(self) -> T {
         let mut state = self.0.lock();
         loop {
@@ -83,6 +95,15 @@ impl<T> Future for Hashing<T> {
                 }
                 Poll::Pending
             }
+        }
+    }
+}
+
+impl<T> Drop for Hashing<T> {
+    fn drop(&mut self) {
+        self.0.abandoned.store(true, Ordering::SeqCst);
+        if Arc::strong_count(&self.0) > 1 {
+            self.0.somebody_left.store(true, Ordering::SeqCst);
         }
     }
 }

@@ -112,13 +112,15 @@ fn only_a_set_by_the_owner_clears_must_change() {
 fn a_disabled_account_has_nothing_to_match_and_nothing_to_set() {
     let pool = pool(PoolConfig::new(cheap()).workers(1));
     let mut state = Credential::default();
-    let _ = step(&mut state, &Event::Set { expect: 0, record: chosen(&pool, "mine") });
+    let mine = Event::Set { expect: 0, record: chosen(&pool, "mine") };
+    let _ = step(&mut state, &mine);
     assert_eq!(step(&mut state, &Event::Disable), Verdict::Disabled);
     assert_eq!(step(&mut state, &Event::Disable), Verdict::Disabled);
     assert_eq!((state.generation(), state.standing()), (2, None));
     assert!(matches!(state.stored(), Stored::Absent));
     let reset = Event::Set { expect: 2, record: chosen(&pool, "other") };
     assert_eq!(step(&mut state, &reset), Verdict::Refused);
+    assert_eq!(step(&mut state, &mine), Verdict::Refused, "nor is an old event heard again");
     assert_eq!(step(&mut state, &Event::Enable), Verdict::Enabled);
     assert_eq!((state.generation(), state.standing()), (3, Some(Standing::Chosen)));
 }

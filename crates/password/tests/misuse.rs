@@ -1,0 +1,173 @@
+//! What a host or its runtime may do wrong, and what the pool makes of it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::disallowed_methods,
+    clippy::string_slice,
+    missing_docs,
+    reason = "tests"
+)]
+
+mod common;
+
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Wake, Waker};
+
+use common::{NOW, accepted, charged, cheap, martha, matched, password, pool, record};
+use vouchsafe_core::{Clock, Entropy, NoEntropy, Standing, Timestamp};
+use vouchsafe_password::{
+    HashPolicy, HashPool, Hashing, NotVerifiedReason, OwnerPresent, PasswordError, PoolConfig,
+    Record, Stored, Verified,
+};
+use vouchsafe_testkit::{ManualClock, SeededEntropy};
+
+/// Panics when told to.
+#[derive(Clone, Default)]
+struct Brittle(Arc<AtomicBool>);
+
+impl Brittle {
+    fn touch(&self) {
+        assert!(!self.0.load(Ordering::SeqCst), "told to");
+    }
+
+    fn set(&self, broken: bool) {
+        self.0.store(broken, Ordering::SeqCst);
+    }
+}
+
+struct BrittleClock(Brittle, std::thread::ThreadId);
+
+impl Clock for BrittleClock {
+    fn now(&self) -> Timestamp {
+        // The caller's own thread may know the time.
+        if std::thread::current().id() != self.1 {
+            self.0.touch();
+        }
+        NOW
+    }
+}
+
+struct BrittleEntropy(Brittle, SeededEntropy);
+
+impl Entropy for BrittleEntropy {
+    fn fill(&self, out: &mut [u8]) -> Result<(), NoEntropy> {
+        self.0.touch();
+        self.1.fill(out)
+    }
+}
+
+fn ask(pool: &HashPool) -> Hashing<Verified> {
+    pool.verify(charged(1), &password("x"), Stored::Absent, martha())
+}
+
+#[test]
+fn a_clock_that_panics_is_an_answer_and_not_the_end() {
+    let clock = Brittle::default();
+    let here = BrittleClock(clock.clone(), std::thread::current().id());
+    let config = PoolConfig::new(cheap()).workers(1);
+    let pool = HashPool::new(config, Arc::new(here), Arc::new(SeededEntropy::new(1))).unwrap();
+    clock.set(true);
+    for _ in 0..3 {
+        let answer = ask(&pool).wait();
+        assert!(matches!(answer, Verified::NotVerified(_, NotVerifiedReason::Waited)));
+    }
+    clock.set(false);
+    assert_eq!(matched(ask(&pool).wait()), None);
+}
+
+#[test]
+fn entropy_that_panics_is_an_answer_and_not_the_end() {
+    let entropy = Brittle::default();
+    let source = BrittleEntropy(entropy.clone(), SeededEntropy::new(1));
+    let config = PoolConfig::new(cheap()).workers(1);
+    let pool = HashPool::new(config, Arc::new(ManualClock::at(NOW)), Arc::new(source)).unwrap();
+    let enrol = || {
+        let owner = OwnerPresent::assertion(common::ACCOUNT);
+        pool.hash(accepted("Xk7#vq9w"), owner, martha()).wait()
+    };
+    entropy.set(true);
+    let failed = PasswordError::NotHashed(NotVerifiedReason::Failed);
+    assert_eq!(enrol().unwrap_err(), failed);
+    entropy.set(false);
+    assert_eq!(enrol().unwrap().standing(), Standing::Chosen);
+}
+
+/// Does something when it wakes, on the worker's thread.
+struct Waking<F: FnOnce() + Send>(Mutex<Option<F>>, Sender<()>);
+
+impl<F: FnOnce() + Send> Wake for Waking<F> {
+    fn wake(self: Arc<Self>) {
+        // Before it may panic.
+        let _ = self.1.send(());
+        let work = self.0.lock().unwrap().take().unwrap();
+        work();
+    }
+}
+
+/// Polls once, and waits until the answer woke it.
+fn woken(mut hashing: Hashing<Verified>, work: impl FnOnce() + Send + 'static) {
+    let (send, receive) = channel();
+    let waker = Waker::from(Arc::new(Waking(Mutex::new(Some(work)), send)));
+    let polled = Pin::new(&mut hashing).poll(&mut Context::from_waker(&waker));
+    assert!(matches!(polled, Poll::Pending));
+    drop(waker);
+    receive.recv().unwrap();
+    assert_eq!(matched(hashing.wait()), None);
+}
+
+/// Slow enough not to be answered before it is polled.
+fn slow() -> HashPool {
+    pool(PoolConfig::new(HashPolicy::argon2id(65_536, 16).unwrap()).workers(1))
+}
+
+#[test]
+fn a_waker_that_panics_takes_no_worker_with_it() {
+    let pool = slow();
+    woken(ask(&pool), || panic!("told to"));
+    assert_eq!(matched(ask(&pool).wait()), None);
+}
+
+#[test]
+fn a_waker_may_drop_the_pool() {
+    let pool = Arc::new(Mutex::new(Some(slow())));
+    let (first, second) = {
+        let pool = pool.lock().unwrap();
+        let pool = pool.as_ref().unwrap();
+        (ask(pool), ask(pool))
+    };
+    let (send, receive) = channel();
+    woken(first, move || {
+        drop(pool.lock().unwrap().take());
+        send.send(()).unwrap();
+    });
+    receive.recv().unwrap();
+    // The worker it was dropped on still answers who is left.
+    let answer = second.wait();
+    assert!(matches!(answer, Verified::NotVerified(_, NotVerifiedReason::Stopped)), "{answer:?}");
+}
+
+/// A host compares and swaps texts: what was read must be what is written again.
+#[test]
+fn a_record_has_one_text() {
+    let good = record(&pool(PoolConfig::new(cheap()).workers(1)), "x").to_string();
+    let mut read = 0;
+    let mut check = |text: String| {
+        if let Ok(record) = text.parse::<Record>() {
+            assert_eq!(record.to_string(), text);
+            read += 1;
+        }
+    };
+    for at in 0..good.len() {
+        for letter in (0..=127).map(char::from) {
+            check(format!("{}{letter}{}", &good[..at], &good[at + 1..]));
+            check(format!("{}{letter}{}", &good[..at], &good[at..]));
+        }
+    }
+    assert!(read > 1_000, "{read}");
+}
