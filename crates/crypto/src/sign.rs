@@ -64,7 +64,8 @@ impl fmt::Debug for SigningKey {
 pub struct PublicKey([u8; 32]);
 
 impl PublicKey {
-    /// The key with these bytes. Bytes that are no point of the curve verify nothing.
+    /// The key with these bytes. Bytes that are no point of the curve verify nothing; nor does one
+    /// of the eight points of small order, all zeros among them, under which anybody can sign.
     #[must_use]
     pub const fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
@@ -81,10 +82,52 @@ impl PublicKey {
     /// # Errors
     /// [`BadSignature`] when it is not.
     pub fn verify(&self, message: &[u8], signature: &[u8]) -> Result<(), BadSignature> {
+        if self.is_of_small_order() {
+            return Err(BadSignature);
+        }
         UnparsedPublicKey::new(&ED25519, self.0)
             .verify(message, signature)
             .map_err(|_| BadSignature)
     }
+}
+
+impl PublicKey {
+    fn is_of_small_order(self) -> bool {
+        let mut y = self.0;
+        // Without the sign of x.
+        let [.., last] = &mut y;
+        *last &= 0x7f;
+        SMALL_ORDER.contains(&y)
+    }
+}
+
+/// The y of the points of order 1, 2, 4 and 8, those of 0 and 1 also plus the field's prime.
+const SMALL_ORDER: [[u8; 32]; 7] = [
+    [0; 32],
+    [
+        1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+        0, 0,
+    ],
+    [
+        0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4, 0x89, 0xf2, 0xef, 0x98,
+        0xf0, 0xd5, 0xdf, 0xac, 0x05, 0xd3, 0xc6, 0x33, 0x39, 0xb1, 0x38, 0x02, 0x88, 0x6d, 0x53,
+        0xfc, 0x05,
+    ],
+    [
+        0xc7, 0x17, 0x6a, 0x70, 0x3d, 0x4d, 0xd8, 0x4f, 0xba, 0x3c, 0x0b, 0x76, 0x0d, 0x10, 0x67,
+        0x0f, 0x2a, 0x20, 0x53, 0xfa, 0x2c, 0x39, 0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77, 0x92, 0xac,
+        0x03, 0x7a,
+    ],
+    near_prime(0xec),
+    near_prime(0xed),
+    near_prime(0xee),
+];
+
+/// The field's prime, 2^255 - 19, but for its lowest byte.
+const fn near_prime(low: u8) -> [u8; 32] {
+    let mut y = [0xff; 32];
+    [y[0], y[31]] = [low, 0x7f];
+    y
 }
 
 /// Lower-case hexadecimal.
