@@ -49,6 +49,7 @@ fn hostile_cookie_headers() {
     ] {
         expect(text.replace("{}", N).as_bytes(), CookieRead::Value(b"abc"));
     }
+    expect(format!("{N}=A-9_z").as_bytes(), CookieRead::Value(b"A-9_z"));
     expect(&[b"\xff\xfe=\x80; ", N.as_bytes(), b"=abc"].concat(), CookieRead::Value(b"abc"));
     // Names that some readers take for ours.
     for name in [
@@ -278,7 +279,10 @@ fn before_sign_in_a_signed_cookie_stands_in() {
     let (cookie, id) = keys.pre_login(at(0), &random).unwrap();
     let (_, other) = keys.pre_login(at(0), &random).unwrap();
     let text = cookie.expose().as_bytes();
+    // Half a day.
+    assert_eq!(PRE_LOGIN_LIFETIME, Duration::from_secs(43_200));
     let end = at(0).after(PRE_LOGIN_LIFETIME);
+    assert_eq!(format!("{id:?} {keys:?}"), "PreLoginId(..) CsrfKeys(..)");
     assert_eq!(keys.read_pre_login(text, end.before(MICRO)), Ok(id));
     assert!(keys.read_pre_login(text, end).is_err());
     for at_byte in 0..text.len() {
