@@ -5,92 +5,67 @@
     clippy::indexing_slicing,
     clippy::arithmetic_side_effects,
     missing_docs,
+    dead_code,
     reason = "tests"
 )]
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+mod calls;
 
-use vouchsafe::access_log::{Outcome, Receipt, Record, RecordSink, SinkError, VecSink, name};
-use vouchsafe::gate::{Code, Login, NotSet, Purpose};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use calls::{Kind, PASSWORD, World};
+use vouchsafe::access_log::{Outcome, name};
+use vouchsafe::core::Space;
+use vouchsafe::gate::Code;
 use vouchsafe::policy::Policy;
 use vouchsafe::store::MemoryStore;
 use vouchsafe_testkit::{Fault, FaultyStore, TestGate, block_on};
-
-const PASSWORD: &str = "Brass-Lantern7";
-const OTHER: &str = "Copper-Kettle8";
-
-/// A sink that can be told to fail.
-#[derive(Clone)]
-struct Switched {
-    records: VecSink,
-    down: Arc<AtomicBool>,
-}
-
-impl RecordSink for Switched {
-    async fn append(&self, record: Record) -> Result<Receipt, SinkError> {
-        if self.down.load(Ordering::SeqCst) {
-            return Err(SinkError::Failed("told to".into()));
-        }
-        self.records.append(record).await
-    }
-}
 
 fn policy() -> Policy {
     Policy::preset("zoomph-2018").unwrap()
 }
 
+/// Whatever is called while the log refuses: the store holds what it held, no mail is sent, and when
+/// the log answers again, one record says that the call was refused.
 #[test]
 fn nothing_happens_unrecorded() {
-    let records = VecSink::new(1 << 16);
-    let down = Arc::new(AtomicBool::new(false));
-    let sink = Switched { records: records.clone(), down: Arc::clone(&down) };
-    let tenant = TestGate::tenant();
-    let policies = (tenant.clone(), policy());
-    let store = MemoryStore::new(1 << 24);
-    let gate = block_on(TestGate::recording(policies, store, sink, records, |gate| gate)).unwrap();
-    let call = TestGate::call();
-    let ada = gate.add("ada", "staff", PASSWORD);
-    let bob = gate.users.add(&tenant, "u-bob", "staff", &["bob@acme.example"]);
-    let (_, link) = gate.invite(&bob);
-    let issued = gate.sign_in("ada", PASSWORD);
-    let principal = block_on(gate.gate.check(&tenant, issued.token().expose(), &call)).unwrap();
-    let acting = gate.gate.by(&principal, &call).unwrap();
-    let sessions_before = block_on(acting.sessions(&ada)).unwrap();
-    let unavailable = |refused: vouchsafe::gate::Refused| {
-        assert_eq!(refused.code(), Code::LogUnavailable);
-    };
-    let not_set = |outcome: Result<_, NotSet>| match outcome {
-        Err(NotSet::Refused(refused)) => unavailable(refused),
-        other => panic!("{:?}", other.map(|_: ()| ())),
-    };
+    for case in calls::all() {
+        let world = World::new();
+        let run = (case.works)(&world);
+        let _ = world.gate.recorded();
+        let accounts = world.cells(Space::Account);
+        let failures = world.cells(Space::Lockout);
+        world.down.store(true, Ordering::SeqCst);
+        let outcome = run();
+        // The first two steps of a sign-in let nobody in.
+        let expected = match case.kind {
+            Kind::Unfinished => Ok(()),
+            _ => Err(Code::LogUnavailable),
+        };
+        assert_eq!(outcome, expected, "{}", case.name);
+        block_on(world.gate.gate.upkeep());
+        assert!(world.cells(Space::Account) == accounts, "{} changed an account", case.name);
+        if !case.door {
+            assert!(world.cells(Space::Lockout) == failures, "{} changed a count", case.name);
+        }
+        assert!(world.gate.mail.take().is_empty(), "{} sent a mail", case.name);
+        assert!(world.gate.recorded().is_empty());
 
-    down.store(true, Ordering::SeqCst);
-    match block_on(gate.login("ada", PASSWORD)) {
-        Login::Refused(refused) => unavailable(refused),
-        other => panic!("{other:?}"),
+        world.down.store(false, Ordering::SeqCst);
+        let (at_once, later) = world.said();
+        assert!(at_once.is_empty());
+        if case.name == "upkeep.rs::close" {
+            continue;
+        }
+        let reason = match case.kind {
+            Kind::Unfinished => Outcome::Failed(name!("outcome.unknown")),
+            _ => Outcome::Refused(name!("log.unavailable")),
+        };
+        let said: Vec<_> =
+            later.iter().map(|r| (r.operation, &r.outcome, r.repeats.get())).collect();
+        assert_eq!(said, [(case.does, &reason, 1)], "{}", case.name);
     }
-    unavailable(block_on(acting.invite(&ada)).unwrap_err());
-    unavailable(block_on(acting.unlock(&ada)).unwrap_err());
-    unavailable(block_on(acting.disable(&ada)).unwrap_err());
-    unavailable(block_on(acting.reclass(&ada, "consumer")).unwrap_err());
-    unavailable(block_on(acting.end_sessions(&ada)).unwrap_err());
-    let changed = block_on(acting.change_password(PASSWORD.to_owned(), OTHER.to_owned()));
-    not_set(changed.map(|_| ()));
-    let redeem = gate.gate.redeem(&tenant, Purpose::Activation, &link, OTHER.to_owned(), &call);
-    not_set(block_on(redeem).map(|_| ()));
-    unavailable(block_on(gate.gate.sign_out(principal.clone(), &call)).unwrap_err());
-    assert!(gate.mail.take().is_empty(), "no link was mailed");
-    down.store(false, Ordering::SeqCst);
-
-    // Nothing of it happened.
-    let principal = block_on(gate.gate.check(&tenant, issued.token().expose(), &call)).unwrap();
-    assert_eq!(principal.class(), "staff");
-    let acting = gate.gate.by(&principal, &call).unwrap();
-    assert_eq!(block_on(acting.sessions(&ada)).unwrap().len(), sessions_before.len());
-    let redeem = gate.gate.redeem(&tenant, Purpose::Activation, &link, OTHER.to_owned(), &call);
-    block_on(redeem).unwrap();
-    let _ = gate.sign_in("ada", PASSWORD);
 }
 
 /// What was recorded and then failed is corrected: the log never says what did not happen.
