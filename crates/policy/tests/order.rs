@@ -23,7 +23,7 @@ fn any_policy() -> impl Strategy<Value = Policy> {
         .prop_map(|(n, hours)| format!("{{ failures = {n}, window = '{hours}h' }}"));
     let door = prop::collection::vec(limit, 1..3);
     let flags = prop::array::uniform5(any::<bool>());
-    let small = prop::array::uniform8(0_usize..3);
+    let small = prop::array::uniform10(0_usize..3);
     (door, flags, small).prop_map(|(limits, flags, at)| {
         let [upper, number, common, at_rest, nullable] = flags;
         let idle = ["10min", "30min", "1h"][at[0]];
@@ -34,11 +34,13 @@ fn any_policy() -> impl Strategy<Value = Policy> {
         let keep = ["1d", "30d", "60d"][at[5]];
         let key = ["RSA-2048", "P-256", "P-384"][at[6]];
         let reset = ["10min", "30min", "1h"][at[7]];
+        let (cap, at_cap) = ([1, 2, 10][at[8]], ["end-longest-unused", "refuse", "refuse"][at[9]]);
         let optional = if nullable { "'address', 'policy'" } else { "'address'" };
         let text = document(&format!(
             "lockout.limits = [{}]\n\
              [class.staff]\n\
-             session = {{ idle = '{idle}', absolute = '{absolute}' }}\n\
+             session = {{ idle = '{idle}', absolute = '{absolute}', \
+             max_sessions = {cap}, at_cap = '{at_cap}' }}\n\
              password = {{ min_length = {minimum}, max_length = {maximum}, \
              require_upper = {upper}, require_number = {number}, refuse_common = {common} }}\n\
              retention = {{ keep_at_least = '{keep}', erase_by = '{erase}', \

@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 
 use crate::Result;
 use crate::metadata::packages;
+use crate::promises;
 use crate::run::root;
 use crate::tests_in::{Found, code_only, find, macros_called};
 
@@ -38,15 +39,17 @@ pub struct Guarantee {
     pub open: Option<String>,
 }
 
-/// `guarantees [--json]`.
+/// `guarantees [--json | --write]`.
 pub fn run(arguments: &[String]) -> Result<()> {
-    let as_json = match arguments {
-        [] => false,
-        [one] if one == "--json" => true,
-        _ => return Err("`guarantees` takes nothing but --json".into()),
+    let (as_json, write) = match arguments {
+        [] => (false, false),
+        [one] if one == "--json" => (true, false),
+        [one] if one == "--write" => (false, true),
+        _ => return Err("`guarantees` takes nothing but --json or --write".into()),
     };
     let all = all()?;
     check(&all)?;
+    promises::table(&all, write)?;
     if as_json {
         let array: Vec<Value> = all.iter().map(as_value).collect();
         println!("{}", Value::Array(array));

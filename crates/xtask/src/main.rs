@@ -24,6 +24,7 @@ mod lint;
 mod metadata;
 mod needs;
 mod peers;
+mod promises;
 mod run;
 mod tests_in;
 
@@ -34,7 +35,7 @@ cargo xtask test                     all checks and tests; ends with `N passed, 
 cargo xtask long                     the same with full counts; results go to docs/long-runs.md
 cargo xtask lint                     formatting, clippy, rustdoc, file lengths, reasons, licences
 cargo xtask edges                    who may depend on whom
-cargo xtask guarantees [--json]      every promise with the tests that show it
+cargo xtask guarantees [--json]      every promise with the tests that show it; --write: their table
 cargo xtask consumers                strangers that use the packed crates
 cargo xtask fuzz [--seconds N] [TARGET..]   each fuzz target for N seconds (60)
 cargo xtask peers [--json] [CASE..]  side by side with other people's crates

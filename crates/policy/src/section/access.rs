@@ -11,6 +11,10 @@ use crate::Value;
 use crate::compare::Witness;
 use crate::read::Reader;
 
+/// A passphrase of this length is acceptable under every policy whose maximum admits it: refusing
+/// all of them is not stricter (NIST SP 800-63B-4, 3.1.1.2: at least 64 are to be permitted).
+const PASSPHRASE: u32 = 64;
+
 /// The kinds of characters that a rule may require, by key.
 const KINDS: [(&str, Kind); 4] = [
     ("require_letter", Kind::Letter),
@@ -50,6 +54,10 @@ impl Section for PasswordPolicy {
             PasswordError::Policy(problems) => problems,
             _ => Vec::new(),
         });
+        if (PASSPHRASE.saturating_add(1)..=Self::MAX_LENGTH).contains(&min) {
+            let message = format!("passphrases of {PASSPHRASE} characters have to be acceptable");
+            table.report_at("min_length", message);
+        }
         note(table, built, |problem| match problem {
             PolicyProblem::MinLength(_) => Some("min_length"),
             _ => Some("max_length"),
@@ -169,12 +177,38 @@ impl Section for SessionPolicy {
         ]
     }
 
+    /// What has to be allowed is compared too: that somebody who signs in rightly gets in.
     fn weakening(&self, baseline: &Self) -> Option<Witness> {
-        Order::weakening(self, baseline).map(Witness::Session)
+        let refused = sign_ins(self) < sign_ins(baseline);
+        let sessions = self.max_sessions();
+        Order::weakening(self, baseline)
+            .map(Witness::Session)
+            .or_else(|| refused.then_some(Witness::SignInRefused { sessions }))
     }
 
+    /// Refuses at its cap only what both refuse.
     fn joined(&self, other: &Self) -> Result<Self, String> {
-        Ok(self.join(other))
+        let joined = self.join(other);
+        let most = sign_ins(self).max(sign_ins(other));
+        let at_cap =
+            if most > joined.max_sessions() { AtCap::EndLongestUnused } else { AtCap::Refuse };
+        let builder = Self::builder(joined.idle())
+            .granularity(joined.granularity())
+            .max_sessions(joined.max_sessions())
+            .at_cap(at_cap);
+        let builder = match joined.absolute() {
+            Some(absolute) => builder.absolute(absolute),
+            None => builder.without_absolute(),
+        };
+        builder.build().map_err(|error| error.to_string())
+    }
+}
+
+/// How many sign-ins, one after the other and without a sign-out, are all let in.
+fn sign_ins(policy: &SessionPolicy) -> u32 {
+    match policy.at_cap() {
+        AtCap::EndLongestUnused => u32::MAX,
+        AtCap::Refuse => policy.max_sessions(),
     }
 }
 

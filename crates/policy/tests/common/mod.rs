@@ -81,6 +81,7 @@ pub fn happens(policy: &Policy, finding: &Finding) -> bool {
         }
         Witness::Hash(witness) => !class().hash().upgrades(witness.record),
         Witness::Session(witness) => session_holds(class().session(), witness),
+        Witness::SignInRefused { sessions } => sign_in_refused(class().session(), *sessions),
         Witness::Links(witness) => link_holds(class().links(), *witness),
         Witness::Retention(witness) => record_may(class(), *witness),
         Witness::Envelope(weakness) => weakness.passes(class().envelope()),
@@ -107,45 +108,83 @@ fn all_admitted(policy: &LockoutPolicy, witness: &vouchsafe_lockout::Witness) ->
     })
 }
 
+/// Whether an account that is locked gets in again after an unlock, and not before.
+#[allow(clippy::disallowed_methods, reason = "the test is the verifier")]
+pub fn an_unlock_lets_the_owner_in(policy: &LockoutPolicy) -> bool {
+    let mut account = Stepped::new(LockoutMachine::new(policy.clone(), PolicyDigest::NONE));
+    let begin = |id| LockoutEvent::Begin(Begin::new(ACCOUNT, ChargeId::new(id)));
+    let mut id = 0;
+    while let LockoutVerdict::Admitted(charged) = account.send(&begin(id), START) {
+        id += 1;
+        assert!(id <= 64, "it never locks");
+        account.send(&LockoutEvent::NotMatched(NotMatched::assertion(charged)), START);
+    }
+    account.send(&LockoutEvent::Unlock { account: ACCOUNT, id: ChargeId::new(1_000) }, START);
+    matches!(account.send(&begin(2_000), START), LockoutVerdict::Admitted(_))
+}
+
 fn keys() -> (TokenKeys, SeededEntropy, TenantId) {
     let keys = TokenKeys::new(&RootKey::new(&[3; 32]));
     (keys, SeededEntropy::new(1), TenantId::new("acme").unwrap())
 }
 
-/// Whether the session is still accepted, or as many are alive at once.
-#[allow(clippy::disallowed_methods, reason = "the test stands for sign-in")]
-fn session_holds(policy: &SessionPolicy, witness: &SessionWitness) -> bool {
-    let (keys, entropy, tenant) = keys();
-    let mut account = Stepped::new(SessionMachine::new(policy.clone(), ACCOUNT, 0));
-    let open = |account: &mut Stepped<SessionMachine>, at: Timestamp| {
-        let (token, fresh) = keys.issue(&tenant, ACCOUNT, &entropy).unwrap();
-        let secret = keys.open(&tenant, token.expose().as_bytes()).unwrap().secret;
+struct Sessions {
+    account: Stepped<SessionMachine>,
+    keys: (TokenKeys, SeededEntropy, TenantId),
+}
+
+impl Sessions {
+    fn new(policy: &SessionPolicy) -> Self {
+        let account = Stepped::new(SessionMachine::new(policy.clone(), ACCOUNT, 0));
+        Self { account, keys: keys() }
+    }
+
+    /// A sign-in: whether it is let in, and the use of its session.
+    #[allow(clippy::disallowed_methods, reason = "the test stands for sign-in")]
+    fn open(&mut self, at: Timestamp) -> (bool, SessionEvent) {
+        let (keys, entropy, tenant) = &self.keys;
+        let (token, fresh) = keys.issue(tenant, ACCOUNT, entropy).unwrap();
+        let secret = keys.open(tenant, token.expose().as_bytes()).unwrap().secret;
         let proof = Authenticated::assertion(ACCOUNT, PolicyDigest::NONE, at);
         let label = Label::default();
         let event = SessionEvent::Open { proof, generation: 0, fresh, replaces: None, label };
-        let opened = matches!(account.send(&event, at), SessionVerdict::Opened { .. });
-        (opened, secret)
-    };
+        let opened = matches!(self.account.send(&event, at), SessionVerdict::Opened { .. });
+        (opened, SessionEvent::Check { secret })
+    }
+
+    fn is_active(&mut self, check: &SessionEvent, at: Timestamp) -> bool {
+        matches!(self.account.send(check, at), SessionVerdict::Active(_))
+    }
+}
+
+/// Whether one more sign-in is refused after so many.
+fn sign_in_refused(policy: &SessionPolicy, sessions: u32) -> bool {
+    let mut account = Sessions::new(policy);
+    let all = (0..sessions).all(|_| account.open(START).0);
+    all && !account.open(START).0
+}
+
+/// Whether the session is still accepted, or as many are alive at once.
+fn session_holds(policy: &SessionPolicy, witness: &SessionWitness) -> bool {
+    let mut account = Sessions::new(policy);
     match *witness {
         SessionWitness::Life { opened, every, last_activity, now } => {
-            let (_, secret) = open(&mut account, opened);
+            let (_, check) = account.open(opened);
             let mut at = opened.after(every);
-            let check = SessionEvent::Check { secret };
             while at < last_activity {
-                if !matches!(account.send(&check, at), SessionVerdict::Active(_)) {
+                if !account.is_active(&check, at) {
                     return false;
                 }
                 at = at.after(every);
             }
-            let used = last_activity == opened
-                || matches!(account.send(&check, last_activity), SessionVerdict::Active(_));
-            used && matches!(account.send(&check, now), SessionVerdict::Active(_))
+            let used = last_activity == opened || account.is_active(&check, last_activity);
+            used && account.is_active(&check, now)
         }
         SessionWitness::AtOnce { sessions } => {
             for _ in 0..sessions {
-                open(&mut account, START);
+                account.open(START);
             }
-            match account.send(&SessionEvent::List, START) {
+            match account.account.send(&SessionEvent::List, START) {
                 SessionVerdict::Listed(list) => list.len() >= sessions as usize,
                 _ => false,
             }
