@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `policy`, `rules` | which rules does a new password fail |
 //! | `common`, `guessable` | is it one that everybody tries first |
-//! | `password` | what counts as the password that was typed |
+//! | `password`, `nfc` | what counts as the password that was typed |
 //! | `params` | what does a hash cost, and which costs are weaker |
 //! | `record` | what does a host keep |
 //! | `pool`, `queue`, `job`, `hash`, `ticket` | hashing in bounded memory |
@@ -21,6 +21,7 @@ mod guessable;
 mod hash;
 mod job;
 mod machine;
+mod nfc;
 mod owner;
 mod params;
 mod password;

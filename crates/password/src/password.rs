@@ -3,9 +3,10 @@
 use std::fmt;
 use std::sync::Arc;
 
-use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
+use unicode_normalization::{IsNormalized, is_nfc_quick};
 use vouchsafe_core::SecretString;
-use zeroize::Zeroizing;
+
+use crate::nfc::nfc;
 
 /// A password as typed, and its NFC form, which is what is counted, checked and hashed.
 ///
@@ -48,10 +49,7 @@ impl Password {
         if is_nfc_quick(raw.expose().chars()) == IsNormalized::Yes {
             return Ok(Self { nfc: Arc::new(raw), raw: None });
         }
-        // NFC grows UTF-8 at most threefold (Unicode FAQ, Normalization): no reallocation, so no
-        // copy is left behind.
-        let mut nfc = Zeroizing::new(String::with_capacity(raw.expose().len().saturating_mul(3)));
-        nfc.extend(raw.expose().nfc());
+        let mut nfc = nfc(raw.expose());
         if nfc.len() > Self::MAX_BYTES {
             return Err(TooLong);
         }

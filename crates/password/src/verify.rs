@@ -23,7 +23,7 @@ impl Binding {
         Self(hash.finish())
     }
 
-    /// For a name that nobody answers to: it is bound to nothing that exists.
+    /// For a name that nobody answers to. A password enrolled for nobody would be bound to nothing.
     #[must_use]
     pub const fn nobody() -> Self {
         Self([0; 32])
@@ -81,6 +81,9 @@ pub enum NotVerifiedReason {
 
 /// A compare-and-swap: where `expected` is still stored, store the new record instead. A password
 /// set in the meantime wins, because it is not `expected`.
+///
+/// In a text column, `expected` is the very text that was read: a [`Record`]'s own has no second
+/// form, and one adopted with [`Record::from_phc`] is compared as the PHC string that it came from.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Upgrade {
     pub(crate) expected: Record,

@@ -1,0 +1,109 @@
+//! Unicode's normalisation form C, in memory that is wiped: the iterators of the library that the
+//! tables come from keep a long run of combining marks on a heap of their own.
+
+use unicode_normalization::char::{canonical_combining_class, compose, decompose_canonical};
+use zeroize::Zeroizing;
+
+/// The normalised text (UAX #15; Unicode, section 3.11).
+pub(crate) fn nfc(text: &str) -> Zeroizing<String> {
+    let mut characters = decomposed(text);
+    let kept = composed(&mut characters);
+    // NFC grows UTF-8 at most threefold (Unicode FAQ, Normalization): no reallocation, so no copy
+    // is left behind.
+    let mut out = Zeroizing::new(String::with_capacity(text.len().saturating_mul(3)));
+    out.extend(characters.iter().take(kept));
+    out
+}
+
+/// Each character in its parts, with runs of marks in the order of their classes.
+fn decomposed(text: &str) -> Zeroizing<Vec<char>> {
+    // A character of two bytes has at most three parts, one of three at most four.
+    let mut out = Zeroizing::new(Vec::with_capacity(text.len().saturating_mul(2)));
+    for character in text.chars() {
+        decompose_canonical(character, |part| {
+            out.push(part);
+            // Back over what has to stand behind it.
+            let class = canonical_combining_class(part);
+            let mut rest = out.as_mut_slice();
+            while class > 0
+                && let [front @ .., before, last] = rest
+                && canonical_combining_class(*before) > class
+            {
+                std::mem::swap(before, last);
+                let shorter = front.len().saturating_add(1);
+                rest = rest.get_mut(..shorter).unwrap_or_default();
+            }
+        });
+    }
+    out
+}
+
+/// Composes where they lie what can be, and returns how many characters are left.
+fn composed(characters: &mut [char]) -> usize {
+    let mut kept = 0_usize;
+    let mut starter: Option<usize> = None;
+    // The class of the last character kept after the starter.
+    let mut between: Option<u8> = None;
+    for at in 0..characters.len() {
+        let Some(&character) = characters.get(at) else { break };
+        let class = canonical_combining_class(character);
+        let open = between.is_none_or(|between| between < class);
+        let first = starter.filter(|_| open).and_then(|at| characters.get_mut(at));
+        if let Some(first) = first
+            && let Some(both) = compose(*first, character)
+        {
+            *first = both;
+            continue;
+        }
+        (starter, between) = if class == 0 { (Some(kept), None) } else { (starter, Some(class)) };
+        if let Some(place) = characters.get_mut(kept) {
+            *place = character;
+        }
+        kept = kept.saturating_add(1);
+    }
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use unicode_normalization::UnicodeNormalization;
+
+    use super::*;
+
+    /// Letters, marks of all classes, Hangul in parts and whole, and anything.
+    fn texts() -> impl Strategy<Value = String> {
+        let one = prop_oneof![
+            proptest::char::range('a', 'z'),
+            proptest::char::range('\u{300}', '\u{34e}'),
+            proptest::char::range('\u{1100}', '\u{11ff}'),
+            proptest::char::range('\u{ac00}', '\u{d7a3}'),
+            proptest::char::range('\u{1f00}', '\u{1fff}'),
+            proptest::char::range('\u{900}', '\u{dff}'),
+            any::<char>(),
+        ];
+        proptest::collection::vec(one, 0..40).prop_map(String::from_iter)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(
+            u32::try_from(vouchsafe_testkit::runs(20_000, 1_000_000)).unwrap()
+        ))]
+        #[test]
+        fn is_the_librarys(text in texts()) {
+            prop_assert_eq!(nfc(&text).to_string(), text.nfc().collect::<String>());
+        }
+    }
+
+    #[test]
+    fn each_character_alone_and_behind_a_letter() {
+        for character in '\0'..=char::MAX {
+            for text in [format!("{character}"), format!("e\u{316}{character}\u{301}")] {
+                let (parts, out) = (decomposed(&text), nfc(&text));
+                let room = (parts.capacity(), out.capacity());
+                assert_eq!(room, (text.len() * 2, text.len() * 3), "{character:?} grew");
+                assert_eq!(out.as_str(), text.nfc().collect::<String>(), "{character:?}");
+            }
+        }
+    }
+}
