@@ -52,22 +52,26 @@ impl Campaign {
     /// Longest notes, in characters.
     pub const MAX_NOTES: usize = 10_000;
 
-    /// A new campaign, which is kept nowhere yet.
+    /// A new campaign, under a fresh id, which is kept nowhere yet.
     ///
     /// # Errors
     /// [`CampaignError::Title`], [`CampaignError::Notes`].
     pub fn new(title: &str, notes: &str, changed: Timestamp) -> Result<Self, CampaignError> {
         let id = fresh_text().map_err(EnvelopeError::from)?;
-        Self { id, title: String::new(), notes: String::new(), changed }
-            .edited(title, notes, changed)
+        Self::of(id, title, notes, changed)
     }
 
-    /// The campaign with another title and other notes, which is kept nowhere yet.
+    /// The campaign of this id as it is to be, which is kept nowhere yet.
     ///
     /// # Errors
     /// [`CampaignError::Title`], [`CampaignError::Notes`].
-    pub fn edited(self, title: &str, notes: &str, now: Timestamp) -> Result<Self, CampaignError> {
-        let title = title.trim();
+    pub fn of(
+        id: String,
+        title: &str,
+        notes: &str,
+        changed: Timestamp,
+    ) -> Result<Self, CampaignError> {
+        let title = title.trim().to_owned();
         let length = title.chars().count();
         if length == 0 || length > Self::MAX_TITLE || title.chars().any(char::is_control) {
             return Err(CampaignError::Title);
@@ -77,7 +81,7 @@ impl Campaign {
         if notes.chars().count() > Self::MAX_NOTES {
             return Err(CampaignError::Notes);
         }
-        Ok(Self { title: title.to_owned(), notes, changed: now, ..self })
+        Ok(Self { id, title, notes, changed })
     }
 }
 
@@ -115,22 +119,38 @@ impl Campaigns {
         Ok(Self(Arc::new(Inner { database, fields })))
     }
 
-    /// Keeps a campaign, new or changed.
+    /// Keeps a new campaign.
     ///
     /// # Errors
     /// [`CampaignError`].
-    pub fn save(&self, tenant: &TenantId, campaign: &Campaign) -> Result<(), CampaignError> {
+    pub fn add(&self, tenant: &TenantId, campaign: &Campaign) -> Result<(), CampaignError> {
+        const INSERT: &str = "INSERT INTO campaign (tenant, id, changed, title, notes)
+             VALUES (?1, ?2, ?3, ?4, ?5)";
+        self.write(INSERT, tenant, campaign).map(|_| ())
+    }
+
+    /// Keeps what a campaign is now; what it was is not opened. False: there is none of this id.
+    ///
+    /// # Errors
+    /// [`CampaignError`].
+    pub fn change(&self, tenant: &TenantId, campaign: &Campaign) -> Result<bool, CampaignError> {
+        const UPDATE: &str = "UPDATE campaign SET changed = ?3, title = ?4, notes = ?5
+             WHERE tenant = ?1 AND id = ?2";
+        Ok(self.write(UPDATE, tenant, campaign)? > 0)
+    }
+
+    fn write(
+        &self,
+        sql: &str,
+        tenant: &TenantId,
+        campaign: &Campaign,
+    ) -> Result<usize, CampaignError> {
         let columns = self.columns(tenant)?;
         let row = campaign.id.as_bytes();
         let title = columns.title.seal(row, campaign.title.as_bytes())?;
         let notes = columns.notes.seal(row, campaign.notes.as_bytes())?;
-        self.0.database.lock().execute(
-            "INSERT INTO campaign (tenant, id, changed, title, notes) VALUES (?1, ?2, ?3, ?4, ?5)
-             ON CONFLICT DO UPDATE SET
-             changed = excluded.changed, title = excluded.title, notes = excluded.notes",
-            params![tenant.as_str(), campaign.id, campaign.changed.micros(), title, notes],
-        )?;
-        Ok(())
+        let values = params![tenant.as_str(), campaign.id, campaign.changed.micros(), title, notes];
+        Ok(self.0.database.lock().execute(sql, values)?)
     }
 
     /// Removes a campaign.

@@ -53,6 +53,8 @@ async fn run(options: Options) -> Result<(), Box<dyn std::error::Error>> {
     if let Some(why) = portal.exposure() {
         eprintln!("portal: what is stored does not count as encrypted at rest: {why}");
     }
+    // Before anybody is told that it is up: whoever ends it then has it shut down cleanly.
+    let stopped = stopped()?;
     let mut out = std::io::stdout();
     writeln!(out, "The portal is at http://{listen}/")?;
     portal.print_first_link(|link| {
@@ -60,26 +62,22 @@ async fn run(options: Options) -> Result<(), Box<dyn std::error::Error>> {
     })?;
     out.flush()?;
     portal::serve(portal, listener, async {
-        if let Err(error) = stopped().await {
-            eprintln!("portal: signals cannot be waited for: {error}");
-        }
+        stopped.await;
         eprintln!("portal: shutting down");
     })
     .await?;
     Ok(())
 }
 
-/// Waits for Ctrl-C, or for a supervisor's SIGTERM.
-async fn stopped() -> std::io::Result<()> {
+/// Ctrl-C, or a supervisor's SIGTERM, from this call on.
+fn stopped() -> std::io::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
-    std::future::poll_fn(|context| {
+    Ok(std::future::poll_fn(move |context| {
         if interrupt.poll_recv(context).is_ready() || terminate.poll_recv(context).is_ready() {
             return std::task::Poll::Ready(());
         }
         std::task::Poll::Pending
-    })
-    .await;
-    Ok(())
+    }))
 }

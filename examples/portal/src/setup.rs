@@ -362,6 +362,10 @@ fn keys(setup: &Setup) -> Result<Keyring, SetupError> {
         return Err(SetupError::NoKeys { path, data: data.clone() });
     }
     let entropy = SystemEntropy::new();
+    // A first start that was cut off between making the file and writing it; no key was made yet.
+    if fs::metadata(secret).is_ok_and(|file| file.is_file() && file.len() == 0) {
+        fs::remove_file(secret).map_err(file("remove the empty", secret))?;
+    }
     if !secret.try_exists().map_err(file("look at", secret))? {
         if let Some(folder) = secret.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             let make = DirBuilder::new().recursive(true).mode(0o700).create(folder);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, params};
 use vouchsafe::core::{Entropy, IdError, Identifier, TenantId, UserId};
 use vouchsafe::crypto::{MacKey, SystemEntropy};
 use vouchsafe::envelope::{Envelope, EnvelopeError, Fields, Keyring};
@@ -127,6 +127,20 @@ impl Users {
         Ok(Person { id: fresh_id()?, email, name, class, role, disabled: false })
     }
 
+    /// Whether nobody has the person's names yet.
+    ///
+    /// # Errors
+    /// [`UsersError`]: above all [`UsersError::Taken`].
+    pub fn is_free(&self, tenant: &TenantId, person: &Person) -> Result<(), UsersError> {
+        let connection = self.0.database.lock();
+        for identifier in identifiers(&person.email, &person.name)? {
+            if self.owner(&connection, tenant, &identifier)?.is_some() {
+                return Err(UsersError::Taken);
+            }
+        }
+        Ok(())
+    }
+
     /// Keeps somebody new.
     ///
     /// # Errors
@@ -137,16 +151,12 @@ impl Users {
         let mut connection = self.0.database.lock();
         let transaction = connection.transaction()?;
         for identifier in &names {
-            let digest = self.digest(tenant, identifier);
-            let taken = transaction
-                .prepare_cached("SELECT user FROM name WHERE tenant = ?1 AND digest = ?2")?
-                .query_row(params![tenant.as_str(), digest], |row| row.get::<_, String>(0))
-                .optional()?;
-            match taken {
+            match self.owner(&transaction, tenant, identifier)? {
                 // The same text as address and as name of one person is one name.
                 Some(user) if user == person.id.as_str() => {}
                 Some(_) => return Err(UsersError::Taken),
                 None => {
+                    let digest = self.digest(tenant, identifier);
                     let values = params![tenant.as_str(), digest, person.id.as_str()];
                     transaction.execute("INSERT INTO name VALUES (?1, ?2, ?3)", values)?;
                 }
@@ -156,6 +166,19 @@ impl Users {
         transaction.execute("INSERT INTO user VALUES (?1, ?2, ?3)", values)?;
         transaction.commit()?;
         Ok(())
+    }
+
+    /// Whose name this is.
+    fn owner(
+        &self,
+        connection: &Connection,
+        tenant: &TenantId,
+        identifier: &Identifier,
+    ) -> Result<Option<String>, rusqlite::Error> {
+        connection
+            .prepare_cached("SELECT user FROM name WHERE tenant = ?1 AND digest = ?2")?
+            .query_row(params![tenant.as_str(), self.digest(tenant, identifier)], |row| row.get(0))
+            .optional()
     }
 
     /// Writes down whether somebody is barred.
@@ -290,17 +313,8 @@ impl Accounts for Users {
         if probe.is_some() {
             return Ok(probe);
         }
-        let find = || -> Result<Option<String>, rusqlite::Error> {
-            self.0
-                .database
-                .lock()
-                .prepare_cached("SELECT user FROM name WHERE tenant = ?1 AND digest = ?2")?
-                .query_row(params![tenant.as_str(), self.digest(tenant, identifier)], |row| {
-                    row.get(0)
-                })
-                .optional()
-        };
-        match find().map_err(HostError::new)? {
+        let owner = self.owner(&self.0.database.lock(), tenant, identifier);
+        match owner.map_err(HostError::new)? {
             Some(user) => {
                 let user = UserId::new(&user).map_err(HostError::new)?;
                 self.find(tenant, &user).await

@@ -89,9 +89,9 @@ async fn a_second_start_finds_everything_and_prints_no_link() {
         thief.try_sign_in("zoomph", "administrator", "Wrong-Guess9").await;
     }
     let mails = site.mails().len();
-    let cookies = admin.cookies_for_restart();
-    let signed_out = out.cookies_for_restart();
-    drop(thief);
+    let cookies = admin.cookies();
+    let signed_out = out.cookies();
+    drop((admin, out, thief));
     let site = site.restart().await;
     assert_eq!((site.first_link.as_ref(), site.mails().len()), (None, mails));
     // Who was signed in still is; who had signed out is not; who was locked still is.

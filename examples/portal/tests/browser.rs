@@ -111,7 +111,7 @@ impl Story<'_> {
         assert_ne!(grounds[0], grounds[1], "{name} is as bright in the dark");
         assert_eq!(browser.count("h1"), 1, "{name}");
         let unnamed =
-            "return [...document.querySelectorAll('input:not([type=hidden]),select,textarea')]
+            "return [...document.querySelectorAll('input:not([type=hidden]):not([hidden]),select,textarea')]
              .filter(field => field.labels.length === 0).length";
         assert_eq!(browser.script(unnamed), json!(0), "fields without a label: {name}");
         // Refusals are statuses, which the browser notes, and no browser knows every feature that

@@ -45,6 +45,19 @@ async fn every_statement_is_shown_and_every_probe_finds_its_promise_in_force() {
     assert_eq!(in_force, PROBED.len());
 }
 
+#[tokio::test]
+async fn probes_leave_no_account_behind() {
+    let site = Site::new().await;
+    let bench = site.portal.bench(&TenantId::new("zoomph").unwrap()).unwrap();
+    let accounts = async || bench.store.scan(Space::Account, None, 100).await.unwrap();
+    let before = accounts().await;
+    assert_eq!(before.len(), 2, "an administrator each");
+    for _ in 0..2 {
+        assert_eq!(red(&bench).await, Vec::<String>::new());
+        assert_eq!(accounts().await, before);
+    }
+}
+
 fn broken(page: &str) -> String {
     let states = page.split("state-broken").skip(1);
     states.map(|rest| rest.split("</td>").next().unwrap()).collect::<Vec<_>>().join("\n")

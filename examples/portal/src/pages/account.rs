@@ -17,8 +17,12 @@ pub fn sessions(sessions: &[Session], last: impl Fn(&Session) -> Html) -> Html {
     let rows: Html = sessions
         .iter()
         .map(|session| {
+            let label = match session.label.as_str() {
+                "" => "unknown",
+                label => label,
+            };
             html! {
-                "<tr><th scope='row' data-label='Browser'>" (session.label.as_str()) "</th>"
+                "<tr><th scope='row' data-label='Browser'>" (label) "</th>"
                 "<td data-label='Opened'>" (moment(session.opened)) "</td>"
                 "<td data-label='Last used'>" (moment(session.last_seen)) "</td>"
                 "<td data-label='Ends, if not used'>" (moment(session.ends)) "</td>"
@@ -57,7 +61,7 @@ async fn page(member: &Member, word: Option<Html>) -> Result<Html, Failure> {
         "<h2>Where you are signed in</h2>" (table) (others)
         "<h2>Change your password</h2>"
         "<form class='card' method='post' action='" (guest.path("account/password")) "'>"
-        (rules::fields_after(&policy, &member.person.class, &guest.csrf))
+        (rules::fields_after(&policy, &member.person.class, &member.person.email, &guest.csrf))
         "<button>Change the password</button></form>"
     };
     let frame = super::Frame { script: true, ..member.frame("Your account") };

@@ -3,7 +3,7 @@
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use vouchsafe::access_log::{Operation, name};
-use vouchsafe::gate::Refused;
+use vouchsafe::gate::{Refused, UserState};
 use vouchsafe::password::Work;
 
 use super::{moment, problem, token};
@@ -13,19 +13,26 @@ use crate::users::{Person, Role, UsersError};
 use crate::web::{Administrator, Failure, Member, Submitted, entity};
 
 /// How these people stand with the gate, in their order.
-pub async fn standings(member: &Member, people: &[Person]) -> Result<Vec<Html>, Failure> {
+pub async fn standings(member: &Member, people: &[Person]) -> Result<Vec<UserState>, Failure> {
     let ids: Vec<_> = people.iter().map(|person| person.id.clone()).collect();
-    let states = member.acting()?.states(&ids).await?;
-    let shown = people.iter().zip(states).map(|(person, state)| match state.lock {
-        _ if person.disabled => html! { "disabled" },
-        _ if !state.active => html! { "invited" },
-        Some(lock) => {
-            let until = lock.until.map(|until| html! { " until " (moment(until)) });
-            html! { "<strong>locked</strong>" (until) }
-        }
-        None => html! { "active" },
+    Ok(member.acting()?.states(&ids).await?)
+}
+
+/// The same for people to read.
+#[must_use]
+pub fn standing(person: &Person, state: &UserState) -> Html {
+    let lock = state.lock.map(|lock| {
+        let until = lock.until.map(|until| html! { " until " (moment(until)) });
+        html! { "<strong>locked</strong>" (until) }
     });
-    Ok(shown.collect())
+    match (person.disabled, state.active, lock) {
+        (true, ..) => html! { "disabled" },
+        // Whoever guesses at the name of somebody invited locks it, too.
+        (false, false, Some(lock)) => html! { "invited, " (lock) },
+        (false, false, None) => html! { "invited" },
+        (false, true, Some(lock)) => lock,
+        (false, true, None) => html! { "active" },
+    }
 }
 
 fn counters(work: Work) -> Html {
@@ -43,13 +50,13 @@ async fn page(member: &Member, typed: (&str, &str), word: Option<Html>) -> Resul
     member.acting()?.access(Operation::Read, entity(name!("users"), "list")).await?;
     let people = guest.portal.users().list(&guest.tenant)?;
     let standings = standings(member, &people).await?;
-    let rows = people.iter().zip(standings).map(|(person, standing)| {
+    let rows = people.iter().zip(&standings).map(|(person, state)| {
         html! {
             "<tr><th scope='row'><a href='" (guest.path("users/")) (person.id.as_str()) "'>"
             (person.name.as_str()) "</a></th><td data-label='Mail address'>" (person.email.as_str()) "</td>"
             "<td data-label='Class'>" (person.class.as_str()) "</td>"
             "<td data-label='Role'>" (person.role.as_str()) "</td>"
-            "<td data-label='State'>" (standing) "</td></tr>"
+            "<td data-label='State'>" (standing(person, state)) "</td></tr>"
         }
     });
     let policy = guest.policy()?;
@@ -103,12 +110,19 @@ pub async fn invite(
     let users = guest.portal.users();
     let added = async {
         let person = users.draft(typed.0, typed.1, class, role)?;
+        // Looked for first: what is refused is not recorded as done.
+        users.is_free(&guest.tenant, &person)?;
         let target = entity(name!("user"), person.id.as_str());
         member.acting()?.access(Operation::Created, target).await?;
         users.keep(&guest.tenant, &person)?;
         Ok::<_, Rejected>(person)
     };
-    match added.await {
+    let added = added.await;
+    if let Err(Rejected::User(UsersError::Taken)) = &added {
+        let target = entity(name!("users"), "list");
+        member.acting()?.denied(target, name!("name.taken")).await?;
+    }
+    match added {
         Ok(person) => {
             member.acting()?.invite(&person.id).await?;
             Ok(guest.go(&format!("users/{}", person.id.as_str())))

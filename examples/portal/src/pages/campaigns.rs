@@ -94,7 +94,7 @@ pub async fn create(member: Member, Submitted(form): Submitted) -> Result<Respon
     };
     let target = entity(name!("campaign"), &campaign.id);
     member.acting()?.access(Operation::Created, target).await?;
-    guest.portal.0.campaigns.save(&guest.tenant, &campaign)?;
+    guest.portal.0.campaigns.add(&guest.tenant, &campaign)?;
     Ok(guest.go("campaigns"))
 }
 
@@ -142,16 +142,24 @@ pub async fn update(
 ) -> Result<Response, Failure> {
     let guest = &member.guest;
     let campaigns = &guest.portal.0.campaigns;
-    let before = campaigns.find(&guest.tenant, &id)?.ok_or(Failure::NotFound)?;
+    if !campaigns.exists(&guest.tenant, &id)? {
+        return Err(Failure::NotFound);
+    }
     let (title, notes) = (form.get("title"), form.get("notes"));
-    let campaign = match before.clone().edited(title, notes, guest.portal.0.clock.now()) {
+    let campaign = match Campaign::of(id.clone(), title, notes, guest.portal.0.clock.now()) {
         Ok(campaign) => campaign,
         Err(error) => {
+            let before = opened(&member, &id).await?;
             return rejected(&member, &before.title, Some(&before), (title, notes), error);
         }
     };
-    member.acting()?.access(Operation::Updated, entity(name!("campaign"), &id)).await?;
-    campaigns.save(&guest.tenant, &campaign)?;
+    let target = entity(name!("campaign"), &id);
+    member.acting()?.access(Operation::Updated, target.clone()).await?;
+    if !campaigns.change(&guest.tenant, &campaign)? {
+        // Deleted since it was looked for: the record above is taken back by another.
+        member.acting()?.denied(target, name!("gone")).await?;
+        return Err(Failure::NotFound);
+    }
     Ok(guest.go("campaigns"))
 }
 

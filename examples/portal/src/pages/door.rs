@@ -4,8 +4,8 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use vouchsafe::core::Identifier;
-use vouchsafe::gate::{Attempt, Login, Next, NotSet, Purpose, Refused};
-use vouchsafe_tower::{OptionalPrincipal, Presented, Refusal, Web, complete};
+use vouchsafe::gate::{Attempt, Code, Login, Next, NotSet, Purpose};
+use vouchsafe_tower::{OptionalPrincipal, Presented, Reason, Refusal, Web, complete};
 
 use super::{Frame, done, problem, rules, token};
 use crate::html;
@@ -55,8 +55,8 @@ pub async fn sign_in(guest: Guest, OptionalPrincipal(principal): OptionalPrincip
 }
 
 /// The same page once more, with what the gate said and the status for it.
-fn refused(refused: Refused, page: impl FnOnce(&str) -> Html) -> Response {
-    let refusal = Refusal::from(refused);
+fn refused(refusal: impl Into<Refusal>, page: impl FnOnce(&str) -> Html) -> Response {
+    let refusal = refusal.into();
     let page = page(refusal.message());
     // The refusal's own headers say how long to wait.
     let (mut parts, _) = refusal.into_response().into_parts();
@@ -75,10 +75,15 @@ pub async fn try_sign_in(
     Submitted(mut form): Submitted,
 ) -> Result<Response, Failure> {
     let name = form.get("name").to_owned();
-    let no_name = "Please give a user name or a mail address.";
-    let Ok(identifier) = Identifier::new(&name) else {
-        let page = sign_in_page(&guest, "", Some(problem(no_name)));
+    if name.trim().is_empty() {
+        let word = problem("Please give a user name or a mail address.");
+        let page = sign_in_page(&guest, "", Some(word));
         return Ok((StatusCode::UNPROCESSABLE_ENTITY, page).into_response());
+    }
+    let Ok(identifier) = Identifier::new(&name) else {
+        // Nobody can have this name: the answer is that to a name that nobody has.
+        let why = Refusal::from(Reason::Gate(Code::WrongCredentials));
+        return Ok(refused(why, |word| sign_in_page(&guest, &name, Some(problem(word)))));
     };
     let attempt = Attempt::new(guest.tenant.clone(), identifier, guest.call.clone());
     let attempt = attempt.replacing(presented);
@@ -194,7 +199,9 @@ async fn link_page(
         (word)
         "<p>For <strong>" (view.account.address) "</strong>. The link works once, until "
         (super::moment(view.expires)) ".</p>"
-        "<form class='card' method='post'>" (rules::fields(&policy, &view.account.class, &guest.csrf))
+        "<form class='card' method='post'>"
+        (rules::fields(&policy, &view.account.class, &view.account.address, &guest.csrf))
+
         "<button>Set the password</button></form>"
     };
     let frame = Frame { script: true, ..Frame::new(title, &guest.tenant, &guest.csrf) };

@@ -5,7 +5,7 @@ use axum::response::Response;
 use vouchsafe::core::UserId;
 use vouchsafe::session::SessionId;
 
-use super::admin::standings;
+use super::admin::{standing, standings};
 use super::{account, button};
 use crate::html;
 use crate::html::Html;
@@ -27,22 +27,32 @@ pub async fn show(
     let person = named(&member, &id)?;
     let guest = &member.guest;
     let sessions = member.acting()?.sessions(&person.id).await?;
-    let standing = standings(&member, std::slice::from_ref(&person)).await?;
+    let states = standings(&member, std::slice::from_ref(&person)).await?;
+    let state = states.first().ok_or(Failure::NotFound)?;
     let path = |rest: &str| guest.path(&format!("users/{}/{rest}", person.id.as_str()));
     let act = |rest: &str, text: &str| button(&path(rest), &guest.csrf, text);
     let table = account::sessions(&sessions, |session| {
         act(&format!("sessions/{}/end", session.id), "End it")
     });
-    let bar = match person.disabled {
-        true => act("enable", "Enable"),
-        false => act("disable", "Disable"),
-    };
+    // Only what can be done now.
+    let mut acts = Vec::new();
+    if state.lock.is_some() {
+        acts.push(act("unlock", "Unlock"));
+    }
+    if person.disabled {
+        acts.push(act("enable", "Enable"));
+    } else {
+        acts.push(act("invite", "Send a link for a password"));
+        if !sessions.is_empty() {
+            acts.push(act("end-sessions", "End all sessions"));
+        }
+        acts.push(act("disable", "Disable"));
+    }
     let main = html! {
         "<dl><dt>Mail address</dt><dd>" (person.email) "</dd><dt>Class</dt><dd>" (person.class) "</dd>"
         "<dt>Role</dt><dd>" (person.role.as_str()) "</dd>"
-        "<dt>State</dt><dd>" (standing.into_iter().collect::<Html>()) "</dd></dl>"
-        "<p>" (act("unlock", "Unlock")) (act("invite", "Send a link for a password"))
-        (act("end-sessions", "End all sessions")) (bar) "</p>"
+        "<dt>State</dt><dd>" (standing(&person, state)) "</dd></dl>"
+        "<p>" (acts.into_iter().collect::<Html>()) "</p>"
         "<h2>Sessions</h2>" (table)
         "<p><a href='" (guest.path("users")) "'>Everybody</a></p>"
     };

@@ -107,20 +107,28 @@ pub fn unmet(policy: &Policy, class: &str, unmet: &[Unmet]) -> Html {
     }
 }
 
-/// The fields for a new password, with the rules.
+/// The fields for a new password of somebody, with the rules.
 #[must_use]
-pub fn fields(policy: &Policy, class: &str, csrf: &str) -> Html {
-    html! { (token(csrf)) (new_twice(policy, class)) }
+pub fn fields(policy: &Policy, class: &str, address: &str, csrf: &str) -> Html {
+    html! { (token(csrf)) (username(address)) (new_twice(policy, class)) }
 }
 
 /// The same for somebody who has a password to show first.
 #[must_use]
-pub fn fields_after(policy: &Policy, class: &str, csrf: &str) -> Html {
+pub fn fields_after(policy: &Policy, class: &str, address: &str, csrf: &str) -> Html {
     html! {
-        (token(csrf))
+        (token(csrf)) (username(address))
         "<label for='present'>Present password</label>"
         "<input id='present' name='present' type='password' autocomplete='current-password' required>"
         (new_twice(policy, class))
+    }
+}
+
+/// Tells password managers whose password it is; nobody sees it, and the portal does not read it.
+fn username(address: &str) -> Html {
+    html! {
+        "<input name='username' type='text' value='" (address) "' autocomplete='username' "
+        "readonly hidden>"
     }
 }
 

@@ -2,13 +2,19 @@
 
 use std::sync::Arc;
 
-use vouchsafe::core::{Clock, Identifier, Timestamp, UserId};
-use vouchsafe::gate::{Account, Attempt, Code, Gate, Issued, Login, NotSet, Purpose, Redeemed};
+use vouchsafe::access_log::{Operation, name};
+use vouchsafe::core::{CellKey, Clock, Identifier, Space, Timestamp, UserId};
+use vouchsafe::gate::{
+    Account, Acting, Attempt, Code, Gate, Issued, Login, NotSet, Purpose, Redeemed,
+};
+use vouchsafe::lockout::{Subject, account_digest};
 use vouchsafe::password::{Attributes, Kind, Password, Unmet};
+use vouchsafe::store::{Cells, Put, Swap};
 
 use super::{Bench, Report, Seen, told};
 use crate::pages::rules;
 use crate::users::{Role, UsersError, fresh_text};
+use crate::web::entity;
 
 /// A clock that stands.
 struct At(Timestamp);
@@ -49,8 +55,11 @@ pub(super) async fn run(bench: &Bench) -> Report {
             }
             let call = Bench::call();
             if let Ok(operator) = bench.operator(&call) {
-                // It has nothing any more that could be signed in with; what is left is its bar.
+                // Nothing signs in with it from here on, whether it can be taken away or not.
                 let _ = operator.disable(&somebody.id).await;
+                if let Err(why) = somebody.take_away(&operator).await {
+                    eprintln!("portal: the account of a probe stays, disabled: {why}");
+                }
             }
             bench.users.remove_probe(&bench.tenant, &somebody.id);
         }
@@ -148,6 +157,23 @@ impl Somebody<'_> {
         }
     }
 
+    /// Takes the account's cell out of the store: probes would fill it otherwise.
+    async fn take_away(&self, operator: &Acting<'_>) -> Result<(), String> {
+        let Self { bench, id, .. } = self;
+        let target = entity(name!("user"), id.as_str());
+        operator.access(Operation::Deleted, target).await.map_err(|error| told(&error))?;
+        let digests = bench.keyring.digest_key();
+        let account = account_digest(&digests, &bench.tenant, Subject::User(id));
+        let key = CellKey::new(Space::Account, *account.as_bytes());
+        let loaded = bench.store.load(key).await.map_err(|error| error.to_string())?;
+        let Some(cell) = loaded.cell else { return Ok(()) };
+        match bench.store.swap(key, Some(cell.version), Put::Erase).await {
+            Ok(Swap::Done) => Ok(()),
+            Ok(_) => Err("something else changes it".to_owned()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
     /// A right name with a wrong password, and a name that nobody has: both refused, both hashed.
     async fn both_needed(&self) -> Seen {
         let bench = self.bench;
@@ -229,9 +255,10 @@ fn one_person_each(bench: &Bench) -> Seen {
 
 /// The page for a new password masks it.
 fn masked(bench: &Bench, class: &str) -> Seen {
-    let page = rules::fields_after(&bench.document, class, "").into_string();
+    let page = rules::fields_after(&bench.document, class, "", "").into_string();
     let fields: Vec<&str> = page.split("<input ").skip(1).collect();
-    let typed = || fields.iter().filter(|field| !field.contains("type='hidden'"));
+    let hidden = |field: &str| field.contains("type='hidden'") || field.contains(" hidden>");
+    let typed = || fields.iter().filter(|field| !hidden(field));
     if typed().count() != 3 || !typed().all(|field| field.contains("type='password'")) {
         return Err("a password field shows what is typed".to_owned());
     }

@@ -10,12 +10,13 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::connect_info::ConnectInfo;
-use axum::http::{Request, Response, StatusCode, header};
+use axum::http::{HeaderName, Request, Response, StatusCode, header};
 use portal::setup::{Setup, SetupError};
 use portal::{Portal, router};
 use tempfile::TempDir;
 use tower::ServiceExt;
-use vouchsafe::core::Timestamp;
+use vouchsafe::access_log::{Filter, Record};
+use vouchsafe::core::{TenantId, Timestamp};
 use vouchsafe_testkit::ManualClock;
 use vouchsafe_tower::Connection;
 
@@ -70,7 +71,9 @@ impl Site {
 
     pub fn browser(&self) -> Browser {
         let router = self.router.clone();
-        Browser { router, cookies: BTreeMap::new(), page: String::new(), at: String::new() }
+        let (page, at) = (String::new(), String::new());
+        let headers = vec![(header::USER_AGENT, "Test browser")];
+        Browser { router, cookies: BTreeMap::new(), page, at, headers }
     }
 
     pub fn browser_with(&self, cookies: BTreeMap<String, String>) -> Browser {
@@ -79,10 +82,22 @@ impl Site {
 
     /// The links in the outbox, oldest first, as paths.
     pub fn mails(&self) -> Vec<String> {
+        self.outbox().iter().map(|mail| link_in(mail)).collect()
+    }
+
+    /// The mails in the outbox, oldest first.
+    pub fn outbox(&self) -> Vec<String> {
         let folder = std::fs::read_dir(self.data().join("outbox")).unwrap();
         let mut files: Vec<_> = folder.map(|entry| entry.unwrap().path()).collect();
         files.sort_by_key(|file| std::fs::metadata(file).unwrap().modified().unwrap());
-        files.iter().map(|file| link_in(&std::fs::read_to_string(file).unwrap())).collect()
+        files.iter().map(|file| std::fs::read_to_string(file).unwrap()).collect()
+    }
+
+    /// A tenant's records, newest first.
+    pub fn records(&self, tenant: &str) -> Vec<Record> {
+        let filter = Filter::tenant(TenantId::new(tenant).unwrap());
+        let page = self.portal.ledger().query(&filter, None, 10_000).unwrap();
+        page.found.into_iter().map(|found| found.record).collect()
     }
 
     pub fn wait(&self, minutes: u64) {
@@ -122,6 +137,8 @@ pub struct Browser {
     pub page: String,
     /// Its path.
     pub at: String,
+    /// What it sends with each request, beside its cookies.
+    pub headers: Vec<(HeaderName, &'static str)>,
 }
 
 impl Browser {
@@ -132,7 +149,9 @@ impl Browser {
         request.extensions_mut().insert(ConnectInfo(connection));
         let headers = request.headers_mut();
         headers.insert(header::HOST, ADDRESS.parse().unwrap());
-        headers.insert(header::USER_AGENT, "Test browser".parse().unwrap());
+        for (name, value) in &self.headers {
+            headers.insert(name, value.parse().unwrap());
+        }
         let jar: Vec<_> =
             self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
         if !jar.is_empty() {
@@ -193,9 +212,9 @@ impl Browser {
         self.load(request).await
     }
 
-    /// What a browser that is open all the time still has after the portal's restart.
-    pub fn cookies_for_restart(self) -> BTreeMap<String, String> {
-        self.cookies
+    /// What it would still have after the portal's restart, or send from another window.
+    pub fn cookies(&self) -> BTreeMap<String, String> {
+        self.cookies.clone()
     }
 
     pub fn token(&self) -> String {

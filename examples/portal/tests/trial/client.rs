@@ -75,17 +75,41 @@ impl Client {
 
     /// Sends a form with the token of the page before.
     pub fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> io::Result<Answer> {
+        let form = self.form(fields);
+        self.ask("POST", path, Some(&form))
+    }
+
+    fn form(&self, fields: &[(&str, &str)]) -> String {
         let mut body = format!("csrf_token={}", encoded(&self.token));
         for (name, value) in fields {
             body.push_str(&format!("&{name}={}", encoded(value)));
         }
-        self.ask("POST", path, Some(&body))
+        body
     }
 
-    fn ask(&mut self, method: &str, path: &str, form: Option<&str>) -> io::Result<Answer> {
+    /// What [`get`](Self::get), or with fields [`post`](Self::post), writes, and to which
+    /// connection; what comes back is for [`answered`](Self::answered).
+    pub fn prepare(
+        &mut self,
+        path: &str,
+        fields: Option<&[(&str, &str)]>,
+    ) -> io::Result<(TcpStream, String)> {
         if self.connection.is_none() {
             self.connect()?;
         }
+        let form = fields.map(|fields| self.form(fields));
+        let method = if form.is_some() { "POST" } else { "GET" };
+        let connection = self.connection.as_ref().unwrap().get_ref().try_clone()?;
+        Ok((connection, self.request(method, path, form.as_deref())))
+    }
+
+    /// The answer in these bytes.
+    pub fn answered(&mut self, mut bytes: &[u8]) -> io::Result<Answer> {
+        let answer = read(&mut bytes);
+        self.received(answer)
+    }
+
+    fn request(&self, method: &str, path: &str, form: Option<&str>) -> String {
         let cookies: Vec<String> =
             self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let mut head = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\n", self.address);
@@ -100,8 +124,20 @@ impl Client {
         }
         head.push_str("\r\n");
         head.push_str(form.unwrap_or_default());
+        head
+    }
+
+    fn ask(&mut self, method: &str, path: &str, form: Option<&str>) -> io::Result<Answer> {
+        if self.connection.is_none() {
+            self.connect()?;
+        }
+        let request = self.request(method, path, form);
         let kept = self.connection.as_mut().unwrap();
-        let answer = kept.get_mut().write_all(head.as_bytes()).and_then(|()| read(kept));
+        let answer = kept.get_mut().write_all(request.as_bytes()).and_then(|()| read(kept));
+        self.received(answer)
+    }
+
+    fn received(&mut self, answer: io::Result<Answer>) -> io::Result<Answer> {
         let close = answer.as_ref().map_or(true, |answer| {
             answer.header("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"))
         });

@@ -12,6 +12,11 @@ use super::client::Client;
 /// How long a start may take until its link is there.
 pub const START: Duration = Duration::from_secs(5);
 
+/// What it says before its address.
+pub const ADDRESS: &str = "The portal is at http://";
+/// What it says before the first link.
+pub const LINK: &str = "Activate the first administrator, once: ";
+
 /// What outlives the program.
 pub struct House {
     folder: tempfile::TempDir,
@@ -26,6 +31,7 @@ pub struct Running {
     pub link: Option<String>,
     /// From the start of the process until its last announced line.
     pub took: Duration,
+    lines: Receiver<String>,
 }
 
 impl House {
@@ -52,6 +58,23 @@ impl House {
     /// Starts the program and waits until it says where it is; `first` when a link is to come.
     pub fn start(&self, first: bool) -> Running {
         let begun = Instant::now();
+        let (child, lines) = self.launch();
+        let next = || {
+            let line = lines.recv_timeout(Duration::from_secs(60));
+            line.unwrap_or_else(|why| panic!("{why}; it said: {}", self.stderr()))
+        };
+        let said = next();
+        let address = said.strip_prefix(ADDRESS).unwrap().trim_end_matches('/').to_owned();
+        let link = first.then(|| {
+            let said = next();
+            said.strip_prefix(LINK).unwrap_or_else(|| panic!("no link: {said}")).to_owned()
+        });
+        let took = begun.elapsed();
+        Running { child, address, link, took, lines }
+    }
+
+    /// Starts the program without waiting for anything: the process and what it prints.
+    pub fn launch(&self) -> (Child, Receiver<String>) {
         let mut child = Command::new(env!("CARGO_BIN_EXE_portal"))
             .args(["--listen", "127.0.0.1:0", "--data"])
             .arg(self.data())
@@ -63,22 +86,11 @@ impl House {
             .spawn()
             .unwrap();
         let lines = lines(child.stdout.take().unwrap());
-        let next = || {
-            let line = lines.recv_timeout(Duration::from_secs(60));
-            line.unwrap_or_else(|why| panic!("{why}; it said: {}", self.stderr()))
-        };
-        let said = next();
-        let address = said.strip_prefix("The portal is at http://").unwrap().trim_end_matches('/');
-        let address = address.to_owned();
-        let link = first.then(|| {
-            let said = next();
-            let link = said.strip_prefix("Activate the first administrator, once: ");
-            link.unwrap_or_else(|| panic!("no link: {said}")).to_owned()
-        });
-        Running { child, address, link, took: begun.elapsed() }
+        (child, lines)
     }
 
-    fn stderr(&self) -> String {
+    /// What the last start had to complain about.
+    pub fn stderr(&self) -> String {
         fs::read_to_string(self.folder.path().join("stderr")).unwrap()
     }
 
@@ -142,6 +154,16 @@ impl Running {
         assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
         self.child.wait().unwrap().code()
     }
+
+    /// Links that it has printed since `start` was done with it; to be asked after its end.
+    pub fn late_links(&self) -> Vec<String> {
+        links(&self.lines)
+    }
+}
+
+/// The links among the lines of a program that has ended.
+pub fn links(lines: &Receiver<String>) -> Vec<String> {
+    lines.iter().filter_map(|line| Some(line.strip_prefix(LINK)?.to_owned())).collect()
 }
 
 impl Drop for Running {
