@@ -26,8 +26,9 @@ pub struct PoolConfig {
 
 impl PoolConfig {
     /// One worker fewer than there are cores (the rest of the service wants one too), memory for
-    /// one hash a worker, 256 waiting, for at most 5 seconds (half of the 10 within which an
-    /// attempt's charge must be settled).
+    /// one hash a worker and never less than [`LEAST_DEFAULT_KIB`](Self::LEAST_DEFAULT_KIB), 256
+    /// waiting, for at most 5 seconds (half of the 10 within which an attempt's charge must be
+    /// settled).
     #[must_use]
     pub fn new(policy: HashPolicy) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -35,6 +36,10 @@ impl PoolConfig {
         Self { policy, workers, budget_kib: None, queue: 256, max_wait: Duration::from_secs(5) }
     }
 
+    /// Least memory for all hashes together unless [`budget_kib`](Self::budget_kib) says otherwise,
+    /// in KiB: 64 MiB, which runs any record of a published recommendation (RFC 9106, section 4,
+    /// the second; OWASP's equivalents). It is taken only when such a record comes.
+    pub const LEAST_DEFAULT_KIB: u32 = 65_536;
     /// Most workers.
     pub const MAX_WORKERS: usize = 64;
     /// Longest queue.
@@ -48,6 +53,8 @@ impl PoolConfig {
     }
 
     /// Memory for all hashes together, in KiB; at least what one hash under the policy takes.
+    ///
+    /// A record that takes more never matches: after a policy that took more, keep its budget.
     #[must_use]
     pub const fn budget_kib(mut self, kib: u32) -> Self {
         self.budget_kib = Some(kib);
@@ -118,7 +125,7 @@ impl HashPool {
         let PoolConfig { policy, workers, budget_kib, queue, max_wait } = config;
         let one = policy.params().memory_kib();
         let for_all = u32::try_from(workers).unwrap_or(u32::MAX).saturating_mul(one);
-        let budget_kib = budget_kib.unwrap_or(for_all);
+        let budget_kib = budget_kib.unwrap_or(for_all.max(PoolConfig::LEAST_DEFAULT_KIB));
         if !(1..=PoolConfig::MAX_WORKERS).contains(&workers) {
             return Err(PasswordError::Pool("1 to 64 workers"));
         }

@@ -230,6 +230,22 @@ fn upgrades_what_is_strictly_weaker_and_never_downwards() {
     assert_eq!(upgrade.unwrap().new_record().standing(), Standing::MustChange);
 }
 
+/// Going from one published equivalent to another locks nobody out, however few the workers.
+#[test]
+fn records_of_another_policy_still_match() {
+    let of = |memory, passes| {
+        let policy = HashPolicy::argon2id(memory, passes).unwrap();
+        pool(PoolConfig::new(policy).workers(1))
+    };
+    let least = of(12_288, 3);
+    for (memory, passes) in [(47_104, 1), (19_456, 2), (65_536, 3)] {
+        let record = record(&of(memory, passes), "Xk7#vq9w");
+        let verified = least.verify(charged(1), &password("Xk7#vq9w"), record, martha());
+        assert_eq!(matched(verified.wait()), Some(Standing::Chosen), "{memory}");
+    }
+    assert_eq!(least.work().held_kib, 65_536);
+}
+
 #[test]
 fn another_programs_record_is_adopted_without_weakening_it() {
     let text = include_str!("data/raw.txt").lines().next().unwrap();
