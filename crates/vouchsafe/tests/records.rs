@@ -61,7 +61,7 @@ fn every_call_that_succeeds_writes_one_record() {
         let runs: Vec<_> = (0..times).map(|_| (case.works)(&world)).collect();
         let _ = world.gate.recorded();
         for run in runs {
-            run().unwrap_or_else(|code| panic!("{}: {code}", case.name));
+            block_on(run).unwrap_or_else(|code| panic!("{}: {code}", case.name));
         }
         let (at_once, later) = world.said();
         let expected = match case.kind {
@@ -86,7 +86,7 @@ fn every_call_that_is_refused_is_in_a_record() {
         let _ = world.gate.recorded();
         let mut codes = BTreeSet::new();
         for run in runs {
-            codes.insert(run().expect_err(case.name).as_str());
+            codes.insert(block_on(run).expect_err(case.name).as_str());
         }
         let (at_once, later) = world.said();
         assert_eq!(repeats(&at_once) + repeats(&later), 3, "{}: {at_once:#?}", case.name);

@@ -37,7 +37,7 @@ fn nothing_happens_unrecorded() {
         let accounts = world.cells(Space::Account);
         let failures = world.cells(Space::Lockout);
         world.down.store(true, Ordering::SeqCst);
-        let outcome = run();
+        let outcome = block_on(run);
         // The first two steps of a sign-in let nobody in.
         let expected = match case.kind {
             Kind::Unfinished => Ok(()),

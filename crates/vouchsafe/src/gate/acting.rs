@@ -124,7 +124,7 @@ impl Acting<'_> {
     /// # Errors
     /// [`Code::LogUnavailable`].
     pub async fn access(&self, operation: Operation, target: Target) -> Result<(), Refused> {
-        self.gate.record(&self.draft(operation, target), Outcome::Succeeded).await
+        self.gate.recorded(&self.draft(operation, target), async { Ok(()) }).await
     }
 
     /// Records that an access to the host's own data was refused by the host, for this reason.

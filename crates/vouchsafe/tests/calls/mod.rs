@@ -1,20 +1,23 @@
 //! Every call that a host can wait for, each with a way to succeed and a way to be refused.
 
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use vouchsafe::access_log::{
     Operation, Outcome, Receipt, Record, RecordSink, SinkError, Target, VecSink, name,
 };
-use vouchsafe::core::{Space, TenantId, UserId};
+use vouchsafe::core::{CellKey, Space, TenantId, Timestamp, UserId};
 use vouchsafe::gate::{
     Acting, Admitted, Authenticated, Call, ChangePassword, Checked, Code, Issued, Login, Next,
     NotSet, Principal, Purpose, Refused,
 };
 use vouchsafe::password::Password;
 use vouchsafe::policy::Policy;
-use vouchsafe::store::{Cells, MemoryStore};
+use vouchsafe::store::{Cells, Loaded, MemoryStore, Put, StoreError, Swap, Version};
 use vouchsafe_testkit::{TestGate, block_on};
 
 pub const PASSWORD: &str = "Brass-Lantern7";
@@ -25,6 +28,70 @@ pub const OTHER: &str = "Copper-Kettle8";
 pub struct Switched {
     pub records: VecSink,
     pub down: Arc<AtomicBool>,
+    pauses: Pauses,
+}
+
+/// While on, whoever comes by has to be polled once more.
+#[derive(Clone, Default)]
+pub struct Pauses(Arc<AtomicBool>);
+
+impl Pauses {
+    pub fn set(&self, on: bool) {
+        self.0.store(on, Ordering::SeqCst);
+    }
+
+    async fn pause(&self) {
+        let mut paused = !self.0.load(Ordering::SeqCst);
+        poll_fn(|context| {
+            if std::mem::replace(&mut paused, true) {
+                return Poll::Ready(());
+            }
+            context.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await;
+    }
+
+    async fn around<T>(&self, operation: impl Future<Output = T> + Send) -> T {
+        self.pause().await;
+        let output = operation.await;
+        self.pause().await;
+        output
+    }
+}
+
+/// A store that pauses before and after whatever it does.
+struct Pausing {
+    inner: Arc<MemoryStore>,
+    pauses: Pauses,
+}
+
+impl Cells for Pausing {
+    async fn load(&self, key: CellKey) -> Result<Loaded, StoreError> {
+        self.pauses.around(self.inner.load(key)).await
+    }
+
+    async fn swap(
+        &self,
+        key: CellKey,
+        expected: Option<Version>,
+        put: Put,
+    ) -> Result<Swap, StoreError> {
+        self.pauses.around(self.inner.swap(key, expected, put)).await
+    }
+
+    async fn scan(
+        &self,
+        space: Space,
+        after: Option<[u8; 16]>,
+        limit: usize,
+    ) -> Result<Vec<CellKey>, StoreError> {
+        self.pauses.around(self.inner.scan(space, after, limit)).await
+    }
+
+    async fn sweep(&self, now: Timestamp, limit: usize) -> Result<usize, StoreError> {
+        self.pauses.around(self.inner.sweep(now, limit)).await
+    }
 }
 
 impl RecordSink for Switched {
@@ -32,7 +99,7 @@ impl RecordSink for Switched {
         if self.down.load(Ordering::SeqCst) {
             return Err(SinkError::Failed("told to".into()));
         }
-        self.records.append(record).await
+        self.pauses.around(self.records.append(record)).await
     }
 }
 
@@ -42,11 +109,12 @@ pub struct World {
     pub gate: TestGate,
     pub store: Arc<MemoryStore>,
     pub down: Arc<AtomicBool>,
+    pub pauses: Pauses,
     pub tenant: TenantId,
     call: Call,
-    ada: UserId,
+    pub ada: UserId,
     nobody: UserId,
-    link: String,
+    pub link: String,
     token: String,
     principal: Principal,
     other: Issued,
@@ -55,11 +123,14 @@ pub struct World {
 impl World {
     pub fn new() -> Self {
         let (records, down) = (VecSink::new(1 << 16), Arc::new(AtomicBool::new(false)));
-        let sink = Switched { records: records.clone(), down: Arc::clone(&down) };
+        let pauses = Pauses::default();
+        let sink =
+            Switched { records: records.clone(), down: Arc::clone(&down), pauses: pauses.clone() };
         let (tenant, call) = (TestGate::tenant(), TestGate::call());
         let policies = (tenant.clone(), Policy::preset("zoomph-2018").unwrap());
         let store = Arc::new(MemoryStore::new(1 << 24));
-        let gate = TestGate::recording(policies, Arc::clone(&store), sink, records, |gate| gate);
+        let pausing = Pausing { inner: Arc::clone(&store), pauses: pauses.clone() };
+        let gate = TestGate::recording(policies, pausing, sink, records, |gate| gate);
         let gate = block_on(gate).unwrap();
         let ada = gate.add("ada", "staff", PASSWORD);
         let bob = gate.users.add(&tenant, "u-bob", "staff", &["bob"]);
@@ -73,8 +144,20 @@ impl World {
         let token = issued.token().expose().to_owned();
         let principal = issued.principal().clone();
         let nobody = UserId::new("u-nobody").unwrap();
-        let world =
-            Self { gate, store, down, tenant, call, ada, nobody, link, token, principal, other };
+        let world = Self {
+            gate,
+            store,
+            down,
+            pauses,
+            tenant,
+            call,
+            ada,
+            nobody,
+            link,
+            token,
+            principal,
+            other,
+        };
         let _ = world.said();
         world
     }
@@ -83,7 +166,7 @@ impl World {
         self.gate.gate.by(&self.principal, &self.call).unwrap()
     }
 
-    fn operator(&self) -> Acting<'_> {
+    pub fn operator(&self) -> Acting<'_> {
         self.gate.gate.operator(&self.tenant, name!("console"), &self.call).unwrap()
     }
 
@@ -105,15 +188,21 @@ impl World {
         }
     }
 
-    fn redeem(&self, link: &str) -> Result<(), Code> {
+    pub async fn redeem(&self, link: &str) -> Result<(), Code> {
         let (gate, tenant) = (&self.gate.gate, &self.tenant);
         let redeem = gate.redeem(tenant, Purpose::Activation, link, OTHER.to_owned(), &self.call);
-        not_set(block_on(redeem))
+        not_set(redeem.await)
     }
 
-    fn peek(&self, link: &str) -> Result<(), Code> {
+    async fn peek(&self, link: &str) -> Result<(), Code> {
         let peek = self.gate.gate.peek(&self.tenant, Purpose::Activation, link, &self.call);
-        code(block_on(peek))
+        code(peek.await)
+    }
+
+    /// Whether the session that no case is about still holds.
+    pub fn other_holds(&self) -> bool {
+        let token = self.other.token().expose();
+        block_on(self.gate.gate.check(&self.tenant, token, &self.call)).is_ok()
     }
 
     /// The records since the last time, and what the upkeep of the next minute writes.
@@ -125,7 +214,7 @@ impl World {
     }
 
     /// What the store holds of accounts, and of their failures.
-    pub fn cells(&self, space: Space) -> Vec<(vouchsafe::core::CellKey, Vec<u8>)> {
+    pub fn cells(&self, space: Space) -> Vec<(CellKey, Vec<u8>)> {
         let keys = block_on(self.store.scan(space, None, 1_000)).unwrap();
         let load = |key| block_on(self.store.load(key)).unwrap().cell.map(|cell| (key, cell.bytes));
         keys.into_iter().filter_map(load).collect()
@@ -171,8 +260,8 @@ pub enum Kind {
     Unfinished,
 }
 
-/// What was prepared is done by calling it.
-pub type Run<'a> = Box<dyn FnOnce() -> Result<(), Code> + 'a>;
+/// What was prepared, waiting to be done.
+pub type Run<'a> = Pin<Box<dyn Future<Output = Result<(), Code>> + 'a>>;
 type Prepare = for<'a> fn(&'a World) -> Run<'a>;
 
 /// One call of the gate.
@@ -219,162 +308,172 @@ pub fn all() -> Vec<Case> {
     use Operation as Op;
     vec![
         case("signin.rs::admit", Op::SignInRefused, |w| {
-            Box::new(|| code(block_on(w.gate.gate.admit(&TestGate::attempt("ada")))))
+            Box::pin(async move { code(w.gate.gate.admit(&TestGate::attempt("ada")).await) })
         })
         .kind(Kind::Unfinished)
         .door()
-        .or(|w| Box::new(|| code(block_on(w.gate.gate.admit(&TestGate::attempt("zoe")))))),
+        .or(|w| Box::pin(async move { code(w.gate.gate.admit(&TestGate::attempt("zoe")).await) })),
         case("signin.rs::password", Op::SignInRefused, |w| {
             let admitted = w.admitted();
-            Box::new(|| checked(block_on(admitted.password(PASSWORD.to_owned()))))
+            Box::pin(async move { checked(admitted.password(PASSWORD.to_owned()).await) })
         })
         .kind(Kind::Unfinished)
         .door()
         .or(|w| {
             let admitted = w.admitted();
-            Box::new(|| checked(block_on(admitted.password(OTHER.to_owned()))))
+            Box::pin(async move { checked(admitted.password(OTHER.to_owned()).await) })
         }),
         case("signin.rs::open", Op::SignedIn, |w| {
             let authenticated = w.authenticated();
-            Box::new(|| code(block_on(authenticated.open())))
+            Box::pin(async move { code(authenticated.open().await) })
         })
         .or(|w| {
             let authenticated = w.authenticated();
             w.gate.clock.advance(Duration::from_secs(11));
-            Box::new(|| code(block_on(authenticated.open())))
+            Box::pin(async move { code(authenticated.open().await) })
         }),
         case("signin.rs::login", Op::SignedIn, |w| {
-            Box::new(|| signed_in(block_on(w.gate.login("ada", PASSWORD))))
+            Box::pin(async move { signed_in(w.gate.login("ada", PASSWORD).await) })
         })
         .door()
-        .or(|w| Box::new(|| signed_in(block_on(w.gate.login("ada", OTHER))))),
+        .or(|w| Box::pin(async move { signed_in(w.gate.login("ada", OTHER).await) })),
         case("signin.rs::set", Op::PasswordChanged, |w| {
             let due = w.due();
-            Box::new(|| not_set(block_on(due.set(OTHER.to_owned()))))
+            Box::pin(async move { not_set(due.set(OTHER.to_owned()).await) })
         })
         .or(|w| {
             let due = w.due();
             w.gate.clock.advance(Duration::from_secs(601));
-            Box::new(|| not_set(block_on(due.set(OTHER.to_owned()))))
+            Box::pin(async move { not_set(due.set(OTHER.to_owned()).await) })
         }),
         case("sessions.rs::check", Op::SessionUsed, |w| {
             // The use is due to be written into the session, too.
             w.gate.clock.advance(Duration::from_secs(120));
-            Box::new(|| code(block_on(w.gate.gate.check(&w.tenant, &w.token, &w.call))))
+            Box::pin(async move { code(w.gate.gate.check(&w.tenant, &w.token, &w.call).await) })
         })
         .kind(Kind::Counted)
-        .or(|w| Box::new(|| code(block_on(w.gate.gate.check(&w.tenant, "garbage", &w.call))))),
-        case("sessions.rs::sign_out", Op::SignedOut, |w| {
-            Box::new(|| code(block_on(w.gate.gate.sign_out(w.principal.clone(), &w.call))))
+        .or(|w| {
+            Box::pin(async move { code(w.gate.gate.check(&w.tenant, "garbage", &w.call).await) })
         }),
-        case("links.rs::peek", Op::Read, |w| Box::new(|| w.peek(&w.link)))
+        case("sessions.rs::sign_out", Op::SignedOut, |w| {
+            Box::pin(async move { code(w.gate.gate.sign_out(w.principal.clone(), &w.call).await) })
+        }),
+        case("links.rs::peek", Op::Read, |w| Box::pin(async move { w.peek(&w.link).await }))
             .kind(Kind::Counted)
-            .or(|w| Box::new(|| w.peek("garbage"))),
-        case("links.rs::redeem", Op::Activated, |w| Box::new(|| w.redeem(&w.link)))
-            .door()
-            .or(|w| Box::new(|| w.redeem("garbage"))),
+            .or(|w| Box::pin(async move { w.peek("garbage").await })),
+        case("links.rs::redeem", Op::Activated, |w| {
+            Box::pin(async move { w.redeem(&w.link).await })
+        })
+        .door()
+        .or(|w| Box::pin(async move { w.redeem("garbage").await })),
         case("links.rs::request_reset", Op::ResetRequested, |w| {
             w.gate.clock.advance(Duration::from_secs(301));
-            Box::new(|| code(block_on(w.gate.gate.request_reset(&TestGate::attempt("ada")))))
+            Box::pin(
+                async move { code(w.gate.gate.request_reset(&TestGate::attempt("ada")).await) },
+            )
         })
         .or(|w| {
             // Refused, and not to be told from the other.
-            Box::new(|| {
-                code(block_on(w.gate.gate.request_reset(&TestGate::attempt("u-nobody"))))?;
+            Box::pin(async move {
+                code(w.gate.gate.request_reset(&TestGate::attempt("u-nobody")).await)?;
                 Err(Code::NoUser)
             })
         }),
         case("acting.rs::access", Op::Updated, |w| {
-            Box::new(|| code(block_on(w.acting().access(Op::Updated, user(w)))))
+            Box::pin(async move { code(w.acting().access(Op::Updated, user(w)).await) })
         }),
         case("acting.rs::denied", Op::AccessRefused, |w| {
-            Box::new(|| code(block_on(w.acting().denied(user(w), name!("not-yours")))))
+            Box::pin(async move { code(w.acting().denied(user(w), name!("not-yours")).await) })
         }),
         case("acting.rs::invite", Op::ResetRequested, |w| {
-            Box::new(|| code(block_on(w.acting().invite(&w.ada))))
+            Box::pin(async move { code(w.acting().invite(&w.ada).await) })
         })
-        .or(|w| Box::new(|| code(block_on(w.acting().invite(&w.nobody))))),
+        .or(|w| Box::pin(async move { code(w.acting().invite(&w.nobody).await) })),
         case("acting.rs::first_link", Op::ResetRequested, |w| {
-            Box::new(|| code(block_on(w.operator().first_link(&w.ada))))
+            Box::pin(async move { code(w.operator().first_link(&w.ada).await) })
         })
-        .or(|w| Box::new(|| code(block_on(w.operator().first_link(&w.nobody))))),
+        .or(|w| Box::pin(async move { code(w.operator().first_link(&w.nobody).await) })),
         case("acting.rs::unlock", Op::Unlocked, |w| {
             for _ in 0..3 {
                 let _ = block_on(w.gate.login("ada", OTHER));
             }
-            Box::new(|| code(block_on(w.acting().unlock(&w.ada))))
+            Box::pin(async move { code(w.acting().unlock(&w.ada).await) })
         })
-        .or(|w| Box::new(|| code(block_on(w.acting().unlock(&w.nobody))))),
+        .or(|w| Box::pin(async move { code(w.acting().unlock(&w.nobody).await) })),
         case("acting.rs::states", Op::Read, |w| {
             let both = [w.ada.clone(), w.nobody.clone()];
-            Box::new(move || code(block_on(w.acting().states(&both))))
+            Box::pin(async move { code(w.acting().states(&both).await) })
         }),
-        case("acting.rs::lock", Op::Read, |w| Box::new(|| code(block_on(w.acting().lock(&w.ada))))),
+        case("acting.rs::lock", Op::Read, |w| {
+            Box::pin(async move { code(w.acting().lock(&w.ada).await) })
+        }),
         case("acting.rs::is_active", Op::Read, |w| {
-            Box::new(|| code(block_on(w.acting().is_active(&w.ada))))
+            Box::pin(async move { code(w.acting().is_active(&w.ada).await) })
         }),
         case("acting.rs::sessions", Op::Read, |w| {
-            Box::new(|| code(block_on(w.acting().sessions(&w.ada))))
+            Box::pin(async move { code(w.acting().sessions(&w.ada).await) })
         }),
         case("acting.rs::end_session", Op::SessionEnded, |w| {
             let id = w.other.principal().session().id;
-            Box::new(move || code(block_on(w.acting().end_session(&w.ada, id))))
+            Box::pin(async move { code(w.acting().end_session(&w.ada, id).await) })
         })
         .or(|w| {
             let id = w.other.principal().session().id;
-            Box::new(move || code(block_on(w.acting().end_session(&w.nobody, id))))
+            Box::pin(async move { code(w.acting().end_session(&w.nobody, id).await) })
         }),
         case("acting.rs::end_sessions", Op::SessionEnded, |w| {
-            Box::new(|| code(block_on(w.acting().end_sessions(&w.ada))))
+            Box::pin(async move { code(w.acting().end_sessions(&w.ada).await) })
         })
-        .or(|w| Box::new(|| code(block_on(w.acting().end_sessions(&w.nobody))))),
+        .or(|w| Box::pin(async move { code(w.acting().end_sessions(&w.nobody).await) })),
         case("acting.rs::end_other_sessions", Op::SessionEnded, |w| {
-            Box::new(|| code(block_on(w.acting().end_other_sessions())))
+            Box::pin(async move { code(w.acting().end_other_sessions().await) })
         })
-        .or(|w| Box::new(|| code(block_on(w.operator().end_other_sessions())))),
+        .or(|w| Box::pin(async move { code(w.operator().end_other_sessions().await) })),
         case("acting.rs::disable", Op::Disabled, |w| {
-            Box::new(|| code(block_on(w.acting().disable(&w.ada))))
+            Box::pin(async move { code(w.acting().disable(&w.ada).await) })
         })
-        .or(|w| Box::new(|| code(block_on(w.acting().disable(&w.nobody))))),
+        .or(|w| Box::pin(async move { code(w.acting().disable(&w.nobody).await) })),
         case("acting.rs::enable", Op::RightsChanged, |w| {
             block_on(w.acting().disable(&w.ada)).unwrap();
-            Box::new(|| code(block_on(w.acting().enable(&w.ada))))
+            Box::pin(async move { code(w.acting().enable(&w.ada).await) })
         })
-        .or(|w| Box::new(|| code(block_on(w.acting().enable(&w.nobody))))),
+        .or(|w| Box::pin(async move { code(w.acting().enable(&w.nobody).await) })),
         case("acting.rs::reclass", Op::RightsChanged, |w| {
-            Box::new(|| code(block_on(w.acting().reclass(&w.ada, "client"))))
+            Box::pin(async move { code(w.acting().reclass(&w.ada, "client").await) })
         })
-        .or(|w| Box::new(|| code(block_on(w.acting().reclass(&w.ada, "no such class"))))),
+        .or(|w| Box::pin(async move { code(w.acting().reclass(&w.ada, "no such class").await) })),
         case("acting.rs::change_password", Op::PasswordChanged, |w| {
-            Box::new(|| {
+            Box::pin(async move {
                 let (old, new) = (PASSWORD.to_owned(), OTHER.to_owned());
-                not_set(block_on(w.acting().change_password(old, new)))
+                not_set(w.acting().change_password(old, new).await)
             })
         })
         .door()
         .or(|w| {
-            Box::new(|| {
+            Box::pin(async move {
                 let (old, new) = (OTHER.to_owned(), OTHER.to_owned());
-                not_set(block_on(w.acting().change_password(old, new)))
+                not_set(w.acting().change_password(old, new).await)
             })
         }),
         case("acting.rs::unmet", Op::Read, |w| {
-            Box::new(|| {
+            Box::pin(async move {
                 let password = Password::new(OTHER.to_owned()).unwrap();
-                code(block_on(w.acting().unmet(&w.ada, &password)))
+                code(w.acting().unmet(&w.ada, &password).await)
             })
         })
         .kind(Kind::Counted)
         .or(|w| {
-            Box::new(|| {
+            Box::pin(async move {
                 let password = Password::new(OTHER.to_owned()).unwrap();
-                code(block_on(w.acting().unmet(&w.nobody, &password)))
+                code(w.acting().unmet(&w.nobody, &password).await)
             })
         }),
         case("upkeep.rs::close", Op::GateClosed, |w| {
-            Box::new(|| match block_on(w.gate.gate.close()).left {
-                true => Err(Code::LogUnavailable),
-                false => Ok(()),
+            Box::pin(async move {
+                match w.gate.gate.close().await.left {
+                    true => Err(Code::LogUnavailable),
+                    false => Ok(()),
+                }
             })
         }),
     ]
