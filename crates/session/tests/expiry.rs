@@ -15,7 +15,7 @@ mod common;
 use std::time::Duration;
 
 use common::*;
-use vouchsafe_core::Timestamp;
+use vouchsafe_core::{Effect, Machine, Timestamp};
 use vouchsafe_session::{
     Presented, SessionEvent, SessionMachine, SessionPolicy, SessionRefusal, SessionVerdict,
 };
@@ -243,6 +243,26 @@ fn lives_match_the_oracle_on_stores() {
             };
             verdict
         });
+    }
+}
+
+#[test]
+fn a_session_says_when_it_ends_and_is_kept_until_then() {
+    let random = SeededEntropy::new(7);
+    for _ in 0..200 {
+        let policy = random_policy(&random);
+        let machine = SessionMachine::new(policy.clone(), ACCOUNT, 0);
+        let now = at(random.below(1 << 50));
+        let (_, new) = fresh(&random);
+        let secret = *new.secret();
+        let (effect, pending) = machine.step(None, &open(new, 0, now), now).split();
+        let Effect::Save { state, until } = effect else { panic!() };
+        let SessionVerdict::Opened { session, .. } = pending.committed() else { panic!() };
+        assert_eq!((session.ends, state.needed_until(&policy)), (until, until));
+        let mut state = Some(state);
+        let end = apply(&machine, &mut state.clone(), &check(secret), until);
+        assert!(matches!(end, SessionVerdict::Refused(_)), "{end:?}");
+        assert!(is_active(&apply(&machine, &mut state, &check(secret), until.before(MICRO))));
     }
 }
 

@@ -17,7 +17,8 @@ use std::time::Duration;
 use common::*;
 use vouchsafe_core::Order;
 use vouchsafe_session::{
-    SessionEvent, SessionMachine, SessionPolicy, SessionVerdict, SessionWitness,
+    SessionEvent, SessionMachine, SessionPolicy, SessionPolicyBuilder, SessionVerdict,
+    SessionWitness,
 };
 use vouchsafe_testkit::SeededEntropy;
 
@@ -101,4 +102,54 @@ fn every_problem_is_named() {
         .build();
     let Err(vouchsafe_session::Error::Policy(problems)) = built else { panic!("{built:?}") };
     assert_eq!(problems.len(), 4, "{problems:?}");
+    assert_eq!(
+        vouchsafe_session::Error::Policy(problems).to_string(),
+        "policy: idle must be between 60s and 2592000s, not 59s; \
+         absolute must be between 59s and 34560000s, not 1s; \
+         granularity must be between 0ns and 29.5s, not 30s; \
+         max_sessions must be between 1 and 64, not 0"
+    );
+}
+
+#[test]
+fn bounds_are_inclusive() {
+    let day = Duration::from_secs(86_400);
+    let stands = |builder: SessionPolicyBuilder| builder.build().is_ok();
+    for (idle, good) in
+        [(MINUTE - MICRO, false), (MINUTE, true), (day * 30, true), (day * 30 + MICRO, false)]
+    {
+        let builder = SessionPolicy::builder(idle).without_absolute().granularity(Duration::ZERO);
+        assert_eq!(stands(builder), good, "idle {idle:?}");
+    }
+    let hour = || SessionPolicy::builder(MINUTE * 60);
+    for (absolute, good) in [
+        (MINUTE * 60 - MICRO, false),
+        (MINUTE * 60, true),
+        (day * 400, true),
+        (day * 400 + MICRO, false),
+    ] {
+        assert_eq!(stands(hour().absolute(absolute)), good, "absolute {absolute:?}");
+    }
+    for (granularity, good) in [(MINUTE * 30, true), (MINUTE * 30 + MICRO, false)] {
+        assert_eq!(stands(hour().granularity(granularity)), good, "granularity {granularity:?}");
+    }
+    for (sessions, good) in [(0, false), (1, true), (64, true), (65, false)] {
+        assert_eq!(stands(hour().max_sessions(sessions)), good, "{sessions} sessions");
+    }
+}
+
+#[test]
+fn a_witness_says_what_gets_by() {
+    let hour = |absolute| SessionPolicy::builder(MINUTE * 60).absolute(MINUTE * absolute);
+    let base = hour(120).max_sessions(2).build().unwrap();
+    let shown = |candidate: SessionPolicyBuilder| {
+        candidate.build().unwrap().weakening(&base).map(|witness| witness.to_string())
+    };
+    assert_eq!(shown(hour(120).max_sessions(2)), None);
+    assert_eq!(
+        shown(hour(121).max_sessions(2)).as_deref(),
+        Some("a session is still accepted 1µs after its last use and 7200s after it was opened")
+    );
+    let more = shown(hour(120).max_sessions(3));
+    assert_eq!(more.as_deref(), Some("3 sessions of one account at once"));
 }
