@@ -1,0 +1,121 @@
+//! LK-2: how long an attempt waits for others, through the gate, on a timer that the test moves.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    missing_docs,
+    reason = "tests"
+)]
+
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use vouchsafe::core::Timer;
+use vouchsafe::gate::{Admitted, Checked, Code, Login};
+use vouchsafe::policy::Policy;
+use vouchsafe::store::MemoryStore;
+use vouchsafe_testkit::{TestGate, block_on};
+
+const PASSWORD: &str = "Brass-Lantern7";
+const WRONG: &str = "Copper-Kettle8";
+const TICK: Duration = Duration::from_micros(1);
+
+/// Time passes when the test says so.
+#[derive(Clone, Default)]
+struct Hourglass(Arc<Mutex<(Duration, Vec<Waker>)>>);
+
+impl Hourglass {
+    fn pass(&self, duration: Duration) {
+        let mut glass = self.0.lock().unwrap();
+        glass.0 += duration;
+        let wakers = std::mem::take(&mut glass.1);
+        drop(glass);
+        wakers.into_iter().for_each(Waker::wake);
+    }
+}
+
+impl Timer for Hourglass {
+    fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + Send {
+        let glass = Arc::clone(&self.0);
+        let end = glass.lock().unwrap().0 + duration;
+        poll_fn(move |context| {
+            let mut glass = glass.lock().unwrap();
+            if glass.0 >= end {
+                return Poll::Ready(());
+            }
+            glass.1.push(context.waker().clone());
+            Poll::Pending
+        })
+    }
+}
+
+type Waiting<'a> = Pin<Box<dyn Future<Output = Login> + 'a>>;
+
+fn poll(waiting: &mut Waiting<'_>) -> Option<Login> {
+    match waiting.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(login) => Some(login),
+        Poll::Pending => None,
+    }
+}
+
+fn code(login: Login) -> Option<Code> {
+    match login {
+        Login::Refused(refused) => Some(refused.code()),
+        Login::SignedIn(_) => None,
+        Login::Next(next) => panic!("{next:?}"),
+    }
+}
+
+/// While others hold all charges, an attempt waits as long as the policy says, whether it stands
+/// at the front or further back; then it is refused as busy, and was not counted.
+#[test]
+fn waiting_ends_with_its_time_and_counts_nothing() {
+    let policy = Policy::preset("zoomph-2018").unwrap();
+    let limit = policy.lockout().wait().time;
+    let glass = Hourglass::default();
+    let policies = (TestGate::tenant(), policy);
+    let timer = glass.clone();
+    let gate = TestGate::over(policies, MemoryStore::new(1 << 24), |gate| gate.timer(timer));
+    let gate = block_on(gate).unwrap();
+    gate.add("ada", "staff", PASSWORD);
+    let attempt = TestGate::attempt("ada");
+    let admit = || block_on(gate.gate.admit(&attempt)).unwrap();
+    let mut held: Vec<Admitted> = (0..5).map(|_| admit()).collect();
+
+    let login = |password: &'static str| -> Waiting<'_> { Box::pin(gate.login("ada", password)) };
+    let hashed = gate.gate.work().runs;
+    let mut first = login(PASSWORD);
+    assert!(poll(&mut first).is_none());
+    glass.pass(limit / 2);
+    let mut second = login(PASSWORD);
+    assert!(poll(&mut second).is_none());
+    glass.pass(limit / 2 - TICK);
+    assert!(poll(&mut first).is_none() && poll(&mut second).is_none());
+    glass.pass(TICK);
+    assert_eq!(poll(&mut first).and_then(code), Some(Code::Busy));
+    // The one behind goes by its own time.
+    assert!(poll(&mut second).is_none());
+    let mut third = login(PASSWORD);
+    assert!(poll(&mut third).is_none());
+    glass.pass(limit / 2);
+    assert_eq!(poll(&mut second).and_then(code), Some(Code::Busy));
+    assert!(poll(&mut third).is_none());
+    assert_eq!(gate.gate.work().runs, hashed, "nobody's password was looked at");
+
+    // A settlement lets in who still waits, and leaves room for one wrong guess.
+    let settle = |admitted: Admitted, password: &'static str| {
+        matches!(block_on(admitted.password(password.to_owned())), Checked::Authenticated(_))
+    };
+    assert!(settle(held.pop().unwrap(), PASSWORD));
+    assert_eq!(code(block_on(third)), None);
+    // Four charges are held still: had a refused one stayed, this would be the sixth.
+    assert_eq!(code(block_on(login(WRONG))), Some(Code::WrongCredentials));
+    for admitted in held {
+        assert!(!settle(admitted, WRONG));
+    }
+    assert_eq!(code(block_on(login(PASSWORD))), Some(Code::Locked));
+}
