@@ -10,14 +10,15 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use vouchsafe::core::Timer;
+use vouchsafe::core::{CellKey, Space, Timer, Timestamp};
 use vouchsafe::gate::{Admitted, Checked, Code, Login};
 use vouchsafe::policy::Policy;
-use vouchsafe::store::MemoryStore;
+use vouchsafe::store::{Cells, Loaded, MemoryStore, Put, StoreError, Swap, Version};
 use vouchsafe_testkit::{TestGate, block_on};
 
 const PASSWORD: &str = "Brass-Lantern7";
@@ -118,4 +119,63 @@ fn waiting_ends_with_its_time_and_counts_nothing() {
         assert!(!settle(admitted, WRONG));
     }
     assert_eq!(code(block_on(login(PASSWORD))), Some(Code::Locked));
+}
+
+/// A store whose swaps can be made to hang.
+struct Hanging(MemoryStore, Arc<AtomicBool>);
+
+impl Cells for Hanging {
+    async fn load(&self, key: CellKey) -> Result<Loaded, StoreError> {
+        self.0.load(key).await
+    }
+
+    async fn swap(
+        &self,
+        key: CellKey,
+        expected: Option<Version>,
+        put: Put,
+    ) -> Result<Swap, StoreError> {
+        if self.1.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
+        self.0.swap(key, expected, put).await
+    }
+
+    async fn scan(
+        &self,
+        space: Space,
+        after: Option<[u8; 16]>,
+        limit: usize,
+    ) -> Result<Vec<CellKey>, StoreError> {
+        self.0.scan(space, after, limit).await
+    }
+
+    async fn sweep(&self, now: Timestamp, limit: usize) -> Result<usize, StoreError> {
+        self.0.sweep(now, limit).await
+    }
+}
+
+/// Whoever stands behind somebody whom the store does not answer waits no longer than anybody.
+#[test]
+fn waiting_in_line_ends_with_its_time() {
+    let policy = Policy::preset("zoomph-2018").unwrap();
+    let limit = policy.lockout().wait().time;
+    let (glass, hangs) = (Hourglass::default(), Arc::new(AtomicBool::new(false)));
+    let store = Hanging(MemoryStore::new(1 << 24), Arc::clone(&hangs));
+    let (policies, timer) = ((TestGate::tenant(), policy), glass.clone());
+    let gate = block_on(TestGate::over(policies, store, |gate| gate.timer(timer))).unwrap();
+    gate.add("ada", "staff", PASSWORD);
+    hangs.store(true, Ordering::SeqCst);
+    let mut stuck: Waiting<'_> = Box::pin(gate.login("ada", PASSWORD));
+    let mut behind: Waiting<'_> = Box::pin(gate.login("ada", PASSWORD));
+    assert!(poll(&mut stuck).is_none() && poll(&mut behind).is_none());
+    glass.pass(limit - TICK);
+    assert!(poll(&mut stuck).is_none() && poll(&mut behind).is_none());
+    glass.pass(TICK);
+    assert!(poll(&mut stuck).is_none());
+    assert_eq!(poll(&mut behind).and_then(code), Some(Code::Busy));
+    // Dropped, the one in front leaves the line.
+    drop(stuck);
+    hangs.store(false, Ordering::SeqCst);
+    assert_eq!(code(block_on(gate.login("ada", PASSWORD))), None);
 }
