@@ -227,9 +227,40 @@ impl FromRequestParts<Portal> for Guest {
     async fn from_request_parts(parts: &mut Parts, portal: &Portal) -> Result<Self, Refusal> {
         let Tenant(tenant) = Tenant::from_request_parts(parts, portal).await?;
         let Call(call) = Call::from_request_parts(parts, portal).await?;
+        let agent = parts.headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
+        let call = match agent.and_then(browser) {
+            Some(browser) => call.labelled(&browser),
+            None => call,
+        };
         let csrf = CsrfToken::from_request_parts(parts, portal).await?.expose().to_owned();
         Ok(Self { portal: portal.clone(), tenant, call, csrf })
     }
+}
+
+/// A browser as people call it, such as "Firefox on Linux"; `None` for what is none of the usual.
+fn browser(agent: &str) -> Option<String> {
+    // In this order: each names those behind it, too.
+    const BROWSERS: [(&str, &str); 5] = [
+        ("Edg/", "Edge"),
+        ("OPR/", "Opera"),
+        ("Firefox/", "Firefox"),
+        ("Chrome/", "Chrome"),
+        ("Safari/", "Safari"),
+    ];
+    const SYSTEMS: [(&str, &str); 7] = [
+        ("Android", "Android"),
+        ("iPhone", "an iPhone"),
+        ("iPad", "an iPad"),
+        ("Windows", "Windows"),
+        ("Mac OS X", "macOS"),
+        ("CrOS", "ChromeOS"),
+        ("Linux", "Linux"),
+    ];
+    let first = |known: &[(&str, &'static str)]| {
+        known.iter().find(|(mark, _)| agent.contains(mark)).map(|(_, name)| *name)
+    };
+    let browser = first(&BROWSERS)?;
+    Some(first(&SYSTEMS).map_or_else(|| browser.to_owned(), |on| format!("{browser} on {on}")))
 }
 
 impl FromRequestParts<Portal> for Member {
@@ -360,4 +391,28 @@ broken!(UsersError, CampaignError, vouchsafe::ledger::LedgerError, tokio::task::
 /// When the address is taken, or not of this machine.
 pub async fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::bind(address).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::browser;
+
+    #[test]
+    fn browsers_are_called_what_people_call_them() {
+        let chrome = "AppleWebKit/537.36 (KHTML, like Gecko) Chrome/148.0.0.0 Safari/537.36";
+        for (agent, name) in [
+            (format!("Mozilla/5.0 (X11; Linux x86_64) {chrome}"), Some("Chrome on Linux")),
+            (format!("Mozilla/5.0 (Linux; Android 10; K) {chrome}"), Some("Chrome on Android")),
+            (format!("Mozilla/5.0 (Windows NT 10.0) {chrome} Edg/148.0"), Some("Edge on Windows")),
+            ("Mozilla/5.0 (X11; rv:140.0) Gecko/20100101 Firefox/140.0".into(), Some("Firefox")),
+            (
+                "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) Safari/604.1".into(),
+                Some("Safari on an iPhone"),
+            ),
+            ("curl/8.5.0".into(), None),
+            (String::new(), None),
+        ] {
+            assert_eq!(browser(&agent).as_deref(), name, "{agent}");
+        }
+    }
 }

@@ -209,3 +209,21 @@ async fn no_header_reaches_a_mail() {
         assert_eq!((origins, mail.matches(&format!("http://{ADDRESS}/")).count()), (1, 1));
     }
 }
+
+#[tokio::test]
+async fn a_first_link_that_ran_out_is_not_the_end() {
+    let site = Site::new().await;
+    let link = common::path_of(site.first_link.as_ref().unwrap());
+    site.wait(24 * 60);
+    assert_eq!(site.browser().get(&link).await, StatusCode::NOT_FOUND);
+    let site = site.restart().await;
+    assert_eq!(site.first_link, None, "printed once");
+    let mut admin = site.browser();
+    admin.get("/amigo/forgotten").await;
+    admin.post("/amigo/forgotten", &[("name", "administrator")]).await;
+    site.portal.upkeep().await.unwrap();
+    let link = site.mails().pop().unwrap();
+    assert!(link.starts_with("/amigo/reset/"), "{link}");
+    admin.activate(&link, PASSWORD).await;
+    admin.sign_in("amigo", "administrator", PASSWORD).await;
+}

@@ -125,8 +125,13 @@ fn what(record: &Record, people: &BTreeMap<UserId, String>) -> Html {
     match &record.target {
         Target::Url(url) => html! { (url.template().as_str()) },
         Target::Entity { kind, id } => {
-            let name = UserId::new(id.as_str()).ok().and_then(|user| people.get(&user));
-            html! { (kind.as_str()) " " (name.map_or(id.as_str(), String::as_str)) }
+            // A record of several users names them all.
+            let named = |id: &str| {
+                let name = UserId::new(id).ok().and_then(|user| people.get(&user));
+                name.map_or_else(|| id.to_owned(), Clone::clone)
+            };
+            let names: Vec<String> = id.as_str().split("  ").map(named).collect();
+            html! { (kind.as_str()) " " (names.join(", ")) }
         }
     }
 }

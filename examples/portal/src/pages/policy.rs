@@ -14,19 +14,19 @@ use crate::web::{Administrator, Failure, Member, entity};
 /// How a promise stands.
 fn state(promise: &Promise, finding: Option<&Finding>) -> Html {
     let said = |class: &'static str, state: &str, more: Html| {
-        html! { "<span class='state state-" (class) "'>" (state) "</span> " (more) }
+        html! { "<span class='state state-" (class) "'>" (state) "</span>" (more) }
     };
     if let Some(Finding { at, seen }) = finding {
         return match seen {
-            Ok(what) => said("in-force", "in force", html! { (what) ", " (moment(*at)) }),
-            Err(what) => said("broken", "NOT in force", html! { (what) ", " (moment(*at)) }),
+            Ok(what) => said("in-force", "in force", html! { ": " (what) ", " (moment(*at)) }),
+            Err(what) => said("broken", "NOT in force", html! { ": " (what) ", " (moment(*at)) }),
         };
     }
     if PROBED.contains(&promise.id().as_str()) {
         return said("not-probed", "not probed yet", html! {});
     }
     if let Substance::NoPromise { reason } = promise.substance() {
-        return said("none", "promises nothing", html! { (reason) });
+        return said("none", "promises nothing", html! { ": " (reason) });
     }
     let kinds: Vec<Kind> = promise.kinds().collect();
     let has = |kind| kinds.contains(&kind);
@@ -44,7 +44,12 @@ fn state(promise: &Promise, finding: Option<&Finding>) -> Html {
             "this application does not do it: it serves plain HTTP on a loopback address and keeps campaigns",
         )
     };
-    said("other", state, html! { (why) })
+    said("other", state, html! { ": " (why) })
+}
+
+/// The path of a field, which may be broken at its dots.
+fn path(path: &str) -> Html {
+    path.split_inclusive('.').map(|part| html! { (part) "<wbr>" }).collect()
 }
 
 fn rests_on_ours(promise: &Promise) -> bool {
@@ -90,8 +95,9 @@ fn value(policy: &Policy, path: &str) -> Html {
 
 fn support(policy: &Policy, support: &Support) -> Html {
     match support {
-        Support::Field(path) => {
-            html! { "<li><code>" (path) "</code> = <strong>" (value(policy, path)) "</strong></li>" }
+        Support::Field(field) => {
+            let value = value(policy, field);
+            html! { "<li><code>" (path(field)) "</code> = <strong>" (value) "</strong></li>" }
         }
         Support::Guarantee(id) => html! { "<li>" (id) " of " (library(id)) "</li>" },
         Support::Evidence(name) => html! { "<li>evidence: " (name) "</li>" },

@@ -86,7 +86,7 @@ pub fn list(policy: &Policy, class: &str) -> Html {
         })
         .collect();
     html! {
-        "<div id='rules' class='rules'><p>The password has</p><ul>" (items) "</ul>"
+        "<div id='rules' class='rules'><p>Rules for the password:</p><ul>" (items) "</ul>"
         "<p id='rules-met' class='hint' aria-live='polite'></p></div>"
     }
 }
@@ -102,7 +102,7 @@ pub fn unmet(policy: &Policy, class: &str, unmet: &[Unmet]) -> Html {
         })
         .collect();
     html! {
-        "<div class='problem' role='alert'><p>The password was not accepted. It lacks:</p><ul>"
+        "<div class='problem' role='alert'><p>The password was not accepted. These rules are not met:</p><ul>"
         (items) "</ul></div>"
     }
 }

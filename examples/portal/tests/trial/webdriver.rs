@@ -299,6 +299,8 @@ impl Browser {
 
     /// The whole page, as a PNG.
     pub fn picture(&self) -> Vec<u8> {
+        // A scroll bar would take its width away from the page, and not be in the picture.
+        self.devtools("Emulation.setScrollbarsHidden", json!({ "hidden": true }));
         let size = &self.devtools("Page.getLayoutMetrics", json!({}))["cssContentSize"];
         let clip = json!({
             "x": 0, "y": 0, "width": size["width"], "height": size["height"], "scale": 1,
