@@ -13,14 +13,19 @@ mod calls;
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use calls::{Kind, OTHER, OTHERS, PASSWORD, World, all, is_about};
-use vouchsafe::access_log::{Actor, Operation, Outcome, Record, Target, name};
+use vouchsafe::access_log::{
+    Actor, Operation, Outcome, Receipt, Record, RecordSink, SinkError, Target, VecSink, name,
+};
 use vouchsafe::core::UserId;
 use vouchsafe::gate::{Code, Purpose};
 use vouchsafe::password::Password;
 use vouchsafe::policy::Policy;
+use vouchsafe::store::MemoryStore;
 use vouchsafe_testkit::{TestGate, block_on};
 
 /// Every `pub async fn` of the gate's sources: file and name.
@@ -170,4 +175,62 @@ fn a_crowd_pushes_out_no_refusal() {
     let (own, of_many): (Vec<_>, Vec<_>) = records.into_iter().partition(|r| r.actor == console);
     assert_eq!(own.len(), 2 * 16_384 + 1);
     assert_eq!((of_many.len(), repeats(&of_many)), (1, 199));
+}
+
+/// A log that takes every other record while it is on.
+struct Every {
+    records: VecSink,
+    second: Arc<AtomicBool>,
+    asked: AtomicU32,
+}
+
+impl RecordSink for Every {
+    async fn append(&self, record: Record) -> Result<Receipt, SinkError> {
+        let asked = self.asked.fetch_add(1, Ordering::SeqCst);
+        if self.second.load(Ordering::SeqCst) && asked % 2 == 1 {
+            return Err(SinkError::Busy);
+        }
+        self.records.append(record).await
+    }
+}
+
+/// What the log did not take of a batch is written later, once.
+#[test]
+fn counts_are_exact_when_the_log_takes_some() {
+    const USERS: u32 = 700;
+    let (records, second) = (VecSink::new(1 << 16), Arc::new(AtomicBool::new(false)));
+    let (tenant, call) = (TestGate::tenant(), TestGate::call());
+    let sink = Every { records: records.clone(), second: Arc::clone(&second), asked: 0.into() };
+    let policies = (tenant.clone(), Policy::preset("zoomph-2018").unwrap());
+    let store = MemoryStore::new(1 << 24);
+    let gate = block_on(TestGate::recording(policies, store, sink, records, |gate| gate)).unwrap();
+    let operator = gate.gate.operator(&tenant, name!("console"), &call).unwrap();
+    let password = Password::new(OTHER.to_owned()).unwrap();
+    for i in 0..USERS {
+        let user = gate.users.add(&tenant, &format!("u-{i}"), "staff", &[&format!("name-{i}")]);
+        for _ in 0..4 {
+            block_on(operator.unmet(&user, &password)).unwrap();
+        }
+    }
+    let _ = gate.recorded();
+    gate.clock.advance(Duration::from_secs(60));
+    second.store(true, Ordering::SeqCst);
+    let mut done = block_on(gate.gate.upkeep());
+    assert!(done.left);
+    let mut written = done.records;
+    while done.left {
+        done = block_on(gate.gate.upkeep());
+        written += done.records;
+    }
+    let records = gate.recorded();
+    assert_eq!((records.len(), repeats(&records)), (written, 3 * USERS));
+    let targets: BTreeSet<_> = records.iter().map(target).collect();
+    assert_eq!(targets.len(), records.len(), "each once");
+}
+
+fn target(record: &Record) -> String {
+    match &record.target {
+        Target::Entity { id, .. } => id.original(),
+        Target::Url(url) => panic!("{url:?}"),
+    }
 }
