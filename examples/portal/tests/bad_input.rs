@@ -212,6 +212,100 @@ async fn spoilt_files_are_named_and_left_as_they_are() {
 }
 
 #[tokio::test]
+async fn databases_that_are_cut_foreign_or_newer_are_named_and_left_as_they_are() {
+    let closed = Closed::new().await;
+    for file in ["portal.db", "gate.db"] {
+        let cut = |bytes: &mut Vec<u8>| bytes.truncate(bytes.len() / 2);
+        spoilt(&closed, file, cut, &["is damaged"]).await;
+        // SQLite's header: the version of the tables, and whose they are.
+        let newer = |bytes: &mut Vec<u8>| bytes[60..64].fill(9);
+        spoilt(&closed, file, newer, &["version"]).await;
+        let foreign = |bytes: &mut Vec<u8>| bytes[68..72].fill(9);
+        spoilt(
+            &closed,
+            file,
+            foreign,
+            &["is not the portal's database", "is a database of something else"],
+        )
+        .await;
+    }
+    closed.still_whole().await;
+}
+
+#[tokio::test]
+async fn a_log_that_is_gone_is_missed() {
+    let closed = Closed::new().await;
+    let setup = Site::setup(&closed.folder);
+    let (log, aside) = (setup.data.join("log"), closed.folder.path().join("aside"));
+    fs::rename(&log, &aside).unwrap();
+    let said = closed.refusal(setup).await;
+    assert!(said.contains("the access log"), "{said}");
+    let _ = fs::remove_dir_all(&log);
+    fs::rename(&aside, &log).unwrap();
+    closed.still_whole().await;
+}
+
+#[tokio::test]
+async fn the_keys_of_another_installation_open_nothing() {
+    let closed = Closed::new().await;
+    let other = Closed::new().await;
+    let (ours, theirs) = (Site::setup(&closed.folder), Site::setup(&other.folder));
+    let files = [ours.data.join("keys"), ours.secret.clone()];
+    let good = files.each_ref().map(|file| fs::read(file).unwrap());
+    fs::copy(theirs.data.join("keys"), &files[0]).unwrap();
+    let said = closed.refusal(ours.clone()).await;
+    assert!(said.contains("the secret does not open the keyring"), "{said}");
+    // Even with the secret that belongs to them.
+    fs::copy(&theirs.secret, &files[1]).unwrap();
+    let said = closed.refusal(ours).await;
+    assert!(said.contains("signed by another key"), "{said}");
+    for (file, good) in files.iter().zip(good) {
+        fs::write(file, good).unwrap();
+    }
+    closed.still_whole().await;
+    other.still_whole().await;
+}
+
+#[tokio::test]
+async fn places_that_cannot_be_used_are_named() {
+    let closed = Closed::new().await;
+    let mut setup = Site::setup(&closed.folder);
+    setup.data = setup.secret.clone();
+    let said = closed.refusal(setup).await;
+    assert!(said.starts_with("make ") && said.contains("config/secret: "), "{said}");
+    // Two processes over one folder would each overwrite what the other keeps.
+    let site = Site::open(closed.folder, Arc::clone(&closed.clock)).await;
+    let Err(said) = common::start(Site::setup(&site.folder), &site.clock).await else {
+        panic!("it started twice");
+    };
+    assert!(said.to_string().contains("is open in another process"), "{said}");
+    let Site { folder, clock, portal, router, .. } = site;
+    drop((portal, router));
+    Closed { folder, clock }.still_whole().await;
+}
+
+/// A first start that was cut off between making the file of the secret and writing it.
+#[tokio::test]
+async fn an_empty_secret_is_made_anew_when_there_are_no_keys_yet() {
+    use std::os::unix::fs::OpenOptionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let setup = Site::setup(&folder);
+    fs::create_dir(setup.secret.parent().unwrap()).unwrap();
+    let empty = || fs::OpenOptions::new().write(true).create(true).mode(0o600).open(&setup.secret);
+    empty().unwrap();
+    let clock = Arc::new(vouchsafe_testkit::ManualClock::default());
+    drop(common::start(setup.clone(), &clock).await.unwrap());
+    // And never when there are.
+    let secret = fs::read(&setup.secret).unwrap();
+    fs::write(&setup.secret, "").unwrap();
+    let closed = Closed { folder, clock };
+    assert!(closed.refusal(setup.clone()).await.contains("an unlock secret has"));
+    assert!(fs::read(&setup.secret).unwrap().is_empty());
+    fs::write(&setup.secret, &secret).unwrap();
+    drop(common::start(setup, &closed.clock).await.unwrap());
+}
+
+#[tokio::test]
 async fn hostile_forms_are_refused_and_change_nothing() {
     let site = Site::new().await;
     let mut admin = site.administrator("amigo").await;
@@ -275,6 +369,19 @@ async fn hostile_forms_are_refused_and_change_nothing() {
     ] {
         assert_eq!(admin.get(path).await, StatusCode::NOT_FOUND, "{path}");
     }
-    assert_eq!(admin.get("/amigo/log?from=yesterday").await, StatusCode::OK);
-    assert!(admin.shows("is not a day"));
+    for (query, says) in [
+        ("from=yesterday", "is not a day"),
+        ("until=2018-02-30", "is not a day"),
+        ("operation=hacked", "there is no such operation"),
+        ("user=%00", "there is no such user"),
+        ("user=somebody-else", "Access records"),
+        ("before=-1", "Access records"),
+    ] {
+        assert_eq!(admin.get(&format!("/amigo/log?{query}")).await, StatusCode::OK, "{query}");
+        assert!(admin.shows(says), "{query}: {}", admin.page);
+    }
+    for query in ["from=%zz", "from=%ff", "from=2018-04-09&from=2018-04-10"] {
+        let status = admin.get(&format!("/amigo/log?{query}")).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{query}");
+    }
 }
