@@ -48,23 +48,9 @@ impl SessionId {
     /// Reads back what [`Display`](fmt::Display) wrote: 32 lower-case hexadecimal digits.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let mut bytes = [0; 16];
-        if text.len() != 32 {
-            return None;
-        }
-        for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
-            let &[high, low] = pair else { return None };
-            *byte = (digit(high)? << 4) | digit(low)?;
-        }
-        Some(Self(bytes))
-    }
-}
-
-const fn digit(byte: u8) -> Option<u8> {
-    match byte {
-        b'0'..=b'9' => Some(byte.wrapping_sub(b'0')),
-        b'a'..=b'f' => Some(byte.wrapping_sub(b'a').wrapping_add(10)),
-        _ => None,
+        let id = Self(u128::from_str_radix(text, 16).ok()?.to_be_bytes());
+        // One spelling: no capitals, no sign, all the zeros.
+        (id.to_string() == text).then_some(id)
     }
 }
 

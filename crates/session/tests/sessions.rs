@@ -284,3 +284,38 @@ fn labels_are_cut_and_cleaned() {
     assert_eq!(Label::new(&long).as_str(), "é".repeat(32));
     assert_eq!(Label::new(&"x".repeat(65)).as_str().len(), Label::MAX_LEN);
 }
+
+#[test]
+fn the_longest_state_is_what_it_is_said_to_be() {
+    let machine = machine(MAX_SESSIONS, AtCap::Refuse);
+    let (mut state, random) = (None, seeded(5));
+    for _ in 0..MAX_SESSIONS {
+        let (proof, fresh) = (proof(ACCOUNT, at(0)), fresh(&random).1);
+        let label = Label::new(&"x".repeat(Label::MAX_LEN));
+        let open = SessionEvent::Open { proof, generation: 0, fresh, replaces: None, label };
+        let verdict = apply(&machine, &mut state, &open, at(0));
+        assert!(matches!(verdict, SessionVerdict::Opened { .. }), "{verdict:?}");
+    }
+    let state = state.unwrap();
+    assert_eq!((state.len(), state.is_empty()), (MAX_SESSIONS as usize, false));
+    assert_eq!(state.to_bytes().len(), Sessions::MAX_BYTES);
+}
+
+#[test]
+fn an_id_has_one_spelling() {
+    let id = SessionId::new(0x0012_3456_789a_bcde_f000_0000_0000_00ff_u128.to_be_bytes());
+    let text = "00123456789abcdef0000000000000ff";
+    assert_eq!((id.to_string(), SessionId::parse(text)), (text.to_owned(), Some(id)));
+    assert_eq!(format!("{id:?}"), format!("SessionId({text})"));
+    for bad in [
+        "",
+        "123456789abcdef0000000000000ff",
+        "+0123456789abcdef0000000000000ff",
+        "00123456789ABCDEF0000000000000FF",
+        "g0123456789abcdef0000000000000ff",
+        "000123456789abcdef0000000000000ff",
+        " 0123456789abcdef0000000000000ff",
+    ] {
+        assert_eq!(SessionId::parse(bad), None, "{bad:?}");
+    }
+}
