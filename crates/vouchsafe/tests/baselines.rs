@@ -95,6 +95,7 @@ fn stricter() -> Policy {
 fn a_weaker_policy_does_not_start() {
     let installation = Installation::new();
     drop(installation.open(&preset()).unwrap());
+    let _ = installation.records.take();
     match installation.open(&looser()) {
         Err(OpenError::BelowBaseline { tenant, findings }) => {
             assert_eq!(tenant, TestGate::tenant());
@@ -104,6 +105,11 @@ fn a_weaker_policy_does_not_start() {
         }
         other => panic!("{:?}", other.map(|_| ())),
     }
+    let said: Vec<_> = installation.records.take();
+    let below = Outcome::Refused(name!("policy.below_baseline"));
+    assert_eq!(said.len(), 1);
+    assert_eq!((said[0].operation, &said[0].outcome), (Operation::PolicyRefused, &below));
+    assert_eq!(said[0].policy, looser().digest());
     drop(installation.open(&preset()).unwrap());
 }
 

@@ -1,6 +1,7 @@
 //! What a gate needs, and what it refuses to start with.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex};
 
 use vouchsafe_access_log::{
@@ -251,7 +252,7 @@ impl GateBuilder {
     ///
     /// # Errors
     /// [`OpenError`]: a part is missing or does not answer, or a policy is weaker than what a
-    /// tenant was promised.
+    /// tenant was promised, which is recorded.
     pub async fn open(self) -> Result<Gate, OpenError> {
         let Self { policies, contracts, clock, entropy, .. } = self;
         let cells = self.cells.ok_or(OpenError::Missing("a store"))?;
@@ -278,7 +279,17 @@ impl GateBuilder {
         let mut checked = Vec::new();
         for (tenant, policy) in policies.iter() {
             let owed = contracts.get(tenant).map(Vec::as_slice).unwrap_or_default();
-            checked.push((tenant.clone(), baselines.check(tenant, policy, owed).await?));
+            let of = baselines.check(tenant, policy, owed).await;
+            if let Err(OpenError::BelowBaseline { .. } | OpenError::OlderBaseline { .. }) = &of {
+                let (operation, digest) = (Operation::PolicyRefused, policy.digest());
+                let draft = own_draft(&self.application, tenant, operation, "policy", digest);
+                let outcome = Outcome::Refused(super::upkeep::BELOW);
+                // That the gate does not open does not hang on it.
+                let _ = sink
+                    .append(draft.record(&self.application, now, outcome, NonZeroU32::MIN))
+                    .await;
+            }
+            checked.push((tenant.clone(), of?));
         }
         baselines.check_shared(&policies, &checked).await?;
         let ahead = checked.iter().flat_map(|(_, of)| of.ahead.clone()).collect();
@@ -358,27 +369,27 @@ impl Gate {
         kind: &'static str,
         policy: PolicyDigest,
     ) -> Result<(), Refused> {
-        self.append(&self.own_draft(tenant, operation, kind, policy), Outcome::Succeeded).await
+        let draft = own_draft(&self.inner.application, tenant, operation, kind, policy);
+        self.append(&draft, Outcome::Succeeded).await
     }
+}
 
-    pub(super) fn own_draft(
-        &self,
-        tenant: &TenantId,
-        operation: Operation,
-        kind: &'static str,
-        policy: PolicyDigest,
-    ) -> Draft {
-        Draft {
-            tenant: tenant.clone(),
-            actor: Actor::Service(self.inner.application.clone()),
-            target: Target::Entity {
-                kind: name!("policy"),
-                id: Text::clipped(&format!("{kind} {policy}")),
-            },
-            operation,
-            call: Call::from(Source::Unavailable(Unavailable::Local)),
-            policy,
-            clause: None,
-        }
+/// What is written of what the gate itself did about a policy.
+pub(super) fn own_draft(
+    application: &Name,
+    tenant: &TenantId,
+    operation: Operation,
+    kind: &'static str,
+    policy: PolicyDigest,
+) -> Draft {
+    let id = Text::clipped(&format!("{kind} {policy}"));
+    Draft {
+        tenant: tenant.clone(),
+        actor: Actor::Service(application.clone()),
+        target: Target::Entity { kind: name!("policy"), id },
+        operation,
+        call: Call::from(Source::Unavailable(Unavailable::Local)),
+        policy,
+        clause: None,
     }
 }

@@ -10,13 +10,14 @@ use vouchsafe_core::Timestamp;
 use vouchsafe_lockout::LockoutState;
 use vouchsafe_store::Cells;
 
+use super::builder::own_draft;
 use super::coalesce::{Counts, Due};
 use super::{Code, Gate, Inner, Later, Refused, failed};
 
 /// Most cells that one run drops.
 const SWEEP: usize = 1_000;
-/// The record's reason when a contract came into force that the policy does not keep.
-const BELOW: Name = name!("policy.below_baseline");
+/// The record's reason for a policy that does not keep what was promised.
+pub(super) const BELOW: Name = name!("policy.below_baseline");
 /// Records handed to the log at once, which makes them durable together.
 const BATCH: usize = 256;
 
@@ -118,7 +119,8 @@ impl Gate {
                 [] => (Operation::PolicyLoaded, Outcome::Succeeded),
                 _ => (Operation::PolicyRefused, Outcome::Refused(BELOW)),
             };
-            let draft = self.own_draft(&ahead.tenant, operation, "baseline", ahead.baseline);
+            let (application, baseline) = (&self.inner.application, ahead.baseline);
+            let draft = own_draft(application, &ahead.tenant, operation, "baseline", baseline);
             if self.append(&draft, outcome).await.is_err() {
                 done.left = true;
                 return;
