@@ -14,7 +14,8 @@
 mod common;
 
 use common::small_log::{
-    EACH, Frame, HEADER, Kind, Log, SEGMENTS, SIZE, first_bad, group_of, index_of, model, put, size,
+    EACH, Frame, HEADER, Kind, Log, SEGMENTS, SIZE, append_grouped, first_bad, group_of, index_of,
+    model, put, read_frames, size,
 };
 use common::{check, open, origin, record, sealer};
 use vouchsafe_ledger::Sealer;
@@ -244,6 +245,29 @@ fn splices_between_logs_and_segments() {
         std::fs::rename(kept, log.path(number)).unwrap();
     }
     assert_eq!(check(&log.dir).map(size).unwrap(), SIZE);
+}
+
+/// Two groups of the greatest size: together they are more than one can be.
+#[test]
+fn a_checkpoint_missing_between_the_largest_groups() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("log");
+    append_grouped(&dir, common::options().segment_bytes(8 << 20), 0..2_100);
+    let path = dir.join("segment-00000000");
+    let bytes = std::fs::read(&path).unwrap();
+    let frames = read_frames(&bytes, 0);
+    let mut sizes = Vec::new();
+    for (at, frame) in frames.iter().enumerate() {
+        let Kind::Checkpoint { after, size: end, .. } = frame.kind else { continue };
+        sizes.push(end - after);
+        let before: usize = frames[..at].iter().map(|frame| frame.bytes.len()).sum();
+        let start = HEADER + before;
+        let rest = start + frame.bytes.len();
+        let used = bytes.iter().rposition(|byte| *byte != 0).unwrap() + 1;
+        put(&path, &[&bytes[..start], &bytes[rest..used]].concat());
+        assert_eq!(first_bad(check(&dir).map(size)), after);
+    }
+    assert_eq!(sizes, [1, 1_024, 1_024, 51]);
 }
 
 /// Whoever holds the sealing key can write what opens, and not what was signed.

@@ -3,6 +3,7 @@
 
 use std::fs::OpenOptions;
 use std::io::Write;
+use std::ops::Range;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -10,7 +11,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use vouchsafe_core::{Entropy, NoEntropy, Timestamp};
 use vouchsafe_crypto::{SigningKey, SystemEntropy};
-use vouchsafe_ledger::{Checkpoint, Ledger, LedgerError, Verified, verify};
+use vouchsafe_ledger::{Checkpoint, Ledger, LedgerError, LedgerOptions, Verified, verify};
 
 use super::{check, identity, options, record, sealer};
 
@@ -34,6 +35,22 @@ impl Entropy for Held {
         let _ = self.released.lock().unwrap().recv();
         self.entropy.fill(out)
     }
+}
+
+/// Opens the log and appends: the first record alone, the others in groups as large as there may be.
+pub fn append_grouped(dir: &Path, options: LedgerOptions, mut numbers: Range<u64>) {
+    let (started, has_started) = sync_channel(1);
+    let (release, released) = sync_channel::<()>(0);
+    let held = Held { entropy: SystemEntropy::new(), started, released: Mutex::new(released) };
+    let key = SigningKey::from_seed(&[1; 32]);
+    let ledger = Ledger::open(dir, options, key, sealer(), held, Timestamp::EPOCH).unwrap();
+    let append = |number| ledger.append(record("acme", number));
+    let first = append(numbers.next().unwrap());
+    has_started.recv().unwrap();
+    let others: Vec<_> = numbers.map(append).collect();
+    drop(release);
+    first.wait().unwrap();
+    others.into_iter().for_each(|append| assert!(append.wait().is_ok()));
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,27 +113,15 @@ impl Log {
         let folder = tempfile::tempdir().unwrap();
         let dir = folder.path().join("log");
         for segment in 0..SEGMENTS as u64 {
-            let (started, has_started) = sync_channel(1);
-            let (release, released) = sync_channel::<()>(0);
-            let held =
-                Held { entropy: SystemEntropy::new(), started, released: Mutex::new(released) };
-            let key = SigningKey::from_seed(&[1; 32]);
-            let ledger =
-                Ledger::open(&dir, options(), key, sealer(), held, Timestamp::EPOCH).unwrap();
-            let mut numbers = segment * EACH..(segment + 1) * EACH;
-            let mut append = || ledger.append(record("acme", numbers.next().unwrap()));
-            let first = append();
-            has_started.recv().unwrap();
-            let others = [append(), append(), append()];
-            drop(release);
-            first.wait().unwrap();
-            others.into_iter().for_each(|append| assert!(append.wait().is_ok()));
+            append_grouped(&dir, options(), segment * EACH..(segment + 1) * EACH);
         }
         let head = check(&dir).unwrap().head.unwrap();
         let mut log = Self { _folder: folder, dir, segments: Vec::new(), frames: Vec::new(), head };
         for number in 0..SEGMENTS {
             let bytes = std::fs::read(log.path(number)).unwrap();
-            log.frames.push(read_frames(&bytes, number as u64 * EACH));
+            let frames = read_frames(&bytes, number as u64 * EACH);
+            assert_eq!(frames.len(), 6, "groups of one and of three");
+            log.frames.push(frames);
             log.segments.push(bytes);
         }
         // As the next opening would leave the last one: without its preallocated rest. Where that
@@ -175,7 +180,8 @@ pub fn size(verified: Verified) -> u64 {
     verified.head.map_or(0, |head| head.size())
 }
 
-fn read_frames(bytes: &[u8], first: u64) -> Vec<Frame> {
+/// The frames of a segment whose first record has this number.
+pub fn read_frames(bytes: &[u8], first: u64) -> Vec<Frame> {
     let (mut at, mut frames, mut next, mut after) = (HEADER, Vec::new(), first, first);
     while bytes.get(at).is_some_and(|kind| *kind != 0) {
         let length = u32::from_le_bytes([bytes[at + 1], bytes[at + 2], bytes[at + 3], 0]);
@@ -189,7 +195,6 @@ fn read_frames(bytes: &[u8], first: u64) -> Vec<Frame> {
         frames.push(Frame { kind, bytes: bytes[at..end].to_vec() });
         at = end;
     }
-    assert_eq!(frames.len(), 6, "groups of one and of three");
     frames
 }
 
