@@ -319,3 +319,34 @@ fn an_id_has_one_spelling() {
         assert_eq!(SessionId::parse(bad), None, "{bad:?}");
     }
 }
+
+#[test]
+fn times_are_in_order_and_nothing_is_there_twice() {
+    // Two sessions with empty labels: 10 bytes, then 73 each.
+    let machine = machine(2, AtCap::Refuse);
+    let (mut state, random) = (None, seeded(5));
+    for number in 10..12 {
+        let (proof, fresh, label) =
+            (proof(ACCOUNT, at(number)), fresh(&random).1, Label::default());
+        let open = SessionEvent::Open { proof, generation: 0, fresh, replaces: None, label };
+        let _ = apply(&machine, &mut state, &open, at(number));
+    }
+    let bytes = state.unwrap().to_bytes();
+    assert_eq!(bytes.len(), 10 + 2 * 73);
+    let reads = |changes: &[(usize, &[u8])]| {
+        let mut changed = bytes.clone();
+        for (offset, new) in changes {
+            changed[*offset..offset + new.len()].copy_from_slice(new);
+        }
+        Sessions::from_bytes(&changed).is_ok()
+    };
+    let (secret, id, opened, last_seen) = (83, 83 + 32, 83 + 48, 83 + 56);
+    assert!(reads(&[]));
+    assert!(!reads(&[(secret, &bytes[10..42])]), "one secret twice");
+    assert!(!reads(&[(id, &bytes[42..58])]), "one id twice");
+    let time = |micros: i64| micros.to_be_bytes();
+    assert!(reads(&[(opened, &time(11)), (last_seen, &time(11))]));
+    assert!(!reads(&[(opened, &time(12))]), "used before it was opened");
+    assert!(!reads(&[(last_seen, &time(12))]), "used after the latest moment seen");
+    assert!(reads(&[(1, &time(12)), (last_seen, &time(12))]));
+}
