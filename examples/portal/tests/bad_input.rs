@@ -291,8 +291,8 @@ async fn an_empty_secret_is_made_anew_when_there_are_no_keys_yet() {
     let folder = tempfile::tempdir().unwrap();
     let setup = Site::setup(&folder);
     fs::create_dir(setup.secret.parent().unwrap()).unwrap();
-    let empty = || fs::OpenOptions::new().write(true).create(true).mode(0o600).open(&setup.secret);
-    empty().unwrap();
+    let mut empty = fs::OpenOptions::new();
+    empty.write(true).create_new(true).mode(0o600).open(&setup.secret).unwrap();
     let clock = Arc::new(vouchsafe_testkit::ManualClock::default());
     drop(common::start(setup.clone(), &clock).await.unwrap());
     // And never when there are.
