@@ -15,6 +15,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use calls::{Kind, OTHER, OTHERS, PASSWORD, World, all, is_about};
@@ -102,6 +103,32 @@ fn every_call_that_is_refused_is_in_a_record() {
             assert!(codes.contains(reason.as_str()), "{}: {reason}", case.name);
             assert_ne!(record.operation, Operation::SessionUsed);
         }
+    }
+}
+
+/// While the first of a minute is on its way to the log, those beside it are not counted on its
+/// word: whoever is answered is answered because of a record that is there.
+#[test]
+fn nobody_is_answered_before_the_first_is_written() {
+    for case in all().into_iter().filter(|case| case.kind == Kind::Counted) {
+        let mut own = 0;
+        for polls in 0..12 {
+            let world = World::new();
+            let (mut first, second) = ((case.works)(&world), (case.works)(&world));
+            let _ = world.gate.recorded();
+            world.pauses.set(true);
+            for _ in 0..polls {
+                if first.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready() {
+                    break;
+                }
+            }
+            world.pauses.set(false);
+            block_on(second).unwrap();
+            let written = world.gate.recorded().len();
+            assert!(written >= 1, "{} after {polls} polls", case.name);
+            own = own.max(written);
+        }
+        assert_eq!(own, 2, "{}: at some point each wrote its own", case.name);
     }
 }
 
