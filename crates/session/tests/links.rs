@@ -16,7 +16,7 @@ use std::sync::Barrier;
 use std::time::Duration;
 
 use common::*;
-use vouchsafe_core::{AccountDigest, Identifier, TenantId, Timestamp};
+use vouchsafe_core::{AccountDigest, Effect, Identifier, Machine, TenantId, Timestamp};
 use vouchsafe_session::{
     AddressDigest, Error, LinkEvent, LinkMachine, LinkOrigin, LinkPolicy, LinkRefusal, LinkVerdict,
     Links, PresentedLink, Purpose, Requester, SessionRefusal, SessionVerdict, Token,
@@ -227,6 +227,125 @@ fn a_stranger_never_ends_a_link() {
     for link in &links {
         assert!(!works(&mut state, *link, now));
     }
+}
+
+/// Three links for a reset, asked for by strangers; when a fourth may be asked for.
+fn three() -> (Option<Links>, Vec<PresentedLink>, Timestamp) {
+    let (mut state, mut now, mut links) = (None, at(0), Vec::new());
+    for seed in 40..43 {
+        let (token, event) = issue(Purpose::Reset, Requester::Stranger, seed);
+        let _ = apply(&machine(), &mut state, &event, now);
+        links.push(presented(&token, Purpose::Reset));
+        now = now.after(LinkPolicy::default().resend_floor());
+    }
+    (state, links, now)
+}
+
+#[test]
+fn what_has_ended_takes_no_room() {
+    let (state, _, now) = three();
+    let (_, fourth) = issue(Purpose::Reset, Requester::Stranger, 50);
+    let issued = |machine: &LinkMachine, now| {
+        let verdict = apply(machine, &mut state.clone(), &fourth, now);
+        matches!(verdict, LinkVerdict::Issued { .. })
+    };
+    assert!(!issued(&machine(), now));
+    // The first ends by time, or all of them with the password they were sent for.
+    let end = at(0).after(LinkPolicy::default().lifetime(Purpose::Reset));
+    assert!(!issued(&machine(), end.before(MICRO)) && issued(&machine(), end));
+    assert!(issued(&LinkMachine::new(LinkPolicy::default(), ACCOUNT, 1), now));
+    // Another purpose has room of its own.
+    let (_, other) = issue(Purpose::Unlock, Requester::Stranger, 51);
+    let verdict = apply(&machine(), &mut state.clone(), &other, now);
+    assert!(matches!(verdict, LinkVerdict::Issued { .. }), "{verdict:?}");
+}
+
+#[test]
+fn a_link_that_was_never_sent_is_unknown_beside_those_that_were() {
+    let (mut state, links, now) = three();
+    let (token, event) = issue(Purpose::Reset, Requester::Stranger, 60);
+    let verdict = apply(&machine(), &mut state, &redeem(presented(&token, Purpose::Reset), 1), now);
+    assert_eq!(verdict, LinkVerdict::Refused(LinkRefusal::Unknown));
+    // An authority's takes the place of those of its purpose, and of no other.
+    let (unlock, other) = issue(Purpose::Unlock, Requester::Authority, 61);
+    let _ = apply(&machine(), &mut state, &other, now);
+    let LinkEvent::Issue { fresh, address, .. } = event else { panic!() };
+    let by = Requester::Authority;
+    let _ = apply(&machine(), &mut state, &LinkEvent::Issue { fresh, address, by }, now);
+    assert!(links.iter().all(|link| !works(&mut state, *link, now)));
+    assert!(works(&mut state, presented(&token, Purpose::Reset), now));
+    assert!(works(&mut state, presented(&unlock, Purpose::Unlock), now));
+}
+
+#[test]
+fn a_repeated_issue_changes_nothing() {
+    let (mut state, (_, event)) = (None, issue(Purpose::Reset, Requester::Stranger, 70));
+    let first = apply(&machine(), &mut state, &event, at(0));
+    let (again, wrote) = apply_counting(&machine(), &mut state, &event, at(5));
+    assert_eq!((again, wrote), (first, false));
+}
+
+#[test]
+fn withdrawn_links_are_gone_and_what_was_sent_is_remembered() {
+    let (mut state, links, now) = three();
+    let withdraw = LinkEvent::WithdrawAll;
+    let (verdict, wrote) = apply_counting(&machine(), &mut state, &withdraw, now.before(MICRO));
+    assert_eq!((verdict, wrote), (LinkVerdict::Withdrawn, true));
+    assert!(links.iter().all(|link| !works(&mut state, *link, now.before(MICRO))));
+    let (verdict, wrote) = apply_counting(&machine(), &mut state, &withdraw, now.before(MICRO));
+    assert_eq!((verdict, wrote), (LinkVerdict::Withdrawn, false));
+    let (_, event) = issue(Purpose::Reset, Requester::Stranger, 80);
+    let verdict = apply(&machine(), &mut state, &event, now.before(MICRO));
+    assert_eq!(verdict, LinkVerdict::Refused(LinkRefusal::TooSoon { until: now }));
+}
+
+#[test]
+fn links_are_kept_as_long_as_they_matter() {
+    let policy = LinkPolicy::default();
+    let (token, event) = issue(Purpose::Reset, Requester::Stranger, 90);
+    let kept = |state: Option<&Links>, event: &LinkEvent, now| {
+        let (effect, _) = machine().step(state, event, now).split();
+        let Effect::Save { state, until } = effect else { panic!("{effect:?}") };
+        assert_eq!(state.needed_until(&policy), until);
+        (state, until)
+    };
+    let (state, until) = kept(None, &event, at(7));
+    assert_eq!(until, at(7).after(policy.lifetime(Purpose::Reset)));
+    // Once used, only until another may be sent.
+    let redeem = redeem(presented(&token, Purpose::Reset), 1);
+    let (_, until) = kept(Some(&state), &redeem, at(9));
+    assert_eq!(until, at(7).after(policy.resend_floor()));
+}
+
+#[test]
+fn stored_links_are_few_and_no_two_alike() {
+    // 1 for the version, 8 for the latest moment, 9 for each purpose sent or else 1, 9 or 1 for the
+    // last redemption, 1 for their number; 81 for each: purpose 1, selector 16, verifier 32, address
+    // 16, generation 8, end 8.
+    let bytes = three().0.unwrap().to_bytes();
+    let head = bytes.len() - 3 * 81;
+    assert_eq!((head, bytes[head - 1]), (8 + 1 + 9 + 3 + 1 + 1, 3));
+    let reads = |bytes: &[u8]| Links::from_bytes(bytes).is_ok();
+    assert!(reads(&bytes));
+    let mut twice = bytes.clone();
+    twice.copy_within(head + 1..head + 17, head + 81 + 1);
+    assert!(!reads(&twice), "one selector twice");
+    let mut four = bytes.clone();
+    four.extend_from_within(head..head + 81);
+    four[head - 1] = 4;
+    let fourth = head + 3 * 81;
+    four[fourth + 1] ^= 1;
+    assert!(!reads(&four), "four for one purpose");
+    // Activation is 1, unlock 3.
+    for code in [1, 3] {
+        four[fourth] = code;
+        assert!(reads(&four), "a fourth for another purpose");
+    }
+    four[fourth] = 0xff;
+    assert!(!reads(&four), "no purpose");
+    let mut version = bytes.clone();
+    version[0] = 2;
+    assert!(!reads(&version));
 }
 
 #[test]

@@ -100,6 +100,7 @@ fn no_token_in_state_or_debug() {
     let (token, new) = fresh(&seeded(3));
     let shown = format!("{token:?} {new:?} {:?}", keys());
     assert!(shown.starts_with("Token(..) Fresh { secret: SecretDigest(..), id: SessionId("));
+    assert!(shown.ends_with(" TokenKeys(..)"));
     let text = token.expose().to_owned();
     let event = AccountEvent::Session(open(new, 0, at(0)));
     let machine = AccountMachine::default();
