@@ -40,19 +40,22 @@ fn median(mut times: Vec<Duration>) -> Duration {
 }
 
 /// All at once: every request is written before most can be answered. What each was answered, and
-/// how long that took. One thread listens to all, which leaves the processors to the portal.
+/// how long after the wave's begin. One thread listens to all, which leaves the processors to the
+/// portal.
 fn wave(crowd: &mut [Client], path: &str, fields: Option<&[(&str, &str)]>) -> Vec<(u16, Duration)> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
-    let requests: Vec<_> =
-        crowd.iter_mut().map(|client| client.prepare(path, fields).unwrap()).collect();
+    let requests = crowd.iter_mut().map(|client| client.prepare(path, fields).unwrap());
+    let requests: Vec<_> = requests.collect();
+    let begun = Instant::now();
+    for (connection, request) in &requests {
+        (&*connection).write_all(request.as_bytes()).unwrap();
+    }
     let answers = runtime.block_on(async {
         let mut listening = Vec::new();
-        for (mut connection, request) in requests {
-            let begun = Instant::now();
-            connection.write_all(request.as_bytes()).unwrap();
+        for (connection, _) in requests {
+            connection.set_nonblocking(true).unwrap();
+            let connection = tokio::net::TcpStream::from_std(connection).unwrap();
             listening.push(tokio::spawn(async move {
-                connection.set_nonblocking(true).unwrap();
-                let connection = tokio::net::TcpStream::from_std(connection).unwrap();
                 let bytes = whole(&connection).await;
                 let took = begun.elapsed();
                 connection.into_std().unwrap().set_nonblocking(false).unwrap();
