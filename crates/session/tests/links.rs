@@ -376,6 +376,52 @@ fn policies_stay_within_a_day_and_above_the_floor() {
 }
 
 #[test]
+fn hosts_and_ports_are_what_they_say() {
+    let (label, host) = ("a".repeat(63), [&*"a".repeat(63); 3].join(".") + "." + &"b".repeat(61));
+    assert_eq!(host.len(), 253);
+    for (rest, good) in [
+        ("[2001:db8::1]", true),
+        ("[2001:db8::1]:8443", true),
+        ("[::1]x", false),
+        ("[127.0.0.1]", false),
+        ("a.b-c.example", true),
+        ("-a.example", false),
+        ("a-.example", false),
+        ("a..b", false),
+        ("a_b", false),
+        (&*label, true),
+        (&*(label.clone() + "a"), false),
+        (&*host, true),
+        (&*(host.clone() + "b"), false),
+        ("host:1", true),
+        ("host:65535", true),
+        ("host:65536", false),
+        ("host:080", false),
+        ("host:+80", false),
+        ("host:8a", false),
+    ] {
+        assert_eq!(LinkOrigin::new(&format!("https://{rest}")).is_ok(), good, "{rest}");
+    }
+    for (origin, good) in [
+        ("http://[::1]", true),
+        ("http://127.8.9.10:81", true),
+        ("http://portal.localhost", true),
+        ("http://[2001:db8::1]", false),
+        ("http://192.0.2.1", false),
+    ] {
+        let built = LinkOrigin::new(origin);
+        assert_eq!(built.is_ok(), good, "{origin}");
+        assert!(built.is_ok_and(|origin| origin.is_insecure_loopback()) == good);
+    }
+    assert!(!LinkOrigin::new("https://localhost").unwrap().is_insecure_loopback());
+    let origin = LinkOrigin::new("https://host").unwrap();
+    let (token, _) = issue(Purpose::Reset, Requester::Stranger, 41);
+    for (path, good) in [("/a.b/c-D_9~e", true), ("/a/.", false), ("/a/", false), ("/%41", false)] {
+        assert_eq!(origin.link(path, &token).is_ok(), good, "{path}");
+    }
+}
+
+#[test]
 fn origins_are_https_or_loopback() {
     for (text, kept) in [
         ("https://app.example.com", "https://app.example.com"),

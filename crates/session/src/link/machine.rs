@@ -266,3 +266,37 @@ impl FreshLink {
         self.0.purpose
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Purpose, SecretDigest};
+
+    #[test]
+    fn selector_verifier_and_purpose_have_to_fit() {
+        let account = AccountDigest::new([1; 16]);
+        let link = PresentedLink {
+            account,
+            purpose: Purpose::Reset,
+            selector: [2; 16],
+            verifier: SecretDigest::new([3; 32]),
+        };
+        let (address, by) = (AddressDigest([4; 16]), Requester::Stranger);
+        let machine = LinkMachine::new(LinkPolicy::default(), account, 0);
+        let issue = LinkEvent::Issue { fresh: FreshLink(link), address, by };
+        let (effect, _) = machine.step(None, &issue, Timestamp::EPOCH).split();
+        let vouchsafe_core::Effect::Save { state, .. } = effect else { panic!("{effect:?}") };
+        let peek = |link| {
+            let event = LinkEvent::Peek { link, address };
+            machine.step(Some(&state), &event, Timestamp::EPOCH).split().1.committed()
+        };
+        assert!(matches!(peek(link), LinkVerdict::Valid { .. }));
+        for other in [
+            PresentedLink { selector: [0; 16], ..link },
+            PresentedLink { verifier: SecretDigest::new([0; 32]), ..link },
+            PresentedLink { purpose: Purpose::Unlock, ..link },
+        ] {
+            assert_eq!(peek(other), LinkVerdict::Refused(LinkRefusal::Unknown), "{other:?}");
+        }
+    }
+}
