@@ -349,6 +349,22 @@ fn stored_links_are_few_and_no_two_alike() {
 }
 
 #[test]
+fn the_longest_state_is_what_it_is_said_to_be() {
+    let time = 7_i64.to_be_bytes();
+    let some = [&[1][..], &time].concat();
+    let mut bytes = [&[1][..], &time, &some.repeat(5), &[12]].concat();
+    for number in 0..12_u8 {
+        bytes.extend(
+            [&[number / 3 + 1][..], &[number; 16], &[0; 32], &[0; 16], &[0; 8], &time].concat(),
+        );
+    }
+    assert_eq!(bytes.len(), Links::MAX_BYTES);
+    let links = Links::from_bytes(&bytes).unwrap();
+    assert_eq!(links.to_bytes(), bytes);
+    assert_eq!(links.needed_until(&LinkPolicy::default()), at(7).after(Duration::from_secs(300)));
+}
+
+#[test]
 fn a_link_opens_no_session() {
     // There is no event that turns a link into a session: the types take a proof of sign-in.
     let (machine, mut account) = (AccountMachine::default(), None);
