@@ -32,7 +32,8 @@ use std::process::ExitCode;
 
 const HELP: &str = "\
 cargo xtask test                     all checks and tests; ends with `N passed, N failed`
-cargo xtask long                     the same with full counts; results go to docs/long-runs.md
+cargo xtask long [STEP..]            the same with full counts, or some of its steps, and the
+                                     mutants; results go to docs/long-runs.md
 cargo xtask lint                     formatting, clippy, rustdoc, file lengths, reasons, licences
 cargo xtask edges                    who may depend on whom
 cargo xtask guarantees [--json]      every promise with the tests that show it; --write: their table
@@ -52,7 +53,7 @@ fn main() -> ExitCode {
     };
     let done = match task {
         "test" => no_arguments(rest).and_then(|()| all::test()),
-        "long" => no_arguments(rest).and_then(|()| all::long()),
+        "long" => all::long(rest),
         "lint" => no_arguments(rest).and_then(|()| lint::run()),
         "edges" => no_arguments(rest).and_then(|()| edges::run()),
         "guarantees" => guarantees::run(rest),
