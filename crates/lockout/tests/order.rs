@@ -143,6 +143,23 @@ fn a_lock_may_be_filled_at_the_very_end() {
 }
 
 #[test]
+fn a_lock_is_filled_late_and_sat_out() {
+    let minute = HOUR / 60;
+    for (candidate, baseline) in [
+        // 0, 3 and 3 minutes fill the baseline for ever; the candidate's lock ends.
+        (
+            released(2, minute * 3, Release::After(minute * 100)),
+            released(3, minute * 5, Release::Admin),
+        ),
+        // 0, 1, 2 and 2 minutes: the last one fills the candidate.
+        (released(2, minute, Release::Admin), one(3, minute * 3)),
+    ] {
+        let Some(witness) = candidate.weakening(&baseline) else { panic!("not weaker") };
+        shows(&candidate, &baseline, &witness);
+    }
+}
+
+#[test]
 fn only_what_locks_is_stayed_below() {
     // 0, 1, 2, 60, 61 and 62 minutes: three an hour is filled, two a minute never.
     let minute = Limit::new(2, HOUR / 60).with_release(Release::Admin);
