@@ -171,7 +171,7 @@ fn replay() -> Command {
     command
 }
 
-/// Whether the tests bite: what survives is listed in target/mutants.out.
+/// Whether the tests bite. What survives and may is listed with its reason in .cargo/mutants.toml.
 fn mutants() -> Result<String> {
     if !works(&mut cargo(["mutants", "--version"])) {
         return Err(
@@ -189,8 +189,9 @@ fn mutants() -> Result<String> {
     print!("{said}");
     let last = said.lines().rev().find(|line| line.contains("mutants tested")).unwrap_or("");
     match out.status.code() {
-        // 2: some survived, 3: some ran out of time. Both are results.
-        Some(0 | 2 | 3) => Ok(last.to_owned()),
+        // 3: some ran out of time, which is one way to be caught. 2: some survived.
+        Some(0 | 3) => Ok(last.to_owned()),
+        Some(2) => Err(format!("{last}: see target/mutants.out/missed.txt")),
         _ => Err(format!("cargo mutants failed\n{}", String::from_utf8_lossy(&out.stderr))),
     }
 }
