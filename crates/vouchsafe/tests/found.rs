@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Waker};
 use std::time::Duration;
 
-use vouchsafe::access_log::{Operation, Outcome, name};
+use vouchsafe::access_log::{Operation, Outcome, Target, name};
 use vouchsafe::core::{CellKey, Space, Timestamp, UserId};
 use vouchsafe::gate::{
     Acting, Attempt, Authenticated, Checked, Code, HostError, Login, Mail, NotSet, Notify, Purpose,
@@ -293,4 +293,39 @@ fn a_changed_password_opens_a_session_of_the_present_class() {
         Err(NotSet::Refused(refused)) => panic!("{}", refused.code()),
         Err(NotSet::Unmet(unmet)) => panic!("{unmet:?}"),
     }
+}
+
+/// What the host does itself is recorded before, and corrected when it was not done: by whom it lost
+/// a race to, by a caller who went away, or while the log does not answer.
+#[test]
+fn what_the_host_performs_is_corrected_when_it_fails() {
+    let (gate, _) = gate();
+    let said = |gate: &TestGate| -> Vec<_> {
+        gate.recorded().into_iter().map(|r| (r.operation, r.outcome)).collect()
+    };
+    let campaign = || Target::entity(name!("campaign"), "spring").unwrap();
+    let free = AtomicBool::new(true);
+    let created = (Operation::Created, Outcome::Succeeded);
+    let not = (Operation::Created, Outcome::Failed(name!("action.failed")));
+    with_operator(&gate, |operator| {
+        let insert = || {
+            let action = async { free.swap(false, Ordering::SeqCst).then_some(7).ok_or("taken") };
+            operator.perform(Operation::Created, campaign(), action)
+        };
+        assert_eq!(block_on(insert()).unwrap(), Ok(7));
+        assert_eq!(said(&gate), [created.clone()]);
+        for _ in 0..7 {
+            assert_eq!(block_on(insert()).unwrap(), Err("taken"));
+            assert_eq!(said(&gate), [created.clone(), not.clone()]);
+        }
+        {
+            let hangs = std::future::pending::<Result<(), ()>>();
+            let mut cut = pin!(operator.perform(Operation::Created, campaign(), hangs));
+            assert!(cut.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        }
+        block_on(gate.gate.upkeep());
+        let unknown = (Operation::Created, Outcome::Failed(name!("outcome.unknown")));
+        assert_eq!(said(&gate), [created, unknown]);
+    });
+    assert_eq!(block_on(gate.gate.upkeep()).records, 0);
 }

@@ -3,6 +3,7 @@
 //! Whoever acts, acts in one tenant: there is no way to name another one. Whether this person may
 //! do this is the host's decision; that it is recorded is not.
 
+use std::future::Future;
 use std::sync::Arc;
 
 use vouchsafe_access_log::{Actor, Name, Operation, Outcome, Target, Text, name};
@@ -119,12 +120,48 @@ impl Acting<'_> {
     }
 
     /// Records an access to the host's own data. What it is a record of may happen only when this
-    /// has succeeded.
+    /// has succeeded. For what can still fail, [`perform`](Self::perform) keeps the log true.
     ///
     /// # Errors
     /// [`Code::LogUnavailable`].
     pub async fn access(&self, operation: Operation, target: Target) -> Result<(), Refused> {
         self.gate.recorded(&self.draft(operation, target), async { Ok(()) }).await
+    }
+
+    /// Records a change of the host's own data, then makes it: the record is durable before `action`
+    /// is begun. When `action` ends with an error, which says that nothing was changed, a second
+    /// record says `action.failed`; when this call is dropped before `action` has ended, the upkeep
+    /// writes a second record that says `outcome.unknown`.
+    ///
+    /// The inner result is the action's own:
+    ///
+    /// ```
+    /// # use vouchsafe::access_log::{Operation, Target, name};
+    /// # use vouchsafe::gate::Acting;
+    /// # struct Table;
+    /// # #[derive(Debug, thiserror::Error)]
+    /// # #[error("taken")]
+    /// # struct Taken;
+    /// # impl Table { async fn insert(&self, _: &str) -> Result<u64, Taken> { Ok(1) } }
+    /// # async fn example(acting: Acting<'_>, table: Table) -> Result<(), Box<dyn std::error::Error>> {
+    /// let campaign = Target::entity(name!("campaign"), "spring")?;
+    /// let row = acting.perform(Operation::Created, campaign, table.insert("spring")).await??;
+    /// # let _ = row;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Code::LogUnavailable`]: `action` was not begun.
+    pub async fn perform<T, E>(
+        &self,
+        operation: Operation,
+        target: Target,
+        action: impl Future<Output = Result<T, E>>,
+    ) -> Result<Result<T, E>, Refused> {
+        let draft = self.draft(operation, target);
+        let failed = |_: &E| Outcome::Failed(name!("action.failed"));
+        self.gate.recorded_or(&draft, action, failed).await
     }
 
     /// Records that an access to the host's own data was refused by the host, for this reason.

@@ -419,23 +419,31 @@ impl Gate {
         draft: &Draft,
         action: impl Future<Output = Result<T, Refused>>,
     ) -> Result<T, Refused> {
+        self.recorded_or(draft, action, failed).await?
+    }
+
+    /// As [`recorded`](Self::recorded), for an action that fails in its own way, and what the
+    /// correction then says.
+    async fn recorded_or<T, E>(
+        &self,
+        draft: &Draft,
+        action: impl Future<Output = Result<T, E>>,
+        failed: impl FnOnce(&E) -> Outcome,
+    ) -> Result<Result<T, E>, Refused> {
         let correction = Some(Outcome::Failed(call::UNKNOWN));
         let mut unfinished = Unfinished { inner: &self.inner, draft, correction };
         if let Err(unwritten) = self.record(draft, Outcome::Succeeded).await {
             unfinished.correction = None;
             return Err(unwritten);
         }
-        let outcome = action.await;
-        match &outcome {
-            Ok(_) => unfinished.correction = None,
-            Err(refusal) => {
-                unfinished.correction = Some(failed(refusal));
-                if self.append(draft, failed(refusal)).await.is_ok() {
-                    unfinished.correction = None;
-                }
-            }
+        let ended = action.await;
+        unfinished.correction = ended.as_ref().err().map(failed);
+        if let Some(outcome) = unfinished.correction.clone()
+            && self.append(draft, outcome).await.is_ok()
+        {
+            unfinished.correction = None;
         }
-        outcome
+        Ok(ended)
     }
 }
 

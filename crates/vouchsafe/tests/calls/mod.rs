@@ -297,6 +297,11 @@ impl Case {
     }
 }
 
+/// Something of the host's own, where `World::cells` shows it.
+fn row() -> Put {
+    Put::save(vec![7], Timestamp::MAX, Version::new([7; 16]))
+}
+
 fn user(_: &World) -> Target {
     Target::entity(name!("campaign"), "7").unwrap()
 }
@@ -381,6 +386,18 @@ pub fn all() -> Vec<Case> {
         }),
         case("acting.rs::access", Op::Updated, |w| {
             Box::pin(async move { code(w.acting().access(Op::Updated, user(w)).await) })
+        }),
+        case("acting.rs::perform", Op::Created, |w| {
+            let action = async {
+                w.pauses
+                    .around(w.store.swap(CellKey::new(Space::Account, [7; 16]), None, row()))
+                    .await
+            };
+            let acting = w.acting();
+            Box::pin(async move {
+                let performed = acting.perform(Op::Created, user(w), action).await;
+                performed.map(|done| assert!(done.is_ok())).map_err(|refused| refused.code())
+            })
         }),
         case("acting.rs::denied", Op::AccessRefused, |w| {
             Box::pin(async move { code(w.acting().denied(user(w), name!("not-yours")).await) })
