@@ -128,7 +128,10 @@ fn run(arguments: Vec<String>) -> Result<Ending, String> {
 
 fn ending(error: LedgerError) -> Ending {
     match error {
-        LedgerError::Io { .. } | LedgerError::Mode { .. } => Ending::Unable(error.to_string()),
+        LedgerError::Io { .. }
+        | LedgerError::Mode { .. }
+        | LedgerError::Kind { .. }
+        | LedgerError::Owner { .. } => Ending::Unable(error.to_string()),
         _ => Ending::Bad(error.to_string()),
     }
 }

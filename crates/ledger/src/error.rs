@@ -25,6 +25,26 @@ pub enum LedgerError {
         /// Its permission bits.
         mode: u32,
     },
+    /// Something else where a directory or a regular file belongs. It was not opened.
+    #[error("{} is {found}, not {expected}", path.display())]
+    Kind {
+        /// Which one.
+        path: PathBuf,
+        /// What it is.
+        found: &'static str,
+        /// What it should be.
+        expected: &'static str,
+    },
+    /// A log's directory is not this process's own, or one of its files not the directory's owner's.
+    #[error("{} belongs to user {owner}, not to user {expected}", path.display())]
+    Owner {
+        /// Which file or directory.
+        path: PathBuf,
+        /// The user id of its owner.
+        owner: u32,
+        /// Whose it should be.
+        expected: u32,
+    },
     /// Another process has the log open for writing.
     #[error("{} is open in another process", path.display())]
     Locked {

@@ -106,6 +106,9 @@ impl Ledger {
     ///
     /// `now` dates the record that is written when a crash had left something unfinished.
     ///
+    /// The directory must be this process's own, with mode 0700 and no symbolic link; what is in
+    /// it under a name that the log does not use is ignored.
+    ///
     /// # Errors
     /// [`LedgerError`]; a log that does not verify is left as it is.
     pub fn open(

@@ -1,6 +1,5 @@
 //! Looking things up: a page of records, newest first.
 
-use std::fs::File;
 use std::os::unix::fs::FileExt;
 
 use vouchsafe_access_log::{Filter, Record};
@@ -128,8 +127,9 @@ impl Shared {
             let path = self.dir.segment_path(*number);
             let mut bytes = vec![0; to.saturating_sub(*from)];
             let offset = u64::try_from(*from).unwrap_or(u64::MAX);
-            File::open(&path)
-                .and_then(|file| file.read_exact_at(&mut bytes, offset))
+            self.dir
+                .open_segment(*number)?
+                .read_exact_at(&mut bytes, offset)
                 .map_err(LedgerError::io("read", &path))?;
             let mut at = 0;
             while at < bytes.len() {

@@ -1,5 +1,6 @@
 //! What needs to reach behind the public items: a disk that fails.
 
+use std::ffi::OsStr;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use vouchsafe_core::{PolicyDigest, Source, TenantId, Timestamp, Unavailable};
 use vouchsafe_crypto::{RootKey, SigningKey};
 use vouchsafe_testkit::SeededEntropy;
 
+use crate::dir::Dir;
 use crate::writer::{Disk, NewDisk, new_file};
 use crate::{AeadSealer, Ledger, LedgerError, LedgerOptions, Origin};
 
@@ -87,4 +89,31 @@ fn failed_sync_stops_the_log() {
     let ledger = open(&dir, Box::new(new_file)).unwrap();
     assert!(ledger.opened().records >= 2);
     assert_eq!(ledger.append(record(4)).wait().unwrap().index(), ledger.opened().records);
+}
+
+#[test]
+fn owners_are_compared() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log");
+    open(&path, Box::new(new_file)).unwrap().append(record(0)).wait().unwrap();
+    let mut dir = Dir::open(&path).unwrap();
+    dir.lock().unwrap();
+    dir.owner += 1;
+    assert!(matches!(dir.lock(), Err(LedgerError::Owner { .. })));
+    assert!(matches!(dir.read(0), Err(LedgerError::Owner { .. })));
+    // Without files that tell: by one that this process makes, and takes away again.
+    std::fs::remove_file(path.join("lock")).unwrap();
+    assert!(matches!(dir.lock(), Err(LedgerError::Owner { .. })));
+    assert!(!path.join("lock").exists() && !path.join("new-segment").exists());
+}
+
+/// A name that a listing showed, and that is gone when it is looked at.
+#[test]
+fn only_a_segment_may_not_vanish() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log");
+    let dir = Dir::create(&path).unwrap();
+    dir.listed(OsStr::new("new-segment")).unwrap();
+    let gone = dir.listed(OsStr::new("segment-00000001"));
+    assert!(matches!(gone, Err(LedgerError::Io { what: "look at", .. })), "{gone:?}");
 }
