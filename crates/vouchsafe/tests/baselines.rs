@@ -370,3 +370,22 @@ fn tenants_whose_promises_contradict_do_not_start_together() {
     assert!(matches!(opened, Err(OpenError::SharedContradiction { .. })), "{opened:?}");
     assert!(installation.records.take().is_empty());
 }
+
+/// More contracts than are kept: which tenant, by how much, and before anything was joined.
+#[test]
+fn contracts_that_cannot_be_kept_are_refused_by_name() {
+    let dated = |number: u32| {
+        let date = format!("effective = {}-{:02}-01", 2020 + number / 12, number % 12 + 1);
+        edit(&stricter(), "effective = 2018-04-09", &date)
+    };
+    let opened = Installation::new().open_with(&stricter(), |gate| {
+        (0..60).fold(gate, |gate, number| gate.contract(TestGate::tenant(), dated(number)))
+    });
+    let error = opened.map(|_| ()).unwrap_err();
+    let text = error.to_string();
+    let OpenError::ContractsTooLong { tenant, contracts, bytes, most } = error else {
+        panic!("{error}")
+    };
+    assert_eq!((tenant, contracts), (TestGate::tenant(), 60));
+    assert!(bytes > most && text.contains("acme") && text.contains(&most.to_string()), "{text}");
+}

@@ -15,10 +15,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Waker};
 use std::time::Duration;
 
-use vouchsafe::access_log::{Operation, Outcome, Target, name};
-use vouchsafe::core::{CellKey, Space, Timestamp, UserId};
+use vouchsafe::access_log::{Actor, Operation, Outcome, Target, name};
+use vouchsafe::core::{CellKey, Space, TenantId, Timestamp, UserId};
 use vouchsafe::gate::{
-    Acting, Attempt, Authenticated, Checked, Code, HostError, Login, Mail, NotSet, Notify, Purpose,
+    Acting, Attempt, Authenticated, Checked, Code, HostError, Login, Mail, NotSet, Notify,
+    Policies, Purpose,
 };
 use vouchsafe::policy::Policy;
 use vouchsafe::store::{Cells, Loaded, MemoryStore, Put, StoreError, Swap, Version};
@@ -328,4 +329,76 @@ fn what_the_host_performs_is_corrected_when_it_fails() {
         assert_eq!(said(&gate), [created, unknown]);
     });
     assert_eq!(block_on(gate.gate.upkeep()).records, 0);
+}
+
+/// What one gate checked is nothing to another, of the same tenant's name or not.
+#[test]
+fn a_principal_of_another_gate_is_nobody() {
+    let (ours, theirs) = (gate().0, TestGate::open(zoomph()));
+    let bob = theirs.add("bob", "staff", PASSWORD);
+    let issued = ours.sign_in("ada", PASSWORD);
+    let ada = issued.principal();
+    let _ = theirs.recorded();
+    let call = TestGate::call();
+    let no_session =
+        |refused: vouchsafe::gate::Refused| assert_eq!(refused.code(), Code::NoSession);
+    no_session(theirs.gate.by(ada, &call).map(|_| ()).unwrap_err());
+    no_session(block_on(theirs.gate.sign_out(ada.clone(), &call)).unwrap_err());
+    theirs.clock.advance(Duration::from_secs(60));
+    block_on(theirs.gate.upkeep());
+    let said = theirs.recorded();
+    let refused =
+        |r: &vouchsafe::access_log::Record| r.outcome == Outcome::Refused(name!("session.none"));
+    let nobody =
+        |r: &vouchsafe::access_log::Record| matches!(r.actor, Actor::Unauthenticated { .. });
+    assert!(said.iter().all(|record| refused(record) && nobody(record)), "{said:#?}");
+    assert_eq!(said.iter().map(|record| record.repeats.get()).sum::<u32>(), 2);
+    // A clone, and the same gate at another time, are the same gate.
+    let clock: Arc<dyn vouchsafe::core::Clock> = ours.clock.clone();
+    for same in [ours.gate.clone(), ours.gate.at_clock(clock)] {
+        assert!(same.by(ada, &call).is_ok());
+    }
+    with_operator(&theirs, |operator| block_on(operator.disable(&bob)).unwrap());
+    block_on(ours.gate.sign_out(ada.clone(), &call)).unwrap();
+}
+
+/// One session seen everywhere leaves every other its first record of the minute, with its name.
+#[test]
+fn a_session_from_everywhere_takes_no_name_from_others() {
+    const FLOOD: u32 = 16_384;
+    let tenants = ["acme", "zenith"].map(|tenant| TenantId::new(tenant).unwrap());
+    let policies: Policies = tenants.iter().map(|tenant| (tenant.clone(), zoomph())).collect();
+    let gate = block_on(TestGate::over(policies, MemoryStore::new(1 << 24), |gate| gate)).unwrap();
+    let _ada = gate.add("ada", "staff", PASSWORD);
+    let _eve = gate.add("eve", "staff", PASSWORD);
+    let bob = gate.users.add(&tenants[1], "u-bob", "staff", &["bob"]);
+    gate.activate(&tenants[1], &bob, PASSWORD);
+    let mut attempt = TestGate::attempt("bob");
+    attempt.tenant = tenants[1].clone();
+    let Login::SignedIn(bobs) = block_on(gate.gate.login(&attempt, PASSWORD.to_owned())) else {
+        panic!()
+    };
+    let (adas, eves) = (gate.sign_in("ada", PASSWORD), gate.sign_in("eve", PASSWORD));
+    let _ = gate.recorded();
+    for number in 0..FLOOD {
+        let call =
+            TestGate::call_from(&format!("2001:db8:{:x}:{:x}::1", number >> 8, number & 0xff));
+        block_on(gate.gate.check(&tenants[0], adas.token().expose(), &call)).unwrap();
+    }
+    let flood = gate.recorded();
+    assert_eq!(flood.len(), 17, "16 blocks, and the first of all others");
+    for (tenant, issued) in [(&tenants[0], &eves), (&tenants[1], &bobs)] {
+        let call = TestGate::call_from("192.0.2.7");
+        block_on(gate.gate.check(tenant, issued.token().expose(), &call)).unwrap();
+        let actors: Vec<_> = gate.recorded().into_iter().map(|record| record.actor).collect();
+        assert_eq!(actors, [Actor::User(issued.principal().user().clone())]);
+    }
+    gate.clock.advance(Duration::from_secs(60));
+    block_on(gate.gate.upkeep());
+    let counted = gate.recorded();
+    let ada = Actor::User(adas.principal().user().clone());
+    assert_eq!(
+        counted.iter().map(|r| (&r.actor, r.repeats.get())).collect::<Vec<_>>(),
+        [(&ada, FLOOD - 17)]
+    );
 }

@@ -60,14 +60,15 @@ impl Gate {
     /// for each request, and not kept.
     ///
     /// # Errors
-    /// [`Code::NoSession`] when the session has ended by time since, [`Code::WrongTenant`] when the
-    /// principal's tenant is not served any more.
+    /// [`Code::NoSession`] when the session has ended by time since, or when another gate checked it;
+    /// [`Code::WrongTenant`] when the principal's tenant is not served any more.
     pub fn by<'a>(
         &'a self,
         principal: &'a Principal,
         call: &'a Call,
     ) -> Result<Acting<'a>, Refused> {
         let policy = self.policy(principal.tenant())?;
+        self.is_own(principal, &policy, call)?;
         let acting = Acting {
             gate: self,
             tenant: principal.tenant().clone(),

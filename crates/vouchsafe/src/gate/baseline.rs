@@ -13,7 +13,7 @@ use vouchsafe_core::{
 use vouchsafe_crypto::MacKey;
 use vouchsafe_envelope::EnvelopePolicy;
 use vouchsafe_policy::{Policy, Verdict, compare};
-use vouchsafe_store::{AnyCells, Cells, drive};
+use vouchsafe_store::{AnyCells, Cells, Encrypted, drive};
 
 use super::terms::{Kept, Terms, read, write};
 use super::{OpenError, Policies};
@@ -124,6 +124,13 @@ impl<'a> Baselines<'a> {
             Some(old) if contracts.is_empty() => old.clone(),
             old => Terms::new(contracts, old.as_ref(), policy, now),
         };
+        // Ahead of the joins and comparisons, whose number grows with the dates.
+        let new = terms.kept();
+        let (bytes, most) = (new.clone().into_bytes().len(), Encrypted::<AnyCells>::MAX_VALUE);
+        if bytes > most {
+            let (tenant, contracts) = (tenant.clone(), contracts.len());
+            return Err(OpenError::ContractsTooLong { tenant, contracts, bytes, most });
+        }
         // As much as before, today and on every day that was promised.
         for when in old.iter().flat_map(|old| [now].into_iter().chain(old.dates())) {
             let was = old.as_ref().map(|old| old.baseline(tenant, when)).transpose()?.flatten();
@@ -147,7 +154,6 @@ impl<'a> Baselines<'a> {
                 ahead.push(Ahead { tenant, since, baseline, findings });
             }
         }
-        let new = terms.kept();
         let raised = kept.is_none_or(|kept| kept != new);
         if raised {
             // What cannot be read back must not be kept: a contract that is itself a join, say.

@@ -25,10 +25,15 @@ use super::wait::Settlements;
 use super::{AnyTimer, Gate, Inner, Policies, Refused};
 use crate::os::{SystemClock, SystemEntropy, ThreadTimer};
 
-/// Kinds of refusals counted at once; about 4 MiB.
+/// Kinds of refusals counted at once; about 4 MiB. Beyond 16 tenants, a sixteenth for each.
 const REFUSALS: usize = 4_096;
-/// Sessions in use, and links looked at, counted at once; about 16 MiB.
+/// Blocks of addresses told apart for each kind of refusal of one account in a minute.
+const REFUSED_FROM: usize = 64;
+/// Sessions in use, and links looked at, counted at once; about 16 MiB. Beyond 16 tenants, a
+/// sixteenth for each.
 const USES: usize = 16_384;
+/// Blocks of addresses told apart for one session in a minute: more than a person moves through.
+const USED_FROM: usize = 16;
 
 /// Puts a [`Gate`] together. What has no safe default has to be given before
 /// [`open`](Self::open).
@@ -69,6 +74,21 @@ pub enum OpenError {
         tenant: TenantId,
         /// Section, witness, old and new value, and clause of each weakening.
         findings: Vec<String>,
+    },
+    /// The contracts of a tenant, written out, are longer than what is kept of a baseline may be.
+    #[error(
+        "the {contracts} contracts of tenant {tenant} are {bytes} bytes together, more than the {most} \
+         that are kept: leave out those that another one covers"
+    )]
+    ContractsTooLong {
+        /// Which tenant.
+        tenant: TenantId,
+        /// How many contracts were given.
+        contracts: usize,
+        /// Their length, in bytes.
+        bytes: usize,
+        /// The bound, in bytes.
+        most: usize,
     },
     /// The contracts given now promise less than those that were in force.
     #[error("the contracts of tenant {tenant} are older than its baseline: {}", findings.join("; "))]
@@ -302,6 +322,7 @@ impl GateBuilder {
             (tenant.clone(), SourceThrottle::new(policy.throttle(), Arc::clone(&clock)))
         });
         let inner = Inner {
+            opened: Arc::new(()),
             throttles: throttles.collect(),
             application: self.application,
             origin,
@@ -320,8 +341,8 @@ impl GateBuilder {
             entropy: Arc::clone(&entropy),
             turns: waiting_room(&policies),
             settlements: Settlements::default(),
-            refusals: Counts::new(REFUSALS),
-            uses: Counts::new(USES),
+            refusals: Counts::new(REFUSALS, policies.tenants().count(), REFUSED_FROM),
+            uses: Counts::new(USES, policies.tenants().count(), USED_FROM),
             later: Mutex::default(),
             ahead,
             noted: Mutex::default(),

@@ -80,6 +80,8 @@ pub struct Gate {
 }
 
 struct Inner {
+    /// Which opening of a gate this is: it is where it is in memory, as long as anybody has it.
+    opened: Arc<()>,
     policies: Policies,
     application: Name,
     origin: LinkOrigin,

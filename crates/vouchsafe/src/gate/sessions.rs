@@ -1,5 +1,7 @@
 //! Whose token is this: opening, checking and ending sessions.
 
+use std::sync::Arc;
+
 use vouchsafe_access_log::{Actor, Operation};
 use vouchsafe_core::{AccountDigest, PolicyDigest, TenantId, UserId};
 use vouchsafe_lockout::{Subject, account_digest};
@@ -7,7 +9,7 @@ use vouchsafe_policy::Policy;
 use vouchsafe_session::{Presented, Session, SessionEvent, SessionRefusal, SessionVerdict, Token};
 
 use super::account::{AccountEvent, AccountVerdict, Owner};
-use super::call::{Call, Draft, session_target};
+use super::call::{Call, Draft, refused, session_target};
 use super::{Code, Gate, Refused};
 
 /// A session that was just opened, and the only copy of its token.
@@ -17,9 +19,12 @@ pub struct Issued {
     principal: Principal,
 }
 
-/// Whose session it is. Only a check of a token makes one.
+/// Whose session it is. Only a check of a token makes one, and only the gate that checked it, its
+/// clones included, takes it.
 #[derive(Clone, Debug)]
 pub struct Principal {
+    /// Which gate checked it.
+    opened: Arc<()>,
     tenant: TenantId,
     owner: Owner,
     session: Session,
@@ -103,9 +108,7 @@ impl Gate {
     ) -> Result<Principal, Refused> {
         let policy = self.policy(tenant)?;
         let Ok(presented) = self.inner.tokens.open(tenant, token.as_bytes()) else {
-            let nobody = AccountDigest::new([0; 16]);
-            let operation = Operation::SessionRefused;
-            let draft = Draft::stranger(tenant, &policy, nobody, None, operation, call);
+            let draft = nobody(tenant, &policy, call);
             return Err(self.refuse(&draft, Refused::new(Code::NoSession, policy.digest())).await);
         };
         let account = presented.account;
@@ -136,16 +139,18 @@ impl Gate {
                 Err(no) => return Err(refuse(no).await),
             };
         }
-        Ok(Principal { tenant: tenant.clone(), owner, session, presented, policy: policy.digest() })
+        Ok(self.principal(tenant.clone(), owner, session, presented, &policy))
     }
 
     /// Ends the session that `principal` was checked with.
     ///
     /// # Errors
-    /// That a part did not answer: the session may then still be open.
+    /// [`Code::NoSession`] for another gate's principal, or that a part did not answer: the session
+    /// may then still be open.
     pub async fn sign_out(&self, principal: Principal, call: &Call) -> Result<(), Refused> {
         let (tenant, user) = (principal.tenant(), principal.user());
         let policy = self.policy(tenant)?;
+        self.is_own(&principal, &policy, call)?;
         let account = principal.account();
         let draft = Draft {
             actor: Actor::User(user.clone()),
@@ -157,6 +162,34 @@ impl Gate {
             self.account(&policy, account, end).await.map(|_| ())
         })
         .await
+    }
+
+    fn principal(
+        &self,
+        tenant: TenantId,
+        owner: Owner,
+        session: Session,
+        presented: Presented,
+        policy: &Policy,
+    ) -> Principal {
+        let (opened, policy) = (Arc::clone(&self.inner.opened), policy.digest());
+        Principal { opened, tenant, owner, session, presented, policy }
+    }
+
+    /// Refuses a principal that another gate checked: its users and keys are not this one's.
+    pub(super) fn is_own(
+        &self,
+        principal: &Principal,
+        policy: &Policy,
+        call: &Call,
+    ) -> Result<(), Refused> {
+        if Arc::ptr_eq(&self.inner.opened, &principal.opened) {
+            return Ok(());
+        }
+        let refusal = Refused::new(Code::NoSession, policy.digest());
+        let draft = nobody(principal.tenant(), policy, call);
+        self.inner.refusals.count(&draft, &refused(refusal.code()), self.now());
+        Err(refusal)
     }
 
     pub(super) fn account_of(&self, tenant: &TenantId, user: &UserId) -> AccountDigest {
@@ -216,13 +249,18 @@ impl Gate {
         let Opening { token, presented, .. } = opening;
         match verdict {
             SessionVerdict::Opened { session, .. } => {
-                let policy = policy.digest();
-                let principal = Principal { tenant, owner, session, presented, policy };
+                let principal = self.principal(tenant, owner, session, presented, policy);
                 Ok(Issued { token, principal })
             }
             verdict => Err(session_refusal(policy, Some(&owner.class), &verdict)),
         }
     }
+}
+
+/// A refusal of somebody of whom nothing is known.
+fn nobody(tenant: &TenantId, policy: &Policy, call: &Call) -> Draft {
+    let nobody = AccountDigest::new([0; 16]);
+    Draft::stranger(tenant, policy, nobody, None, Operation::SessionRefused, call)
 }
 
 /// The session that a check found to hold, or why it does not.
