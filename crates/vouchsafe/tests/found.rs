@@ -314,7 +314,7 @@ fn what_the_host_performs_is_corrected_when_it_fails() {
             operator.perform(Operation::Created, campaign(), action)
         };
         assert_eq!(block_on(insert()).unwrap(), Ok(7));
-        assert_eq!(said(&gate), [created.clone()]);
+        assert_eq!(said(&gate), vec![created.clone()]);
         for _ in 0..7 {
             assert_eq!(block_on(insert()).unwrap(), Err("taken"));
             assert_eq!(said(&gate), [created.clone(), not.clone()]);
