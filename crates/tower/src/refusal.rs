@@ -33,6 +33,9 @@ pub enum Reason {
     NoTenant,
     /// The body is longer than allowed.
     TooLarge,
+    /// The cookies are longer than they are read: whether somebody is signed in is not known, and
+    /// no cookie is taken away.
+    TooManyCookies,
     /// Another site's page sent it.
     Site(CsrfRefusal),
     /// The form's token is missing, or is not this browser's.
@@ -66,6 +69,11 @@ impl Reason {
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "body.too_large",
                 "What was sent is larger than accepted.",
+            ),
+            Self::TooManyCookies => (
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                "cookies.too_large",
+                "Your browser sent more cookies than accepted. Please delete those of this site.",
             ),
             Self::Site(_) | Self::FormToken => (
                 StatusCode::FORBIDDEN,

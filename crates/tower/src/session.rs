@@ -23,7 +23,7 @@ pub(crate) struct Names {
 /// What a request's session cookie says.
 #[derive(Clone, Debug)]
 pub(crate) enum Session {
-    /// There is no cookie.
+    /// There is no cookie, or there are several, and nobody knows which is ours.
     None,
     /// Somebody is signed in.
     Active(Box<Principal>),
@@ -103,7 +103,9 @@ impl Step for SessionStep {
         let read = |cookie: &Cookie| cookie.read(cookies(&parts.headers));
         let (token, pre_login) = (read(&names.session), read(&names.pre_login));
         let session = match (&tenant, token) {
-            (None, _) | (_, CookieRead::Absent) => Session::None,
+            // Whoever can toss cookies in must not sign anybody out: none is taken away.
+            (Some(_), CookieRead::TooLarge) => return Err(Reason::TooManyCookies.into()),
+            (None, _) | (_, CookieRead::Absent | CookieRead::Ambiguous) => Session::None,
             (Some(tenant), CookieRead::Value(token)) => {
                 let token = std::str::from_utf8(token).unwrap_or_default();
                 match web.gate().check(tenant, token, &call).await {
@@ -114,7 +116,8 @@ impl Step for SessionStep {
                     },
                 }
             }
-            (Some(_), _) => Session::Over,
+            // The only one there is, and it cannot be ours.
+            (Some(_), CookieRead::Malformed) => Session::Over,
         };
         let has_cookie = match tenant {
             Some(_) => token != CookieRead::Absent || pre_login != CookieRead::Absent,

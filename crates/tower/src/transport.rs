@@ -119,16 +119,23 @@ fn client_used_https(headers: &HeaderMap) -> Option<bool> {
 
 /// A page of a stranger whose name was pointed at 127.0.0.1 still names the stranger.
 fn names_loopback(request: &Request) -> bool {
-    let mut hosts = request.headers().get_all(header::HOST).iter();
-    let named = |host: &str| {
+    let named = |authority: &Authority| {
+        // What stands before an `@` is nobody's name, and some read it as one.
+        let Some(host) = Some(authority.host()).filter(|_| !authority.as_str().contains('@'))
+        else {
+            return false;
+        };
         let host = host.trim_start_matches('[').trim_end_matches(']');
         host == "localhost"
             || host.ends_with(".localhost")
             || host.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback())
     };
-    let in_uri = request.uri().host().is_none_or(named);
+    let (in_uri, mut hosts) =
+        (request.uri().authority(), request.headers().get_all(header::HOST).iter().peekable());
     let read = |host: &HeaderValue| Authority::try_from(host.as_bytes()).ok();
-    in_uri && hosts.all(|host| read(host).is_some_and(|authority| named(authority.host())))
+    (in_uri.is_some() || hosts.peek().is_some())
+        && in_uri.is_none_or(named)
+        && hosts.all(|host| read(host).as_ref().is_some_and(named))
 }
 
 /// Refuses plain HTTP, and notes where a request comes from.

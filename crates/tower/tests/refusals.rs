@@ -31,6 +31,7 @@ fn every_reason() -> Vec<Reason> {
         Reason::NoPeer,
         Reason::NoTenant,
         Reason::TooLarge,
+        Reason::TooManyCookies,
         Reason::FormToken,
         Reason::Unlayered,
         Reason::Incomplete,
@@ -41,7 +42,7 @@ fn every_reason() -> Vec<Reason> {
         match reason {
             Reason::Gate(_) | Reason::PlainHttp | Reason::NoPeer | Reason::NoTenant => {}
             Reason::TooLarge | Reason::Site(_) | Reason::FormToken | Reason::Unlayered => {}
-            Reason::Incomplete | Reason::NoEntropy => {}
+            Reason::Incomplete | Reason::NoEntropy | Reason::TooManyCookies => {}
         }
     }
     Code::ALL.into_iter().map(Reason::Gate).chain(sites).chain(own).collect()

@@ -156,10 +156,39 @@ async fn insecure_loopback_is_loopback_on_both_ends_by_name_and_direct() {
         ("127.0.0.1:9", here, &[("host", "localhost"), ("host", "evil.example")], PLAIN),
         ("127.0.0.1:9", here, &[("host", "")], PLAIN),
         ("127.0.0.1:9", here, &[("host", "0.0.0.0")], PLAIN),
+        ("127.0.0.1:9", here, &[("host", "evil.example@127.0.0.1")], PLAIN),
+        ("127.0.0.1:9", here, &[("host", "@localhost:8080")], PLAIN),
+        ("127.0.0.1:9", here, &[("host", "localhost"), ("host", "evil.example@localhost")], PLAIN),
     ] {
-        let answer = site.send(from(peer, local, headers)).await;
+        let mut request = from(peer, local, headers);
+        request.headers_mut().entry("host").or_insert("127.0.0.1:8080".parse().unwrap());
+        let answer = site.send(request).await;
         assert_eq!((answer.status, answer.code()), expected, "{peer} {local:?} {headers:?}");
         assert!(!answer.headers.contains_key("strict-transport-security"));
+    }
+}
+
+#[tokio::test]
+async fn insecure_loopback_needs_a_name() {
+    let listener = "127.0.0.1:8080".parse().unwrap();
+    let site = Site::over(on_loopback(8080).await, |web| web.insecure_loopback(listener));
+    for (uri, host, expected) in [
+        ("/acme/source", None, PLAIN),
+        ("/acme/source", Some("localhost"), OK),
+        // HTTP/2, and a proxy's form, name it in the target.
+        ("http://localhost:8080/acme/source", None, OK),
+        ("http://evil.example/acme/source", None, PLAIN),
+        ("http://evil.example/acme/source", Some("localhost"), PLAIN),
+        ("http://evil.example@localhost/acme/source", None, PLAIN),
+        ("http://evil.example@localhost/acme/source", Some("localhost"), PLAIN),
+    ] {
+        let mut request = from("127.0.0.1:9", Some("127.0.0.1:8080"), &[]);
+        *request.uri_mut() = uri.parse().unwrap();
+        if let Some(host) = host {
+            request.headers_mut().insert("host", host.parse().unwrap());
+        }
+        let answer = site.send(request).await;
+        assert_eq!((answer.status, answer.code()), expected, "{uri} {host:?}");
     }
 }
 
