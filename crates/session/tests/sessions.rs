@@ -296,9 +296,12 @@ fn the_longest_state_is_what_it_is_said_to_be() {
         let verdict = apply(&machine, &mut state, &open, at(0));
         assert!(matches!(verdict, SessionVerdict::Opened { .. }), "{verdict:?}");
     }
-    let state = state.unwrap();
-    assert_eq!((state.len(), state.is_empty()), (MAX_SESSIONS as usize, false));
-    assert_eq!(state.to_bytes().len(), Sessions::MAX_BYTES);
+    let full = state.clone().unwrap();
+    assert_eq!((full.len(), full.is_empty()), (MAX_SESSIONS as usize, false));
+    assert_eq!(full.to_bytes().len(), Sessions::MAX_BYTES);
+    let _ = apply(&machine, &mut state, &SessionEvent::RevokeAll, at(0));
+    let none = state.unwrap();
+    assert_eq!((none.len(), none.is_empty()), (0, true));
 }
 
 #[test]
