@@ -44,6 +44,9 @@ pub enum CampaignError {
     /// The tenant is not served.
     #[error("there is no such tenant")]
     NoTenant,
+    /// Nobody has it, or not any more.
+    #[error("there is no such campaign")]
+    Gone,
 }
 
 impl Campaign {
@@ -129,14 +132,14 @@ impl Campaigns {
         self.write(INSERT, tenant, campaign).map(|_| ())
     }
 
-    /// Keeps what a campaign is now; what it was is not opened. False: there is none of this id.
+    /// Keeps what a campaign is now; what it was is not opened.
     ///
     /// # Errors
-    /// [`CampaignError`].
-    pub fn change(&self, tenant: &TenantId, campaign: &Campaign) -> Result<bool, CampaignError> {
+    /// [`CampaignError::Gone`] when there is none of this id.
+    pub fn change(&self, tenant: &TenantId, campaign: &Campaign) -> Result<(), CampaignError> {
         const UPDATE: &str = "UPDATE campaign SET changed = ?3, title = ?4, notes = ?5
              WHERE tenant = ?1 AND id = ?2";
-        Ok(self.write(UPDATE, tenant, campaign)? > 0)
+        if self.write(UPDATE, tenant, campaign)? == 0 { Err(CampaignError::Gone) } else { Ok(()) }
     }
 
     fn write(
@@ -156,13 +159,13 @@ impl Campaigns {
     /// Removes a campaign.
     ///
     /// # Errors
-    /// [`CampaignError`].
+    /// [`CampaignError::Gone`] when there is none of this id.
     pub fn delete(&self, tenant: &TenantId, id: &str) -> Result<(), CampaignError> {
-        self.0.database.lock().execute(
+        let deleted = self.0.database.lock().execute(
             "DELETE FROM campaign WHERE tenant = ?1 AND id = ?2",
             params![tenant.as_str(), id],
         )?;
-        Ok(())
+        if deleted == 0 { Err(CampaignError::Gone) } else { Ok(()) }
     }
 
     /// Whether the tenant has this campaign; opens nothing.

@@ -124,6 +124,8 @@ pub(crate) struct Parts {
     pub(crate) folders: Folders,
     pub(crate) findings: Findings,
     pub(crate) listen: SocketAddr,
+    /// Held while somebody is disabled.
+    pub(crate) disabling: tokio::sync::Mutex<()>,
     first_link: Mutex<Option<SecretString>>,
 }
 
@@ -197,6 +199,7 @@ impl Portal {
             folders,
             findings: Findings::default(),
             listen: setup.listen,
+            disabling: tokio::sync::Mutex::new(()),
             first_link: Mutex::new(None),
         }));
         portal.first_people().await?;

@@ -134,10 +134,14 @@ async fn paint(request: Request, next: Next) -> Response {
     let tenant = path.split('/').nth(1).and_then(|segment| TenantId::new(segment).ok());
     if let (Reason::Gate(Code::NoSession), Some(tenant)) = (refusal.reason(), &tenant) {
         let to = format!("/{tenant}/sign-in");
-        let (mut parts, body) = Redirect::to(&to).into_response().into_parts();
-        parts.headers.extend(response.into_parts().0.headers.into_iter().filter_map(
-            |(name, value)| Some((name.filter(|name| name == header::SET_COOKIE)?, value)),
-        ));
+        let (redirect, body) = Redirect::to(&to).into_response().into_parts();
+        let (mut parts, _) = response.into_parts();
+        // The layers' own headers stay: only what goes with the text goes.
+        for of_text in [header::CONTENT_LENGTH, header::CONTENT_TYPE, header::WWW_AUTHENTICATE] {
+            parts.headers.remove(of_text);
+        }
+        parts.status = redirect.status;
+        parts.headers.extend(redirect.headers);
         return Response::from_parts(parts, body);
     }
     let page = failure_page(refusal.message());
@@ -322,6 +326,10 @@ pub enum Failure {
     NoMethod,
     /// Not for this person.
     Forbidden,
+    /// Nobody may do that to themself.
+    Oneself,
+    /// What is looked for does not read.
+    Question(FormError),
     /// The form does not read.
     Form(FormError),
     /// The portal's own parts failed; the details are for its operator.
@@ -338,6 +346,13 @@ impl IntoResponse for Failure {
             }
             Self::Forbidden => {
                 (StatusCode::FORBIDDEN, "This page is for administrators.".to_owned())
+            }
+            Self::Oneself => (
+                StatusCode::CONFLICT,
+                "You cannot disable yourself. Another administrator can.".to_owned(),
+            ),
+            Self::Question(error) => {
+                (StatusCode::BAD_REQUEST, format!("Nothing was looked for: {error}."))
             }
             Self::Form(FormError::TooLarge) => (
                 StatusCode::PAYLOAD_TOO_LARGE,
@@ -368,6 +383,15 @@ impl From<Refused> for Failure {
     }
 }
 
+impl From<CampaignError> for Failure {
+    fn from(error: CampaignError) -> Self {
+        match error {
+            CampaignError::Gone => Self::NotFound,
+            other => Self::Broken(other.to_string()),
+        }
+    }
+}
+
 impl From<FormError> for Failure {
     fn from(error: FormError) -> Self {
         Self::Form(error)
@@ -383,7 +407,7 @@ macro_rules! broken {
         }
     )*};
 }
-broken!(UsersError, CampaignError, vouchsafe::ledger::LedgerError, tokio::task::JoinError);
+broken!(UsersError, vouchsafe::ledger::LedgerError, tokio::task::JoinError);
 
 /// Where a listener of the portal may stand.
 ///

@@ -11,8 +11,10 @@
 
 mod common;
 
-use axum::http::{HeaderName, StatusCode, header};
-use common::{ADDRESS, OTHER, PASSWORD, Site};
+use axum::body::Body;
+use axum::http::{HeaderName, Request, StatusCode, header};
+use common::{ADDRESS, Browser, OTHER, PASSWORD, Site};
+use portal::form::Form;
 use vouchsafe::access_log::{Operation, Outcome, Record, Target};
 
 /// Whether a record is of such a thing.
@@ -226,4 +228,257 @@ async fn a_first_link_that_ran_out_is_not_the_end() {
     assert!(link.starts_with("/amigo/reset/"), "{link}");
     admin.activate(&link, PASSWORD).await;
     admin.sign_in("amigo", "administrator", PASSWORD).await;
+}
+
+/// Invites somebody and gives back the path of their page.
+async fn invited(admin: &mut Browser, tenant: &str, name: &str, role: &str) -> String {
+    let users = format!("/{tenant}/users");
+    admin.get(&users).await;
+    let email = format!("{}@client.example", name.replace(|c: char| !c.is_alphanumeric(), ""));
+    let fields = [("email", email.as_str()), ("name", name), ("class", "client"), ("role", role)];
+    assert_eq!(admin.post(&users, &fields).await, StatusCode::OK, "{}", admin.page);
+    admin.at.clone()
+}
+
+#[tokio::test]
+async fn nobody_disables_themself() {
+    let site = Site::new().await;
+    let mut admin = site.administrator("zoomph").await;
+    admin.get("/zoomph/users").await;
+    let own = admin.link("/zoomph/users/");
+    admin.get(&own).await;
+    assert!(admin.shows("Send a link") && !admin.shows("<button>Disable<"), "{}", admin.page);
+    let status = admin.post(&format!("{own}/disable"), &[]).await;
+    assert_eq!(status, StatusCode::CONFLICT, "{}", admin.page);
+    assert!(admin.shows("You cannot disable yourself."), "{}", admin.page);
+    let records = site.records("zoomph");
+    assert!(records.iter().all(|record| record.operation != Operation::Disabled));
+    assert!(records.iter().any(|r| r.operation == Operation::AccessRefused && is_of(r, "user")));
+    site.browser().sign_in("zoomph", "administrator", PASSWORD).await;
+    let other = invited(&mut admin, "zoomph", "ada", "administrator").await;
+    assert!(admin.shows("<button>Disable<"), "{}", admin.page);
+    assert_eq!(admin.post(&format!("{other}/disable"), &[]).await, StatusCode::OK);
+    assert!(admin.shows("<dd>disabled</dd>"), "{}", admin.page);
+}
+
+/// Each window sends the same form to its path, all at once.
+async fn all_at_once(
+    windows: Vec<(Browser, String)>,
+    fields: &'static [(&'static str, &'static str)],
+) -> Vec<StatusCode> {
+    let sent = windows
+        .into_iter()
+        .map(|(mut window, path)| async move { window.post(&path, fields).await })
+        .collect::<tokio::task::JoinSet<_>>();
+    sent.join_all().await
+}
+
+/// The same page in so many windows, whose forms go to `path`.
+fn windows(site: &Site, of: &Browser, count: usize, path: &str) -> Vec<(Browser, String)> {
+    let window = || {
+        let mut window = site.browser_with(of.cookies());
+        window.page.clone_from(&of.page);
+        (window, path.to_owned())
+    };
+    (0..count).map(|_| window()).collect()
+}
+
+#[tokio::test]
+async fn two_administrators_do_not_disable_each_other() {
+    let site = Site::new().await;
+    let mut admin = site.administrator("zoomph").await;
+    admin.get("/zoomph/users").await;
+    let first = admin.link("/zoomph/users/");
+    let second = invited(&mut admin, "zoomph", "ada", "administrator").await;
+    let mut ada = site.browser();
+    ada.activate(&site.mails().pop().unwrap(), PASSWORD).await;
+    ada.sign_in("zoomph", "ada", PASSWORD).await;
+    admin.get(&second).await;
+    ada.get(&first).await;
+    let disable = |person: &str| format!("{person}/disable");
+    all_at_once(vec![(admin, disable(&second)), (ada, disable(&first))], &[]).await;
+    let mut left = 0;
+    for name in ["administrator", "ada"] {
+        let status = site.browser().try_sign_in("zoomph", name, PASSWORD).await;
+        left += usize::from(status == StatusCode::OK);
+    }
+    assert_eq!(left, 1);
+}
+
+/// Of the records that say `operation` was done, the targets that no later one takes back.
+fn stands(site: &Site, operation: Operation, kind: &str) -> Vec<Target> {
+    let (mut refused, mut stand) = (Vec::new(), Vec::new());
+    for record in site.records("amigo").into_iter().filter(|record| is_of(record, kind)) {
+        let took_back = refused.iter().position(|target| *target == record.target);
+        if record.operation == operation && record.outcome != Outcome::Succeeded {
+            refused.push(record.target);
+        } else if record.operation == operation {
+            match took_back {
+                Some(at) => drop(refused.swap_remove(at)),
+                None => stand.push(record.target),
+            }
+        }
+    }
+    stand
+}
+
+#[tokio::test]
+async fn what_came_too_late_is_not_left_as_done() {
+    const ADA: [(&str, &str); 4] =
+        [("email", "a@b.example"), ("name", "ada"), ("class", "client"), ("role", "member")];
+    let site = Site::new().await;
+    let mut admin = site.administrator("amigo").await;
+    admin.get("/amigo/users").await;
+    let before = stands(&site, Operation::Created, "user").len();
+    let sent = all_at_once(windows(&site, &admin, 8, "/amigo/users"), &ADA).await;
+    assert_eq!(sent.iter().filter(|status| **status == StatusCode::OK).count(), 1, "{sent:?}");
+    let created = site.records("amigo").into_iter();
+    let created = created.filter(|r| r.operation == Operation::Created && is_of(r, "user")).count();
+    assert!(created > before + 1, "nobody came too late");
+    assert_eq!(stands(&site, Operation::Created, "user").len(), before + 1);
+
+    admin.get("/amigo/campaigns/new").await;
+    admin.post("/amigo/campaigns", &[("title", "Kept"), ("notes", "plans")]).await;
+    let delete = format!("{}/delete", admin.link("/amigo/campaigns/"));
+    admin.get(&delete).await;
+    let mut sent = all_at_once(windows(&site, &admin, 5, &delete), &[]).await;
+    sent.sort();
+    assert_eq!(sent, [vec![StatusCode::OK], vec![StatusCode::NOT_FOUND; 4]].concat());
+    assert_eq!(stands(&site, Operation::Deleted, "campaign").len(), 1);
+}
+
+#[tokio::test]
+async fn no_name_looks_like_what_is_none() {
+    let site = Site::new().await;
+    let mut admin = site.administrator("amigo").await;
+    let program = "the program (portal)";
+    for name in ["somebody not signed in", "racer, adm2", program] {
+        invited(&mut admin, "amigo", name, "member").await;
+    }
+    let mut member = site.browser();
+    member.activate(&site.mails().pop().unwrap(), PASSWORD).await;
+    member.sign_in("amigo", program, PASSWORD).await;
+    admin.get("/amigo/users").await;
+    admin.get("/amigo/log").await;
+    let who = |shown: &str| admin.shows(&format!("<td data-label='Who'>{shown}</td>"));
+    assert!(who("<q><bdi>the program (portal)</bdi></q>"), "{}", admin.page);
+    assert!(who("<q><bdi>administrator</bdi></q>") && who("somebody not signed in"));
+    assert!(!admin.shows(">racer, adm2<") || admin.shows("<q><bdi>racer, adm2</bdi></q>"));
+    let list = admin.page.split("<ul class='names'>").nth(1).unwrap().split("</ul>").next();
+    let list = list.unwrap();
+    assert_eq!(list.matches("<li><q><bdi>").count(), 4, "{list}");
+    assert!(list.contains("<li><q><bdi>racer, adm2</bdi></q></li>"), "{list}");
+    for option in [">“somebody not signed in”<", ">somebody not signed in<", ">“racer, adm2”<"]
+    {
+        assert!(admin.shows(option), "{option}");
+    }
+    assert_eq!(admin.page.matches(">somebody not signed in</option>").count(), 1);
+}
+
+#[tokio::test]
+async fn a_question_to_the_log_that_does_not_read_is_said_to_be_one() {
+    let site = Site::new().await;
+    let mut admin = site.administrator("amigo").await;
+    let rows = |admin: &Browser| admin.page.matches("<tr><td").count();
+    for (query, says) in [
+        ("before=-1", "“-1” is not the number of a record"),
+        ("before=100000000000000000000000", "is not the number of a record"),
+        ("before=x", "“x” is not the number of a record"),
+        ("from=2026-W01-1", "“2026-W01-1” is not a day"),
+        ("until=2026-001", "“2026-001” is not a day"),
+        ("from=20260101", "“20260101” is not a day"),
+        ("operation=made", "there is no such operation"),
+    ] {
+        for page in ["log", "log/download"] {
+            let status = admin.get(&format!("/amigo/{page}?{query}")).await;
+            assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{page}?{query}");
+            assert!(admin.shows(says) && rows(&admin) == 0, "{query}: {}", admin.page);
+        }
+    }
+    assert_eq!(admin.get("/amigo/log?user=%").await, StatusCode::BAD_REQUEST);
+    assert!(admin.shows("Nothing was looked for") && !admin.shows("Nothing was changed"));
+    assert_eq!(admin.get("/amigo/log?user=zzz").await, StatusCode::OK);
+    assert!(admin.shows("<option value='zzz' selected>user zzz</option>"), "{}", admin.page);
+    assert_eq!(admin.page.matches(" selected").count(), 2, "who, and anything");
+    assert_eq!(admin.get("/amigo/log?before=2&from=2018-04-09").await, StatusCode::OK);
+    assert!(rows(&admin) < 3);
+}
+
+#[tokio::test]
+async fn every_response_has_the_security_headers() {
+    let site = Site::new().await;
+    let mut admin = site.administrator("amigo").await;
+    admin.get("/amigo/account").await;
+    let token = admin.token();
+    let mut statuses = std::collections::BTreeSet::new();
+    let mut paths = vec!["/", "/nowhere", "/static/style.css", "/static/none", "/none/campaigns"];
+    paths.extend(["/amigo/", "/amigo/none", "/amigo/sign-in", "/amigo/forgotten"]);
+    paths.extend([
+        "/amigo/activate/x",
+        "/amigo/reset/x",
+        "/amigo/campaigns",
+        "/amigo/campaigns/new",
+    ]);
+    paths.extend(["/amigo/campaigns/x", "/amigo/campaigns/x/delete", "/amigo/account"]);
+    paths.extend(["/amigo/account/password", "/amigo/account/end-others", "/amigo/users"]);
+    paths.extend(["/amigo/users/x", "/amigo/users/x/invite", "/amigo/users/x/unlock"]);
+    paths.extend([
+        "/amigo/users/x/disable",
+        "/amigo/users/x/enable",
+        "/amigo/users/x/end-sessions",
+    ]);
+    paths.extend(["/amigo/users/x/sessions/x/end", "/amigo/log", "/amigo/log/verify"]);
+    paths.extend([
+        "/amigo/log/download",
+        "/amigo/log?before=x",
+        "/amigo/log?user=%",
+        "/amigo/policy",
+        // Last: it ends the session.
+        "/amigo/sign-out",
+    ]);
+    let bodies = [Some(format!("csrf_token={token}")), Some(String::new()), None];
+    let huge = Some(format!("csrf_token={token}&a={}", "a".repeat(Form::MAX_BYTES)));
+    let dead = [("insecure-loopback-sid-amigo".to_owned(), "dead".to_owned())].into();
+    for jar in [admin.cookies(), dead, [].into()] {
+        for path in &paths {
+            for (host, body) in bodies
+                .iter()
+                .map(|body| (None, body))
+                .chain([(None, &huge), (Some("evil.example"), &None)])
+            {
+                let request = match body {
+                    None => Request::get(*path).body(Body::empty()),
+                    Some(body) => Request::post(*path)
+                        .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+                        .header("sec-fetch-site", "same-origin")
+                        .body(Body::from(body.clone())),
+                };
+                let mut browser = site.browser_with(jar.clone());
+                browser.headers.extend(host.map(|host| (header::HOST, host)));
+                let response = browser.send(request.unwrap()).await;
+                let headers = response.headers();
+                let shown = format!("{path} {body:.40?}: {} {headers:?}", response.status());
+                for (name, value) in [
+                    ("x-content-type-options", "nosniff"),
+                    ("x-frame-options", "DENY"),
+                    ("referrer-policy", "no-referrer"),
+                    ("cross-origin-opener-policy", "same-origin"),
+                ] {
+                    assert_eq!(
+                        headers.get(name).map(|v| v.as_bytes()),
+                        Some(value.as_bytes()),
+                        "{shown}"
+                    );
+                }
+                assert!(headers.contains_key("content-security-policy"), "{shown}");
+                assert!(headers.contains_key("permissions-policy"), "{shown}");
+                if headers.contains_key(header::SET_COOKIE) {
+                    assert_eq!(headers[header::CACHE_CONTROL], "no-store", "{shown}");
+                }
+                statuses.insert(response.status().as_u16());
+            }
+        }
+    }
+    let expected = [200, 303, 400, 403, 404, 405, 413, 422];
+    assert!(expected.iter().all(|status| statuses.contains(status)), "{statuses:?}");
 }

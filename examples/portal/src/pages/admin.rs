@@ -113,8 +113,8 @@ pub async fn invite(
         // Looked for first: what is refused is not recorded as done.
         users.is_free(&guest.tenant, &person)?;
         let target = entity(name!("user"), person.id.as_str());
-        member.acting()?.access(Operation::Created, target).await?;
-        users.keep(&guest.tenant, &person)?;
+        let keep = async { users.keep(&guest.tenant, &person) };
+        member.acting()?.perform(Operation::Created, target, keep).await??;
         Ok::<_, Rejected>(person)
     };
     let added = added.await;

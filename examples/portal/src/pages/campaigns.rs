@@ -93,8 +93,8 @@ pub async fn create(member: Member, Submitted(form): Submitted) -> Result<Respon
         Err(error) => return rejected(&member, "New campaign", None, (title, notes), error),
     };
     let target = entity(name!("campaign"), &campaign.id);
-    member.acting()?.access(Operation::Created, target).await?;
-    guest.portal.0.campaigns.add(&guest.tenant, &campaign)?;
+    let add = async { guest.portal.0.campaigns.add(&guest.tenant, &campaign) };
+    member.acting()?.perform(Operation::Created, target, add).await??;
     Ok(guest.go("campaigns"))
 }
 
@@ -153,13 +153,9 @@ pub async fn update(
             return rejected(&member, &before.title, Some(&before), (title, notes), error);
         }
     };
+    let change = async { campaigns.change(&guest.tenant, &campaign) };
     let target = entity(name!("campaign"), &id);
-    member.acting()?.access(Operation::Updated, target.clone()).await?;
-    if !campaigns.change(&guest.tenant, &campaign)? {
-        // Deleted since it was looked for: the record above is taken back by another.
-        member.acting()?.denied(target, name!("gone")).await?;
-        return Err(Failure::NotFound);
-    }
+    member.acting()?.perform(Operation::Updated, target, change).await??;
     Ok(guest.go("campaigns"))
 }
 
@@ -188,7 +184,8 @@ pub async fn delete(
     if !campaigns.exists(&guest.tenant, &id)? {
         return Err(Failure::NotFound);
     }
-    member.acting()?.access(Operation::Deleted, entity(name!("campaign"), &id)).await?;
-    campaigns.delete(&guest.tenant, &id)?;
+    let delete = async { campaigns.delete(&guest.tenant, &id) };
+    let target = entity(name!("campaign"), &id);
+    member.acting()?.perform(Operation::Deleted, target, delete).await??;
     Ok(guest.go("campaigns"))
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::RawQuery;
-use axum::http::header;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use time::OffsetDateTime;
 use vouchsafe::access_log::{Actor, Filter, Operation, Outcome, Record, Target, name};
@@ -26,24 +26,25 @@ struct Question {
     operation: String,
     from: String,
     until: String,
-    before: Option<Cursor>,
+    before: String,
 }
 
 impl Question {
     fn read(query: Option<&str>) -> Result<Self, Failure> {
-        let form = Form::parse(query.unwrap_or_default().as_bytes())?;
+        let form = Form::parse(query.unwrap_or_default().as_bytes());
+        let form = form.map_err(Failure::Question)?;
         let text = |field: &str| form.get(field).trim().to_owned();
         Ok(Self {
             user: text("user"),
             operation: text("operation"),
             from: text("from"),
             until: text("until"),
-            before: form.get("before").parse().ok().map(Cursor::before),
+            before: text("before"),
         })
     }
 
-    /// The filter, or what does not read.
-    fn filter(&self, tenant: &TenantId) -> Result<Filter, String> {
+    /// The filter, and before which record, or what does not read.
+    fn filter(&self, tenant: &TenantId) -> Result<(Filter, Option<Cursor>), String> {
         let mut filter = Filter::tenant(tenant.clone());
         match self.user.as_str() {
             "" => {}
@@ -61,7 +62,18 @@ impl Question {
         // The day that is named belongs to what is asked for.
         let until =
             day(&self.until)?.map(|until| until.after(std::time::Duration::from_secs(86_400)));
-        Ok(filter.between(from, until.unwrap_or(Timestamp::MAX)))
+        let filter = filter.between(from, until.unwrap_or(Timestamp::MAX));
+        Ok((filter, self.before()?))
+    }
+
+    /// From which record on, or what does not read.
+    fn before(&self) -> Result<Option<Cursor>, String> {
+        if self.before.is_empty() {
+            return Ok(None);
+        }
+        let number = self.before.parse();
+        let number = number.map_err(|_| format!("“{}” is not the number of a record", self.before));
+        number.map(|number| Some(Cursor::before(number)))
     }
 
     fn query(&self, before: Option<Cursor>) -> String {
@@ -98,8 +110,9 @@ fn day(text: &str) -> Result<Option<Timestamp>, String> {
         return Ok(None);
     }
     let iso = &time::format_description::well_known::Iso8601::DATE;
-    let date = time::Date::parse(text, iso)
-        .map_err(|_| format!("“{text}” is not a day, such as 2018-04-09"))?;
+    // ISO 8601 has other ways to write a day; dates show themselves in this one.
+    let date = time::Date::parse(text, iso).ok().filter(|date| date.to_string() == text);
+    let date = date.ok_or_else(|| format!("“{text}” is not a day, such as 2018-04-09"))?;
     Ok(Some(Timestamp::from_utc(OffsetDateTime::new_utc(date, time::Time::MIDNIGHT))))
 }
 
@@ -110,11 +123,16 @@ async fn blocking<T: Send + 'static>(
     Ok(tokio::task::spawn_blocking(work).await?)
 }
 
+/// A user's name. Nothing else stands in such marks, so none looks like what is not a name.
+fn user(name: &str) -> Html {
+    html! { "<q><bdi>" (name) "</bdi></q>" }
+}
+
 fn who(record: &Record, people: &BTreeMap<UserId, String>) -> Html {
     match &record.actor {
-        Actor::User(user) => match people.get(user) {
-            Some(name) => html! { (name) },
-            None => html! { "user " (user.as_str()) },
+        Actor::User(id) => match people.get(id) {
+            Some(name) => user(name),
+            None => html! { "user " (id.as_str()) },
         },
         Actor::Service(service) => html! { "the program (" (service.as_str()) ")" },
         Actor::Unauthenticated { .. } => html! { "somebody not signed in" },
@@ -128,10 +146,16 @@ fn what(record: &Record, people: &BTreeMap<UserId, String>) -> Html {
             // A record of several users names them all.
             let named = |id: &str| {
                 let name = UserId::new(id).ok().and_then(|user| people.get(&user));
-                name.map_or_else(|| id.to_owned(), Clone::clone)
+                name.map_or_else(|| html! { (id) }, |name| user(name))
             };
-            let names: Vec<String> = id.as_str().split("  ").map(named).collect();
-            html! { (kind.as_str()) " " (names.join(", ")) }
+            let names: Vec<Html> = id.as_str().split("  ").map(named).collect();
+            match names.as_slice() {
+                [name] => html! { (kind.as_str()) " " (name) },
+                names => {
+                    let items = names.iter().map(|name| html! { "<li>" (name) "</li>" });
+                    html! { (kind.as_str()) "<ul class='names'>" (items.collect::<Html>()) "</ul>" }
+                }
+            }
         }
     }
 }
@@ -161,8 +185,13 @@ fn filters(member: &Member, question: &Question, people: &BTreeMap<UserId, Strin
         let chosen = (value == chosen).then(|| html! { " selected" });
         html! { "<option value='" (value) "'" (chosen) ">" (text) "</option>" }
     };
-    let users: Html =
-        people.iter().map(|(id, name)| option(id.as_str(), name, &question.user)).collect();
+    // As in the table: marked as names.
+    let users = people.iter().map(|(id, name)| (id.as_str(), format!("“{name}”")));
+    let users: Html = users.map(|(id, name)| option(id, &name, &question.user)).collect();
+    let known =
+        people.keys().map(UserId::as_str).chain(["", "nobody"]).any(|id| id == question.user);
+    let other = (!known)
+        .then(|| option(&question.user, &format!("user {}", question.user), &question.user));
     let operations: Html = Operation::ALL
         .iter()
         .map(|operation| option(operation.as_str(), operation.as_str(), &question.operation))
@@ -170,7 +199,7 @@ fn filters(member: &Member, question: &Question, people: &BTreeMap<UserId, Strin
     html! {
         "<form method='get' action='" (member.guest.path("log")) "' class='filters' role='search'>"
         "<div><label for='user'>Who</label><select id='user' name='user'>"
-        (option("", "everybody", &question.user)) (users)
+        (option("", "everybody", &question.user)) (users) (other)
         (option("nobody", "somebody not signed in", &question.user)) "</select></div>"
         "<div><label for='operation'>Did what</label><select id='operation' name='operation'>"
         (option("", "anything", &question.operation)) (operations) "</select></div>"
@@ -181,7 +210,11 @@ fn filters(member: &Member, question: &Question, people: &BTreeMap<UserId, Strin
     }
 }
 
-async fn page(member: &Member, question: Question, word: Option<Html>) -> Result<Html, Failure> {
+async fn page(
+    member: &Member,
+    question: Question,
+    word: Option<Html>,
+) -> Result<Response, Failure> {
     let guest = &member.guest;
     member
         .acting()?
@@ -189,14 +222,16 @@ async fn page(member: &Member, question: Question, word: Option<Html>) -> Result
         .await?;
     let people = guest.portal.users().list(&guest.tenant)?;
     let people: BTreeMap<_, _> = people.into_iter().map(|p| (p.id, p.name)).collect();
-    let (word, found) = match question.filter(&guest.tenant) {
-        Ok(filter) => {
-            let (ledger, before) = (Arc::clone(guest.portal.ledger()), question.before);
-            (word, blocking(move || ledger.query(&filter, before, PAGE)).await??)
+    let (status, word, found) = match question.filter(&guest.tenant) {
+        Ok((filter, before)) => {
+            let ledger = Arc::clone(guest.portal.ledger());
+            let found = blocking(move || ledger.query(&filter, before, PAGE)).await??;
+            (StatusCode::OK, word, found)
         }
         Err(why) => {
-            let why = format!("Nothing was looked for: {why}.");
-            (Some(problem(&why)), Page { found: Vec::new(), next: None })
+            let why = problem(&format!("Nothing was looked for: {why}."));
+            let none = Page { found: Vec::new(), next: None };
+            (StatusCode::UNPROCESSABLE_ENTITY, Some(why), none)
         }
     };
     let rows: Html =
@@ -216,19 +251,19 @@ async fn page(member: &Member, question: Question, word: Option<Html>) -> Result
         "<p class='hint'>Whoever is given a download can check it with this key:<br><code>"
         (guest.portal.ledger().identity().to_string()) "</code></p>"
     };
-    Ok(member.frame("Access log").page(main))
+    Ok((status, member.frame("Access log").page(main)).into_response())
 }
 
 /// The page.
 pub async fn show(
     Administrator(member): Administrator,
     RawQuery(query): RawQuery,
-) -> Result<Html, Failure> {
+) -> Result<Response, Failure> {
     page(&member, Question::read(query.as_deref())?, None).await
 }
 
 /// Runs the verifier over the whole log, as it lies on disk.
-pub async fn verify(Administrator(member): Administrator) -> Result<Html, Failure> {
+pub async fn verify(Administrator(member): Administrator) -> Result<Response, Failure> {
     let target = entity(name!("log"), "whole");
     member.acting()?.access(Operation::Verified, target).await?;
     let portal = &member.guest.portal;
@@ -255,8 +290,8 @@ pub async fn download(
 ) -> Result<Response, Failure> {
     let guest = &member.guest;
     let question = Question::read(query.as_deref())?;
-    let Ok(filter) = question.filter(&guest.tenant) else {
-        return Ok(page(&member, question, None).await?.into_response());
+    let Ok((filter, _)) = question.filter(&guest.tenant) else {
+        return page(&member, question, None).await;
     };
     let target = entity(name!("log"), guest.tenant.as_str());
     member.acting()?.access(Operation::Exported, target).await?;

@@ -2,15 +2,18 @@
 
 use axum::extract::Path;
 use axum::response::Response;
+use vouchsafe::access_log::name;
 use vouchsafe::core::UserId;
+use vouchsafe::gate::Code;
 use vouchsafe::session::SessionId;
+use vouchsafe_tower::{Reason, Refusal};
 
 use super::admin::{standing, standings};
 use super::{account, button};
 use crate::html;
 use crate::html::Html;
 use crate::users::Person;
-use crate::web::{Administrator, Failure, Member};
+use crate::web::{Administrator, Failure, Member, entity};
 
 /// The user that a path names, of the administrator's own tenant.
 fn named(member: &Member, id: &str) -> Result<Person, Failure> {
@@ -46,7 +49,9 @@ pub async fn show(
         if !sessions.is_empty() {
             acts.push(act("end-sessions", "End all sessions"));
         }
-        acts.push(act("disable", "Disable"));
+        if person.id != member.person.id {
+            acts.push(act("disable", "Disable"));
+        }
     }
     let main = html! {
         "<dl><dt>Mail address</dt><dd>" (person.email) "</dd><dt>Class</dt><dd>" (person.class) "</dd>"
@@ -83,12 +88,22 @@ pub async fn unlock(
     Ok(back(&member, &person))
 }
 
-/// Bars the user.
+/// Bars the user, who is somebody else: so an administrator who can sign in is always left.
 pub async fn disable(
     Administrator(member): Administrator,
     Path((_, id)): Path<(String, String)>,
 ) -> Result<Response, Failure> {
     let person = named(&member, &id)?;
+    // One after the other: two who bar each other would leave nobody.
+    let _alone = member.guest.portal.0.disabling.lock().await;
+    if person.id == member.person.id {
+        let target = entity(name!("user"), person.id.as_str());
+        member.acting()?.denied(target, name!("oneself")).await?;
+        return Err(Failure::Oneself);
+    }
+    if named(&member, member.person.id.as_str())?.disabled {
+        return Err(Refusal::from(Reason::Gate(Code::NoSession)).into());
+    }
     member.acting()?.disable(&person.id).await?;
     member.guest.portal.users().set_disabled(&member.guest.tenant, &person.id, true)?;
     Ok(back(&member, &person))
