@@ -107,13 +107,15 @@ fn threads_share_groups_and_every_receipt_is_one_record() {
         for thread in 0..4 {
             let (ledger, seen) = (&ledger, &seen);
             scope.spawn(move || {
-                let numbers = (0..each).map(|number| thread * each + number);
-                let pending: Vec<_> =
-                    numbers.map(|number| ledger.append(record("acme", number))).collect();
-                for append in pending {
-                    let receipt = block_on(append).unwrap();
-                    seen[receipt.index() as usize].fetch_add(1, Ordering::SeqCst);
-                    assert!(ledger.head().unwrap().size() > receipt.index());
+                let numbers = Vec::from_iter((0..each).map(|number| thread * each + number));
+                // As many at once as the queue has room for.
+                for some in numbers.chunks(300) {
+                    let append = |number: &u64| ledger.append(record("acme", *number));
+                    for append in some.iter().map(append).collect::<Vec<_>>() {
+                        let receipt = block_on(append).unwrap();
+                        seen[receipt.index() as usize].fetch_add(1, Ordering::SeqCst);
+                        assert!(ledger.head().unwrap().size() > receipt.index());
+                    }
                 }
             });
         }
