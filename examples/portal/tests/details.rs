@@ -356,7 +356,7 @@ async fn no_name_looks_like_what_is_none() {
         invited(&mut admin, "amigo", name, "member").await;
     }
     let mut member = site.browser();
-    member.activate(&site.mails().pop().unwrap(), PASSWORD).await;
+    member.activate(&site.mailed("theprogramportal@client.example"), PASSWORD).await;
     member.sign_in("amigo", program, PASSWORD).await;
     admin.get("/amigo/users").await;
     admin.get("/amigo/log").await;

@@ -85,6 +85,12 @@ impl Site {
         self.outbox().iter().map(|mail| link_in(mail)).collect()
     }
 
+    /// The link in the mail to this address. Mails of one moment have no order of their own.
+    pub fn mailed(&self, to: &str) -> String {
+        let mails = self.outbox();
+        link_in(mails.iter().rfind(|mail| mail.contains(to)).unwrap())
+    }
+
     /// The mails in the outbox, oldest first.
     pub fn outbox(&self) -> Vec<String> {
         let folder = std::fs::read_dir(self.data().join("outbox")).unwrap();
