@@ -18,7 +18,7 @@ use std::thread;
 
 use common::*;
 use vouchsafe_core::{
-    AccountDigest, CellKey, ChargeId, Matched, NotMatched, NotVerified, Space, Standing, Timestamp,
+    AccountDigest, CellKey, ChargeId, Matched, NotMatched, NotVerified, Standing, Timestamp,
 };
 use vouchsafe_lockout::{
     Begin, LockoutEvent, LockoutMachine, LockoutState, LockoutVerdict as V, Wait,
@@ -212,6 +212,8 @@ struct Troubled<C> {
 }
 
 impl<C: Cells> Cells for Troubled<C> {
+    vouchsafe_testkit::pass_on!(cells: scan sweep);
+
     async fn load(&self, key: CellKey) -> Result<Loaded, StoreError> {
         self.count.loads.fetch_add(1, Ordering::SeqCst);
         self.cells.load(key).await
@@ -238,19 +240,6 @@ impl<C: Cells> Cells for Troubled<C> {
                 Err(StoreError::Unavailable("reply lost".into()))
             }
         }
-    }
-
-    async fn scan(
-        &self,
-        space: Space,
-        after: Option<[u8; 16]>,
-        limit: usize,
-    ) -> Result<Vec<CellKey>, StoreError> {
-        self.cells.scan(space, after, limit).await
-    }
-
-    async fn sweep(&self, now: Timestamp, limit: usize) -> Result<usize, StoreError> {
-        self.cells.sweep(now, limit).await
     }
 }
 
@@ -339,30 +328,10 @@ struct Stuck<'a, C> {
 }
 
 impl<C: Cells> Cells for Stuck<'_, C> {
+    vouchsafe_testkit::pass_on!(cells: swap scan sweep);
+
     async fn load(&self, key: CellKey) -> Result<Loaded, StoreError> {
         let loaded = self.cells.load(key).await?;
         if loaded.cell.is_some() { Err(StoreError::Unavailable("down".into())) } else { Ok(loaded) }
-    }
-
-    async fn swap(
-        &self,
-        key: CellKey,
-        expected: Option<Version>,
-        put: Put,
-    ) -> Result<Swap, StoreError> {
-        self.cells.swap(key, expected, put).await
-    }
-
-    async fn scan(
-        &self,
-        space: Space,
-        after: Option<[u8; 16]>,
-        limit: usize,
-    ) -> Result<Vec<CellKey>, StoreError> {
-        self.cells.scan(space, after, limit).await
-    }
-
-    async fn sweep(&self, now: Timestamp, limit: usize) -> Result<usize, StoreError> {
-        self.cells.sweep(now, limit).await
     }
 }

@@ -244,6 +244,8 @@ struct Racing<'a, C> {
 }
 
 impl<C: Cells> Cells for Racing<'_, C> {
+    crate::pass_on!(cells: swap scan sweep);
+
     async fn load(&self, key: CellKey) -> Result<Loaded, StoreError> {
         let loaded = self.cells.load(key).await?;
         let rival = self.rival.lock().expect("rival").take();
@@ -254,28 +256,6 @@ impl<C: Cells> Cells for Racing<'_, C> {
                 .map_err(|undelivered| undelivered.error)?;
         }
         Ok(loaded)
-    }
-
-    async fn swap(
-        &self,
-        key: CellKey,
-        expected: Option<Version>,
-        put: Put,
-    ) -> Result<Swap, StoreError> {
-        self.cells.swap(key, expected, put).await
-    }
-
-    async fn scan(
-        &self,
-        space: Space,
-        after: Option<[u8; 16]>,
-        limit: usize,
-    ) -> Result<Vec<CellKey>, StoreError> {
-        self.cells.scan(space, after, limit).await
-    }
-
-    async fn sweep(&self, now: Timestamp, limit: usize) -> Result<usize, StoreError> {
-        self.cells.sweep(now, limit).await
     }
 }
 
@@ -371,32 +351,12 @@ pub fn sixty_four_racers_lose_nothing<C: Cells>(open: &impl Fn() -> C) {
 struct Hesitating<C>(C);
 
 impl<C: Cells> Cells for Hesitating<C> {
+    crate::pass_on!(0: swap scan sweep);
+
     async fn load(&self, key: CellKey) -> Result<Loaded, StoreError> {
         let loaded = self.0.load(key).await;
         std::thread::yield_now();
         loaded
-    }
-
-    async fn swap(
-        &self,
-        key: CellKey,
-        expected: Option<Version>,
-        put: Put,
-    ) -> Result<Swap, StoreError> {
-        self.0.swap(key, expected, put).await
-    }
-
-    async fn scan(
-        &self,
-        space: Space,
-        after: Option<[u8; 16]>,
-        limit: usize,
-    ) -> Result<Vec<CellKey>, StoreError> {
-        self.0.scan(space, after, limit).await
-    }
-
-    async fn sweep(&self, now: Timestamp, limit: usize) -> Result<usize, StoreError> {
-        self.0.sweep(now, limit).await
     }
 }
 

@@ -18,3 +18,10 @@ pub use run::block_on;
 pub use sources::{CountingEntropy, FailingEntropy, ManualClock, SeededEntropy};
 pub use stores::{CountingStore, Fault, FaultyStore};
 pub use tally::{Tallied, Tally, TallyEvent};
+
+#[doc(hidden)]
+pub mod reexport {
+    //! What `pass_on!` names, wherever it is used.
+    pub use vouchsafe_core::{CellKey, Space, Timestamp};
+    pub use vouchsafe_store::{Loaded, Put, StoreError, Swap, Version};
+}

@@ -5,6 +5,52 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use vouchsafe_core::{CellKey, Space, Timestamp};
 use vouchsafe_store::{Cells, Loaded, Put, StoreError, Swap, Version};
 
+/// Inside an `impl Cells`, passes the calls that are named on to the store in a field: for a store
+/// that changes only the others.
+///
+/// `pass_on!(inner: load scan sweep);`
+#[macro_export]
+macro_rules! pass_on {
+    ($field:tt: $($call:ident)+) => { $($crate::pass_on! { @$call $field })+ };
+    (@load $field:tt) => {
+        async fn load(
+            &self,
+            key: $crate::reexport::CellKey,
+        ) -> Result<$crate::reexport::Loaded, $crate::reexport::StoreError> {
+            self.$field.load(key).await
+        }
+    };
+    (@swap $field:tt) => {
+        async fn swap(
+            &self,
+            key: $crate::reexport::CellKey,
+            expected: Option<$crate::reexport::Version>,
+            put: $crate::reexport::Put,
+        ) -> Result<$crate::reexport::Swap, $crate::reexport::StoreError> {
+            self.$field.swap(key, expected, put).await
+        }
+    };
+    (@scan $field:tt) => {
+        async fn scan(
+            &self,
+            space: $crate::reexport::Space,
+            after: Option<[u8; 16]>,
+            limit: usize,
+        ) -> Result<Vec<$crate::reexport::CellKey>, $crate::reexport::StoreError> {
+            self.$field.scan(space, after, limit).await
+        }
+    };
+    (@sweep $field:tt) => {
+        async fn sweep(
+            &self,
+            now: $crate::reexport::Timestamp,
+            limit: usize,
+        ) -> Result<usize, $crate::reexport::StoreError> {
+            self.$field.sweep(now, limit).await
+        }
+    };
+}
+
 /// How a call goes wrong. Either way the caller learns nothing but [`StoreError::Unavailable`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
@@ -111,6 +157,8 @@ impl<C> CountingStore<C> {
 }
 
 impl<C: Cells> Cells for CountingStore<C> {
+    crate::pass_on!(inner: scan sweep);
+
     async fn load(&self, key: CellKey) -> Result<Loaded, StoreError> {
         self.loads.fetch_add(1, Ordering::SeqCst);
         self.inner.load(key).await
@@ -124,18 +172,5 @@ impl<C: Cells> Cells for CountingStore<C> {
     ) -> Result<Swap, StoreError> {
         self.swaps.fetch_add(1, Ordering::SeqCst);
         self.inner.swap(key, expected, put).await
-    }
-
-    async fn scan(
-        &self,
-        space: Space,
-        after: Option<[u8; 16]>,
-        limit: usize,
-    ) -> Result<Vec<CellKey>, StoreError> {
-        self.inner.scan(space, after, limit).await
-    }
-
-    async fn sweep(&self, now: Timestamp, limit: usize) -> Result<usize, StoreError> {
-        self.inner.sweep(now, limit).await
     }
 }

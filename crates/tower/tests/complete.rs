@@ -23,9 +23,9 @@ use axum::routing::post;
 use common::*;
 use tokio::sync::Notify;
 use tower::ServiceExt;
-use vouchsafe::core::{CellKey, Space, Timestamp};
+use vouchsafe::core::CellKey;
 use vouchsafe::gate::Gate;
-use vouchsafe::store::{Cells, Loaded, MemoryStore, Put, StoreError, Swap, Version};
+use vouchsafe::store::{Cells, Loaded, MemoryStore, StoreError};
 use vouchsafe_testkit::TestGate;
 use vouchsafe_tower::{Call, Principal, Reason, Refusal, Web, complete};
 
@@ -44,6 +44,8 @@ struct Control {
 }
 
 impl Cells for Stopping {
+    vouchsafe_testkit::pass_on!(inner: swap scan sweep);
+
     async fn load(&self, key: CellKey) -> Result<Loaded, StoreError> {
         if self.control.stopping.load(Ordering::SeqCst) {
             let go_on = self.control.go_on.notified();
@@ -52,28 +54,6 @@ impl Cells for Stopping {
             go_on.await;
         }
         self.inner.load(key).await
-    }
-
-    async fn swap(
-        &self,
-        key: CellKey,
-        expected: Option<Version>,
-        put: Put,
-    ) -> Result<Swap, StoreError> {
-        self.inner.swap(key, expected, put).await
-    }
-
-    async fn scan(
-        &self,
-        space: Space,
-        after: Option<[u8; 16]>,
-        limit: usize,
-    ) -> Result<Vec<CellKey>, StoreError> {
-        self.inner.scan(space, after, limit).await
-    }
-
-    async fn sweep(&self, now: Timestamp, limit: usize) -> Result<usize, StoreError> {
-        self.inner.sweep(now, limit).await
     }
 }
 

@@ -16,13 +16,13 @@ use std::task::{Context, Waker};
 use std::time::Duration;
 
 use vouchsafe::access_log::{Actor, Operation, Outcome, Target, name};
-use vouchsafe::core::{CellKey, Space, TenantId, Timestamp, UserId};
+use vouchsafe::core::{CellKey, TenantId, UserId};
 use vouchsafe::gate::{
     Acting, Attempt, Authenticated, Checked, Code, HostError, Login, Mail, NotSet, Notify,
     Policies, Purpose,
 };
 use vouchsafe::policy::Policy;
-use vouchsafe::store::{Cells, Loaded, MemoryStore, Put, StoreError, Swap, Version};
+use vouchsafe::store::{Cells, MemoryStore, Put, StoreError, Swap, Version};
 use vouchsafe_testkit::{TestGate, block_on};
 
 const PASSWORD: &str = "Brass-Lantern7";
@@ -111,9 +111,7 @@ struct Hanging {
 }
 
 impl Cells for Hanging {
-    async fn load(&self, key: CellKey) -> Result<Loaded, StoreError> {
-        self.inner.load(key).await
-    }
+    vouchsafe_testkit::pass_on!(inner: load scan sweep);
 
     async fn swap(
         &self,
@@ -125,19 +123,6 @@ impl Cells for Hanging {
             std::future::pending::<()>().await;
         }
         self.inner.swap(key, expected, put).await
-    }
-
-    async fn scan(
-        &self,
-        space: Space,
-        after: Option<[u8; 16]>,
-        limit: usize,
-    ) -> Result<Vec<CellKey>, StoreError> {
-        self.inner.scan(space, after, limit).await
-    }
-
-    async fn sweep(&self, now: Timestamp, limit: usize) -> Result<usize, StoreError> {
-        self.inner.sweep(now, limit).await
     }
 }
 

@@ -11,15 +11,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use vouchsafe::core::{CellKey, Space, Timestamp};
+use vouchsafe::core::{CellKey, Space};
 use vouchsafe::envelope::Keyring;
 use vouchsafe::gate::Login;
 use vouchsafe::os::SystemEntropy;
 use vouchsafe::password::{HashPolicy, PoolConfig};
 use vouchsafe::policy::Policy;
-use vouchsafe::store::{
-    Cells, Loaded, MAX_UNANSWERED, MemoryStore, Put, StoreError, Swap, Version,
-};
+use vouchsafe::store::{Cells, MAX_UNANSWERED, MemoryStore, Put, StoreError, Swap, Version};
 use vouchsafe_testkit::{TestGate, block_on};
 
 const PASSWORD: &str = "Brass-Lantern7";
@@ -31,9 +29,7 @@ struct Forgetful {
 }
 
 impl Cells for Forgetful {
-    async fn load(&self, key: CellKey) -> Result<Loaded, StoreError> {
-        self.inner.load(key).await
-    }
+    vouchsafe_testkit::pass_on!(inner: load scan sweep);
 
     async fn swap(
         &self,
@@ -46,19 +42,6 @@ impl Cells for Forgetful {
             return Err(StoreError::unavailable("told to"));
         }
         self.inner.swap(key, expected, put).await
-    }
-
-    async fn scan(
-        &self,
-        space: Space,
-        after: Option<[u8; 16]>,
-        limit: usize,
-    ) -> Result<Vec<CellKey>, StoreError> {
-        self.inner.scan(space, after, limit).await
-    }
-
-    async fn sweep(&self, now: Timestamp, limit: usize) -> Result<usize, StoreError> {
-        self.inner.sweep(now, limit).await
     }
 }
 

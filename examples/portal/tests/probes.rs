@@ -17,13 +17,13 @@ use axum::http::StatusCode;
 use common::Site;
 use portal::probes::{self, PROBED};
 use vouchsafe::access_log::{Receipt, Record, RecordSink, SinkError, name};
-use vouchsafe::core::{CellKey, Space, TenantId, Timestamp};
+use vouchsafe::core::{CellKey, Space, TenantId};
 use vouchsafe::envelope::Keyring;
 use vouchsafe::gate::{Gate, Outbox};
 use vouchsafe::ledger::Ledger;
 use vouchsafe::policy::Policy;
 use vouchsafe::session::LinkOrigin;
-use vouchsafe::store::{Cells, Loaded, MemoryStore, Put, StoreError, Swap, Version};
+use vouchsafe::store::{Cells, MemoryStore, Put, StoreError, Swap, Version};
 
 #[tokio::test]
 async fn every_statement_is_shown_and_every_probe_finds_its_promise_in_force() {
@@ -121,9 +121,7 @@ async fn a_gate_under_a_looser_policy_turns_red() {
 struct Forgetful(MemoryStore);
 
 impl Cells for Forgetful {
-    async fn load(&self, key: CellKey) -> Result<Loaded, StoreError> {
-        self.0.load(key).await
-    }
+    vouchsafe_testkit::pass_on!(0: load scan sweep);
 
     async fn swap(
         &self,
@@ -135,19 +133,6 @@ impl Cells for Forgetful {
             Space::Lockout => Ok(Swap::Done),
             _ => self.0.swap(key, expected, put).await,
         }
-    }
-
-    async fn scan(
-        &self,
-        space: Space,
-        after: Option<[u8; 16]>,
-        limit: usize,
-    ) -> Result<Vec<CellKey>, StoreError> {
-        self.0.scan(space, after, limit).await
-    }
-
-    async fn sweep(&self, now: Timestamp, limit: usize) -> Result<usize, StoreError> {
-        self.0.sweep(now, limit).await
     }
 }
 
