@@ -16,6 +16,7 @@ mod common;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Command, Stdio};
 
+use base64ct::{Base64, Encoding};
 use common::{check, open, record};
 use vouchsafe_access_log::Filter;
 use vouchsafe_core::TenantId;
@@ -85,7 +86,7 @@ fn killed_again_and_again() {
     for line in String::from_utf8(export).unwrap().lines() {
         let Some(rest) = line.strip_prefix("{\"index\":") else { continue };
         let (index, rest) = rest.split_once(",\"entry\":\"").unwrap();
-        let entry = base64(rest.split_once('"').unwrap().0);
+        let entry = Base64::decode_vec(rest.split_once('"').unwrap().0).unwrap();
         let leaf: String =
             vouchsafe_ledger::leaf_hash(&entry).iter().map(|b| format!("{b:02x}")).collect();
         leaves.insert(index.parse::<u64>().unwrap(), leaf);
@@ -104,18 +105,4 @@ fn push_receipt(line: &str, acknowledged: &mut Vec<(u64, String)>) -> bool {
     }
     acknowledged.push((index.parse().unwrap(), leaf.trim_end().to_owned()));
     true
-}
-
-fn base64(text: &str) -> Vec<u8> {
-    let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let (mut out, mut bits, mut have) = (Vec::new(), 0_u32, 0);
-    for byte in text.bytes().filter(|byte| *byte != b'=') {
-        bits = bits << 6 | alphabet.iter().position(|letter| *letter == byte).unwrap() as u32;
-        have += 6;
-        if have >= 8 {
-            have -= 8;
-            out.push((bits >> have) as u8);
-        }
-    }
-    out
 }
