@@ -25,8 +25,9 @@ use crate::{
     CountingStore, Fault, FaultyStore, SeededEntropy, Tallied, Tally, TallyEvent, block_on, runs,
 };
 
-/// A whole hour, so that a store which rounds an expiry up to hours keeps it.
-const UNTIL: Timestamp = Timestamp::from_micros(500_000 * 3_600_000_000);
+/// A whole hour, so that a store which rounds an expiry up to hours keeps it; in 2198, so that a
+/// store which drops by its own clock keeps it.
+const UNTIL: Timestamp = Timestamp::from_micros(2_000_000 * 3_600_000_000);
 const KEY: CellKey = CellKey::new(Space::Account, [7; 16]);
 
 fn version(number: u128) -> Version {

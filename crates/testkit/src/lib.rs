@@ -5,7 +5,11 @@ mod counts;
 #[cfg(feature = "gate")]
 mod gate;
 pub mod history;
+#[cfg(feature = "servers")]
+mod redis;
 mod run;
+#[cfg(feature = "servers")]
+pub mod server;
 mod sources;
 mod stores;
 mod suite;
@@ -14,7 +18,11 @@ mod tally;
 pub use counts::{is_long, runs};
 #[cfg(feature = "gate")]
 pub use gate::{Postbag, TestGate, Users};
+#[cfg(feature = "servers")]
+pub use redis::RedisServer;
 pub use run::block_on;
+#[cfg(feature = "servers")]
+pub use server::PrivateServer;
 pub use sources::{CountingEntropy, FailingEntropy, ManualClock, SeededEntropy};
 pub use stores::{CountingStore, Fault, FaultyStore};
 pub use tally::{Tallied, Tally, TallyEvent};

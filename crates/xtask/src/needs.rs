@@ -41,6 +41,18 @@ const NEEDS: &[Need] = &[
         packages: &["chromium-driver"],
         used_by: "examples/portal/tests/browser.rs",
     },
+    Need {
+        what: "redis-server (the Redis store's tests)",
+        probe: &["redis-server", "--version"],
+        packages: &["redis-server"],
+        used_by: "crates/testkit/src/redis.rs",
+    },
+    Need {
+        what: "redis-benchmark (the Redis store's peer)",
+        probe: &["redis-benchmark", "--version"],
+        packages: &["redis-tools"],
+        used_by: "crates/testkit/src/redis.rs",
+    },
 ];
 
 /// Sees to it that everything is there: installs it with apt-get where that is possible without a
