@@ -16,6 +16,7 @@
 #[doc = include_str!("../GUARANTEES.md")]
 pub mod guarantees {}
 
+mod anchor;
 mod clause;
 mod ids;
 mod machine;
@@ -25,6 +26,7 @@ mod secret;
 mod source;
 mod time;
 
+pub use anchor::{Anchor, Doubt};
 pub use clause::{ClauseId, InvalidClause, PolicyDigest};
 pub use ids::{Case, IdError, Identifier, TenantId, UserId};
 pub use machine::{Cell, CellKey, Corrupt, Effect, Machine, Pending, Space, Step};

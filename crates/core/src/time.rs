@@ -100,6 +100,12 @@ impl fmt::Display for Timestamp {
 pub trait Clock: Send + Sync {
     /// The present moment.
     fn now(&self) -> Timestamp;
+
+    /// How long ago some fixed moment was, by a clock that nobody can set: what a leap of
+    /// [`now`](Self::now) shows against. `None` where there is no such clock.
+    fn steady(&self) -> Option<Duration> {
+        None
+    }
 }
 
 /// Where fresh, unpredictable bytes come from.
@@ -138,6 +144,10 @@ pub trait Timer: Send + Sync {
 impl<T: Clock + ?Sized> Clock for std::sync::Arc<T> {
     fn now(&self) -> Timestamp {
         (**self).now()
+    }
+
+    fn steady(&self) -> Option<Duration> {
+        (**self).steady()
     }
 }
 

@@ -1,6 +1,7 @@
 //! What is kept of one account's sessions.
 
 use std::fmt;
+use std::time::Duration;
 
 use vouchsafe_core::{Corrupt, Effect, Step, Timestamp};
 
@@ -9,7 +10,7 @@ use crate::wire::{Reader, put_time};
 use crate::{SecretDigest, SessionPolicy};
 
 /// A state stamped further ahead of the clock than this was written while the clock stood wrong.
-pub(crate) const AHEAD: std::time::Duration = std::time::Duration::from_secs(600);
+pub(crate) const AHEAD: Duration = Duration::from_secs(600);
 
 /// A step from a state that was stamped anew: written down even where it would have been kept, or
 /// it would be stamped anew each time, and never age.
@@ -183,6 +184,16 @@ impl Sessions {
         self.entries.iter().map(ends).max().unwrap_or(self.seen)
     }
 
+    /// The same sessions without those that had not been used for `idle` at `by`; `None` when there
+    /// is none such. For tidying up with the longest time that any policy allows: what it leaves out
+    /// is refused anyway.
+    #[must_use]
+    pub fn tidied(&self, idle: Duration, by: Timestamp) -> Option<Self> {
+        let used = |entry: &&Entry| by < entry.last_seen.after(idle);
+        let entries: Vec<_> = self.entries.iter().filter(used).cloned().collect();
+        (entries.len() < self.entries.len()).then_some(Self { seen: self.seen, entries })
+    }
+
     /// The bytes to keep; the first is the format's version.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
@@ -243,5 +254,30 @@ impl Sessions {
             return Err(Corrupt);
         }
         Ok(Entry { secret, id, opened, last_seen, generation, label })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tidying_leaves_out_what_was_idle_for_as_long_as_that() {
+        let at = |seconds: i64| Timestamp::from_micros(seconds * 1_000_000);
+        let used = |last_seen| Entry {
+            secret: SecretDigest::new([1; 32]),
+            id: SessionId::new([2; 16]),
+            opened: at(0),
+            last_seen,
+            generation: 0,
+            label: Label::default(),
+        };
+        let all =
+            Sessions { seen: at(30), entries: vec![used(at(10)), used(at(20)), used(at(30))] };
+        let idle = Duration::from_secs(100);
+        assert_eq!(all.tidied(idle, at(109)), None);
+        let left = all.tidied(idle, at(110)).unwrap();
+        assert_eq!(left, Sessions { seen: at(30), entries: vec![used(at(20)), used(at(30))] });
+        assert!(all.tidied(idle, at(130)).unwrap().is_empty());
     }
 }

@@ -7,29 +7,39 @@ use vouchsafe_core::{Clock, Entropy, NoEntropy, Timestamp};
 
 /// A clock that stands until a test moves it.
 #[derive(Debug, Default)]
-pub struct ManualClock(AtomicI64);
+pub struct ManualClock {
+    now: AtomicI64,
+    /// Microseconds that passed: what nobody can set.
+    steady: AtomicU64,
+}
 
 impl ManualClock {
     /// A clock standing at `now`.
     #[must_use]
     pub fn at(now: Timestamp) -> Self {
-        Self(AtomicI64::new(now.micros()))
+        Self { now: AtomicI64::new(now.micros()), steady: AtomicU64::new(0) }
     }
 
-    /// Moves it forward.
+    /// Lets time pass.
     pub fn advance(&self, by: Duration) {
+        let passed = u64::try_from(by.as_micros()).unwrap_or(u64::MAX);
+        self.steady.fetch_add(passed, Ordering::SeqCst);
         self.set(self.now().after(by));
     }
 
-    /// Puts it anywhere, backwards too.
+    /// Puts it anywhere, backwards too, without any time passing: the clock leaps.
     pub fn set(&self, now: Timestamp) {
-        self.0.store(now.micros(), Ordering::SeqCst);
+        self.now.store(now.micros(), Ordering::SeqCst);
     }
 }
 
 impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
-        Timestamp::from_micros(self.0.load(Ordering::SeqCst))
+        Timestamp::from_micros(self.now.load(Ordering::SeqCst))
+    }
+
+    fn steady(&self) -> Option<Duration> {
+        Some(Duration::from_micros(self.steady.load(Ordering::SeqCst)))
     }
 }
 

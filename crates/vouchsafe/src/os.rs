@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -23,6 +23,11 @@ impl Clock for SystemClock {
             Ok(after) => Timestamp::EPOCH.after(after),
             Err(before) => Timestamp::EPOCH.before(before.duration()),
         }
+    }
+
+    fn steady(&self) -> Option<Duration> {
+        static FIRST: OnceLock<Instant> = OnceLock::new();
+        Some(instant().saturating_duration_since(*FIRST.get_or_init(instant)))
     }
 }
 

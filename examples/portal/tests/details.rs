@@ -16,6 +16,7 @@ use axum::http::{HeaderName, Request, StatusCode, header};
 use common::{ADDRESS, Browser, OTHER, PASSWORD, Site};
 use portal::form::Form;
 use vouchsafe::access_log::{Operation, Outcome, Record, Target};
+use vouchsafe::core::Clock;
 
 /// Whether a record is of such a thing.
 fn is_of(record: &Record, wanted: &str) -> bool {
@@ -481,4 +482,26 @@ async fn every_response_has_the_security_headers() {
     }
     let expected = [200, 303, 400, 403, 404, 405, 413, 422];
     assert!(expected.iter().all(|status| statuses.contains(status)), "{statuses:?}");
+}
+
+#[tokio::test]
+async fn an_administrator_sees_that_the_upkeep_is_late() {
+    let site = Site::new().await;
+    let mut admin = site.administrator("amigo").await;
+    let mut late = async || {
+        admin.get("/amigo/users").await;
+        let (_, after) = admin.page.split_once("id='upkeep-late'>").unwrap();
+        (after.split_once(" s<").unwrap().0.parse::<u64>().unwrap(), admin.shows("ahead of what"))
+    };
+    site.portal.upkeep().await.unwrap();
+    assert_eq!(late().await, (0, false));
+    site.wait(15);
+    // A minute after the last sweep it was due.
+    assert_eq!(late().await.0, 14 * 60);
+    site.portal.upkeep().await.unwrap();
+    assert_eq!(late().await, (0, false));
+    let leapt = site.clock.now().after(std::time::Duration::from_secs(20 * 60));
+    site.clock.set(leapt);
+    site.portal.upkeep().await.unwrap();
+    assert_eq!(late().await, (0, true));
 }

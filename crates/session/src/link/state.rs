@@ -63,6 +63,14 @@ impl Links {
         ends.chain(floors).max().unwrap_or(self.seen)
     }
 
+    /// The same without the links that had expired at `by`; `None` when there is none such.
+    #[must_use]
+    pub fn tidied(&self, by: Timestamp) -> Option<Self> {
+        let mut state = self.clone();
+        state.links.retain(|link| by < link.expires);
+        (state.links.len() < self.links.len()).then_some(state)
+    }
+
     /// The bytes to keep; the first is the format's version.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
@@ -118,5 +126,27 @@ impl Links {
         }
         reader.end()?;
         Ok(read)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tidying_leaves_out_what_has_expired() {
+        let at = Timestamp::from_micros;
+        let until = |expires| Link {
+            purpose: Purpose::Reset,
+            selector: [1; 16],
+            verifier: SecretDigest::new([2; 32]),
+            address: AddressDigest([3; 16]),
+            generation: 0,
+            expires,
+        };
+        let all = Links { links: vec![until(at(10)), until(at(20))], ..Links::empty(at(5)) };
+        assert_eq!(all.tidied(at(9)), None);
+        let left = Links { links: vec![until(at(20))], ..all.clone() };
+        assert_eq!(all.tidied(at(10)), Some(left));
     }
 }

@@ -21,6 +21,7 @@ use super::baseline::Baselines;
 use super::call::{Call, Draft};
 use super::coalesce::Counts;
 use super::host::{Accounts, AnyAccounts, AnyNotify, Notify};
+use super::schedule::Schedule;
 use super::wait::Settlements;
 use super::{AnyTimer, Gate, Inner, Policies, Refused};
 use crate::os::{SystemClock, SystemEntropy, ThreadTimer};
@@ -344,6 +345,7 @@ impl GateBuilder {
             refusals: Counts::new(REFUSALS, policies.tenants().count(), REFUSED_FROM),
             uses: Counts::new(USES, policies.tenants().count(), USED_FROM),
             later: Mutex::default(),
+            schedule: Schedule::new(&policies, now),
             ahead,
             noted: Mutex::default(),
             policies,

@@ -174,6 +174,14 @@ impl Counts {
         }
     }
 
+    /// When the first of the running counts is to be written.
+    pub(crate) fn next_due(&self) -> Option<Timestamp> {
+        let tables = self.lock();
+        let minutes = tables.values().flat_map(|table| table.counted.keys()).map(|key| key.minute);
+        let end = minutes.min()?.saturating_add(1).saturating_mul(MINUTE);
+        Some(Timestamp::from_micros(end))
+    }
+
     /// Takes out what was counted in minutes other than `now`'s; with `all`, in this one too.
     pub(crate) fn take_due(&self, now: Timestamp, all: bool) -> Vec<Due> {
         let minute = now.micros().div_euclid(MINUTE);

@@ -28,6 +28,7 @@ mod outbox;
 mod password;
 mod policies;
 mod refusal;
+mod schedule;
 mod sessions;
 mod signin;
 mod terms;
@@ -70,6 +71,7 @@ use account::{AccountEvent, AccountMachine, AccountVerdict, Answer, Ask, View};
 use call::{Draft, failed, refused};
 use coalesce::Counts;
 use host::{AnyAccounts, AnyNotify};
+use schedule::Schedule;
 use wait::Settlements;
 
 /// One gate for every door where a credential is checked. Cloning shares it.
@@ -102,6 +104,7 @@ struct Inner {
     /// Calls that were answered: apart, so that a crowd of them pushes out no refusal.
     uses: Counts,
     later: Mutex<VecDeque<Later>>,
+    schedule: Schedule,
     ahead: Vec<Ahead>,
     /// Which of those ahead have come into force and are recorded.
     noted: Mutex<BTreeSet<usize>>,

@@ -4,18 +4,19 @@ use std::future::{Future, poll_fn};
 use std::num::NonZeroU32;
 use std::pin::Pin;
 use std::task::Poll;
+use std::time::Duration;
 
 use vouchsafe_access_log::{Name, Operation, Outcome, RecordSink, name};
-use vouchsafe_core::Timestamp;
+use vouchsafe_core::{Doubt, Space, Timestamp};
 use vouchsafe_lockout::LockoutState;
-use vouchsafe_store::Cells;
+use vouchsafe_store::{Cells, StoreError, Undelivered};
 
 use super::builder::own_draft;
 use super::coalesce::{Counts, Due};
 use super::{Code, Gate, Inner, Later, Refused, failed};
 
-/// Most cells that one run drops.
-const SWEEP: usize = 1_000;
+/// Most cells of each kind that a run looks at, unless it is told otherwise.
+const CELLS: usize = 1_000;
 /// The record's reason for a policy that does not keep what was promised.
 pub(super) const BELOW: Name = name!("policy.below_baseline");
 /// Records handed to the log at once, which makes them durable together.
@@ -32,6 +33,13 @@ pub struct Upkeep {
     pub mails: usize,
     /// Cells dropped whose time had passed.
     pub swept: usize,
+    /// Accounts from which sessions or links were dropped that had ended.
+    pub reaped: usize,
+    /// Cells of accounts that did not read, or were changed by others all the while.
+    pub skipped: usize,
+    /// Set while the clock is further ahead than is certain: what a leap of the clock makes look
+    /// expired is then not dropped. [`Gate::confirm_clock`] ends it, or a day of steady running.
+    pub doubt: Option<Doubt>,
     /// Whether something is left that the next run has to do.
     pub left: bool,
 }
@@ -74,24 +82,137 @@ async fn all_of<F: Future>(futures: Vec<F>) -> Vec<F::Output> {
 }
 
 impl Gate {
-    /// Does the work in between: to be called every few seconds, and cheap when there is none.
+    /// Does the work in between that is due: to be called every few seconds, and cheap when there is
+    /// none. [`upkeep_due`](Self::upkeep_due) tells when there will be some.
     ///
     /// What cannot be done now, because the store or the log does not answer, is left for the next
     /// run.
     pub async fn upkeep(&self) -> Upkeep {
-        let now = self.now();
+        self.upkeep_within(CELLS).await
+    }
+
+    /// As [`upkeep`](Self::upkeep), looking at no more than `cells` cells of each kind, and at least one: what is left
+    /// goes on in the next run where this one stopped.
+    pub async fn upkeep_within(&self, cells: usize) -> Upkeep {
+        let (now, cells) = (self.now(), cells.max(1));
         let mut done = Upkeep::default();
         self.write_counts(now, false, &mut done).await;
         self.catch_up(&mut done).await;
+        let waits = !self.inner.later().is_empty();
+        {
+            let mut due = self.inner.schedule.lock();
+            due.waiting = if waits { due.waiting.or(Some(now)) } else { None };
+        }
         self.note_effective(now, &mut done).await;
-        match self.inner.cells.sweep(now, SWEEP).await {
+        let (sweep, reap) = {
+            let due = self.inner.schedule.lock();
+            (due.sweep.due(now) <= now, due.reap.due(now) <= now)
+        };
+        if sweep || reap {
+            let Inner { schedule, entropy, digests, .. } = &*self.inner;
+            match schedule.certain(&self.inner.cells, entropy, digests, &*self.clock).await {
+                Ok(by) => {
+                    if sweep {
+                        self.sweep(now, by, cells, &mut done).await;
+                    }
+                    if reap {
+                        self.reap(now, by, cells, &mut done).await;
+                    }
+                }
+                Err(_) => done.left = true,
+            }
+        }
+        done.doubt = self.inner.schedule.doubt();
+        done
+    }
+
+    /// When the upkeep next has something to do: in the past, when it is late.
+    #[must_use]
+    pub fn upkeep_due(&self) -> Timestamp {
+        let counted = [&self.inner.refusals, &self.inner.uses].into_iter();
+        let counted = counted.filter_map(Counts::next_due);
+        let waits = !self.inner.later().is_empty();
+        let noted = self.inner.noted().clone();
+        let ahead = self.inner.ahead.iter().enumerate();
+        let ahead = ahead.filter(|(at, _)| !noted.contains(at)).map(|(_, ahead)| ahead.since);
+        let (due, now) = (self.inner.schedule.lock(), self.now());
+        let waiting = waits.then(|| due.waiting.unwrap_or(now));
+        let again = due.sweep.due(now).min(due.reap.due(now));
+        counted.chain(ahead).chain(waiting).fold(again, Timestamp::min)
+    }
+
+    /// By how much the upkeep is late: a minute or more means that it is not called, or that the
+    /// store or the log does not answer it.
+    #[must_use]
+    pub fn upkeep_overdue(&self) -> Duration {
+        self.now().since(self.upkeep_due())
+    }
+
+    /// How far the clock is ahead of what is certain, as of the last sweep: see [`Upkeep::doubt`].
+    #[must_use]
+    pub fn clock_doubt(&self) -> Option<Doubt> {
+        self.inner.schedule.doubt()
+    }
+
+    /// Confirms that the clock is right after it leapt: what had waited for a day of steady running
+    /// is dropped from now on. Recorded for each tenant, for the first of them before it holds.
+    ///
+    /// # Errors
+    /// [`Code::LogUnavailable`]: nothing is confirmed unrecorded.
+    pub async fn confirm_clock(&self) -> Result<(), Refused> {
+        let confirm = || async {
+            self.inner.schedule.confirm(&*self.clock);
+            Ok(())
+        };
+        for (tenant, policy) in self.inner.policies.iter() {
+            let (operation, digest) = (Operation::Updated, policy.digest());
+            let draft = own_draft(&self.inner.application, tenant, operation, "clock", digest);
+            self.recorded(&draft, confirm()).await?;
+        }
+        Ok(())
+    }
+
+    async fn sweep(&self, now: Timestamp, by: Timestamp, most: usize, done: &mut Upkeep) {
+        match self.inner.cells.sweep(by, most).await {
+            Ok(swept) if swept < most => {
+                done.swept = swept;
+                self.inner.schedule.lock().sweep.done(now);
+            }
             Ok(swept) => {
                 done.swept = swept;
-                done.left |= swept == SWEEP;
+                done.left = true;
             }
             Err(_) => done.left = true,
         }
-        done
+    }
+
+    /// Walks on over the accounts, and drops what has ended from each.
+    async fn reap(&self, now: Timestamp, by: Timestamp, most: usize, done: &mut Upkeep) {
+        let tidy = self.inner.schedule.tidy(by);
+        let after = self.inner.schedule.lock().reaped;
+        let Ok(keys) = self.inner.cells.scan(Space::Account, after, most).await else {
+            done.left = true;
+            return;
+        };
+        for key in &keys {
+            match self.drive(*key, &tidy, ()).await {
+                Ok(tidied) => done.reaped = done.reaped.saturating_add(usize::from(tidied)),
+                Err(Undelivered {
+                    error: StoreError::Corrupt(_) | StoreError::Contended { .. },
+                    ..
+                }) => done.skipped = done.skipped.saturating_add(1),
+                Err(_) => {
+                    done.left = true;
+                    return;
+                }
+            }
+            self.inner.schedule.lock().reaped = Some(key.digest);
+        }
+        if keys.len() < most {
+            self.inner.schedule.reaped(now);
+        } else {
+            done.left = true;
+        }
     }
 
     /// Writes what is still counted, and that the gate was closed: for an orderly end, after the

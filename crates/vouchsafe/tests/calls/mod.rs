@@ -306,8 +306,8 @@ fn user(_: &World) -> Target {
     Target::entity(name!("campaign"), "7").unwrap()
 }
 
-/// The calls whose records are not their own: the one writes what others left, the other starts.
-pub const OTHERS: [&str; 2] = ["upkeep.rs::upkeep", "builder.rs::open"];
+/// The calls whose records are not their own: they write what others left, or start.
+pub const OTHERS: [&str; 3] = ["upkeep.rs::upkeep", "upkeep.rs::upkeep_within", "builder.rs::open"];
 
 pub fn all() -> Vec<Case> {
     use Operation as Op;
@@ -484,6 +484,9 @@ pub fn all() -> Vec<Case> {
                 let password = Password::new(OTHER.to_owned()).unwrap();
                 code(w.acting().unmet(&w.nobody, &password).await)
             })
+        }),
+        case("upkeep.rs::confirm_clock", Op::Updated, |w| {
+            Box::pin(async move { code(w.gate.gate.confirm_clock().await) })
         }),
         case("upkeep.rs::close", Op::GateClosed, |w| {
             Box::pin(async move {

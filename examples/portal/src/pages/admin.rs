@@ -3,7 +3,7 @@
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use vouchsafe::access_log::{Operation, name};
-use vouchsafe::gate::{Refused, UserState};
+use vouchsafe::gate::{Gate, Refused, UserState};
 use vouchsafe::password::Work;
 
 use super::{moment, problem, token};
@@ -35,13 +35,22 @@ pub fn standing(person: &Person, state: &UserState) -> Html {
     }
 }
 
-fn counters(work: Work) -> Html {
+fn counters(gate: &Gate) -> Html {
+    let Work { runs, refused, queued, held_kib, .. } = gate.work();
+    let late = gate.upkeep_overdue().as_secs();
+    let doubt = gate.clock_doubt().map(|doubt| {
+        html! {
+            "<dt>Clock ahead of what is certain by</dt><dd>" (doubt.ahead.as_secs() / 60) " minutes: "
+            "what looks expired is kept for now</dd>"
+        }
+    });
     html! {
         "<h2>What the gate has done since it was opened</h2><dl>"
-        "<dt>Passwords hashed</dt><dd id='hashes-run'>" (work.runs) "</dd>"
-        "<dt>Refused unhashed by the hash pool</dt><dd id='hashes-refused'>" (work.refused) "</dd>"
-        "<dt>Waiting now</dt><dd>" (work.queued) "</dd>"
-        "<dt>Memory held for hashing</dt><dd>" (work.held_kib) " KiB</dd></dl>"
+        "<dt>Passwords hashed</dt><dd id='hashes-run'>" (runs) "</dd>"
+        "<dt>Refused unhashed by the hash pool</dt><dd id='hashes-refused'>" (refused) "</dd>"
+        "<dt>Waiting now</dt><dd>" (queued) "</dd>"
+        "<dt>Memory held for hashing</dt><dd>" (held_kib) " KiB</dd>"
+        "<dt>Upkeep late by</dt><dd id='upkeep-late'>" (late) " s</dd>" (doubt) "</dl>"
     }
 }
 
@@ -84,7 +93,7 @@ async fn page(member: &Member, typed: (&str, &str), word: Option<Html>) -> Resul
         "<label for='class'>Class: which rules hold</label><select id='class' name='class'>" (classes) "</select>"
         "<label for='role'>Role: what may be done here</label><select id='role' name='role'>" (roles) "</select>"
         "<button>Send an invitation</button></form>"
-        (counters(guest.portal.gate().work()))
+        (counters(guest.portal.gate()))
     };
     Ok(member.frame("People").page(main))
 }

@@ -1,0 +1,232 @@
+//! FA-16, CO-1: the work in between is bounded, goes on where it stopped, and destroys nothing for
+//! the sake of a clock that leapt.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    missing_docs,
+    reason = "tests"
+)]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use vouchsafe::core::{Anchor, CellKey, Clock, Space};
+use vouchsafe::envelope::Keyring;
+use vouchsafe::gate::{Code, Login, OpenError};
+use vouchsafe::os::SystemEntropy;
+use vouchsafe::policy::Policy;
+use vouchsafe::store::{Cells, MemoryStore, Put, Swap, Version};
+use vouchsafe_testkit::{Fault, FaultyStore, ManualClock, TestGate, block_on, runs};
+
+const FOR_A_MONTH: CellKey = CellKey::new(Space::Lockout, [9; 16]);
+const PASSWORD: &str = "Correct-Horse-7";
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3_600);
+const DAY: Duration = Duration::from_secs(86_400);
+const YEAR: Duration = Duration::from_secs(365 * 86_400);
+
+/// One installation over one store, which can be made to fail.
+struct Installation {
+    store: Arc<MemoryStore>,
+    keyring: Arc<Keyring>,
+    clock: Arc<ManualClock>,
+    /// Calls of the store until it stops answering.
+    left: Arc<AtomicU64>,
+}
+
+impl Installation {
+    fn new() -> Self {
+        Self {
+            store: Arc::new(MemoryStore::new(1 << 24)),
+            keyring: Arc::new(Keyring::ephemeral(&SystemEntropy::new()).unwrap()),
+            clock: Arc::new(ManualClock::at(TestGate::start())),
+            left: Arc::new(AtomicU64::new(u64::MAX)),
+        }
+    }
+
+    fn open(&self) -> Result<TestGate, OpenError> {
+        let policy = (TestGate::tenant(), Policy::preset("zoomph-2018").unwrap());
+        let left = Arc::clone(&self.left);
+        let store = FaultyStore::new(Arc::clone(&self.store), move |_| {
+            let answers =
+                left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1));
+            answers.is_err().then_some(Fault::Before)
+        });
+        let (keyring, clock) = (Arc::clone(&self.keyring), Arc::clone(&self.clock));
+        let mut gate =
+            block_on(TestGate::over(policy, store, |gate| gate.keys(keyring).clock(clock)))?;
+        gate.clock = Arc::clone(&self.clock);
+        Ok(gate)
+    }
+
+    fn fails_after(&self, calls: u64) {
+        self.left.store(calls, Ordering::SeqCst);
+    }
+
+    /// Puts a cell into the store that matters for another month.
+    fn keep_for_a_month(&self) {
+        let put = Put::save(vec![1], self.clock.now().after(30 * DAY), Version::new([7; 16]));
+        assert_eq!(block_on(self.store.swap(FOR_A_MONTH, None, put)).unwrap(), Swap::Done);
+    }
+
+    fn is_kept(&self) -> bool {
+        block_on(self.store.load(FOR_A_MONTH)).unwrap().cell.is_some()
+    }
+}
+
+fn code(login: Login) -> Code {
+    match login {
+        Login::Refused(refused) => refused.code(),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Locks `ada`.
+fn locked(gate: &TestGate) {
+    for _ in 0..5 {
+        assert_eq!(code(block_on(gate.login("ada@acme.example", "wrong"))), Code::WrongCredentials);
+    }
+    assert_eq!(code(block_on(gate.login("ada@acme.example", PASSWORD))), Code::Locked);
+}
+
+#[test]
+fn what_a_leap_makes_look_expired_is_kept() {
+    let all = Installation::new();
+    let gate = all.open().unwrap();
+    gate.add("ada@acme.example", "staff", PASSWORD);
+    block_on(gate.gate.upkeep());
+    all.keep_for_a_month();
+    locked(&gate);
+    let now = all.clock.now();
+    all.clock.set(now.after(YEAR));
+    let doubt = block_on(gate.gate.upkeep()).doubt.unwrap();
+    assert!(doubt.ahead > YEAR - HOUR && doubt.ahead <= YEAR, "{doubt:?}");
+    assert!(all.is_kept());
+    // An hour of running says nothing yet.
+    all.clock.advance(HOUR);
+    assert!(block_on(gate.gate.upkeep()).doubt.is_some());
+    assert!(all.is_kept());
+    // The clock is put right: nothing was lost.
+    all.clock.set(now.after(HOUR + MINUTE));
+    assert_eq!(block_on(gate.gate.upkeep()).doubt, None);
+    assert!(all.is_kept());
+    assert_eq!(code(block_on(gate.login("ada@acme.example", PASSWORD))), Code::Locked);
+}
+
+#[test]
+fn a_day_of_steady_running_or_an_operator_ends_the_doubt() {
+    for confirmed in [false, true] {
+        let all = Installation::new();
+        let gate = all.open().unwrap();
+        block_on(gate.gate.upkeep());
+        all.keep_for_a_month();
+        all.clock.set(all.clock.now().after(YEAR));
+        assert!(block_on(gate.gate.upkeep()).doubt.is_some());
+        if confirmed {
+            let _earlier = gate.recorded();
+            block_on(gate.gate.confirm_clock()).unwrap();
+            assert_eq!(gate.recorded().len(), 1, "confirmed in writing");
+        } else {
+            all.clock.advance(DAY - MINUTE);
+            assert!(block_on(gate.gate.upkeep()).doubt.is_some(), "a minute early");
+            all.clock.advance(MINUTE);
+        }
+        assert!(all.is_kept());
+        assert_eq!(block_on(gate.gate.upkeep()).doubt, None);
+        assert!(!all.is_kept());
+    }
+}
+
+/// While nothing ran nothing measured: a start long after the last one is no different from a leap.
+#[test]
+fn a_start_far_ahead_of_the_last_one_waits_too() {
+    let all = Installation::new();
+    let gate = all.open().unwrap();
+    block_on(gate.gate.upkeep());
+    all.keep_for_a_month();
+    drop(gate);
+    all.clock.set(all.clock.now().after(YEAR));
+    // What is certain was written down without the tolerance: starting again and again gains nothing.
+    for _ in 0..10 {
+        let gate = all.open().unwrap();
+        let done = block_on(gate.gate.upkeep());
+        assert!(done.doubt.unwrap().ahead > YEAR - HOUR, "{done:?}");
+        all.clock.advance(Anchor::TOLERANCE / 2);
+    }
+    let gate = all.open().unwrap();
+    block_on(gate.gate.upkeep());
+    all.clock.advance(DAY - MINUTE);
+    assert!(block_on(gate.gate.upkeep()).doubt.is_some());
+    assert!(all.is_kept());
+    all.clock.advance(MINUTE);
+    assert_eq!(block_on(gate.gate.upkeep()).doubt, None);
+    assert!(!all.is_kept());
+}
+
+/// Whatever stops answering when: ended sessions go, in runs of a few accounts, and live ones stay.
+#[test]
+fn the_reaper_is_bounded_goes_on_and_survives_a_failing_store() {
+    let all = Installation::new();
+    let gate = all.open().unwrap();
+    let people = runs(20, 200);
+    let names: Vec<_> = (0..people).map(|n| format!("user{n}@acme.example")).collect();
+    for name in &names {
+        gate.add(name, "staff", PASSWORD);
+        let _session = gate.sign_in(name, PASSWORD);
+    }
+    all.clock.advance(2 * HOUR);
+    let live: Vec<_> = names.iter().step_by(3).map(|name| gate.sign_in(name, PASSWORD)).collect();
+    let mut reaped = 0;
+    let mut rounds = 0_u64;
+    loop {
+        rounds += 1;
+        assert!(rounds < 10_000, "it never ends");
+        all.fails_after(rounds % 11);
+        let done = block_on(gate.gate.upkeep_within(7));
+        assert!(done.reaped <= 7, "{done:?}");
+        reaped += done.reaped;
+        all.fails_after(u64::MAX);
+        if gate.gate.upkeep_due() > all.clock.now() {
+            break;
+        }
+    }
+    // Whoever signed in again has left no ended session behind: opening drops them.
+    assert_eq!(reaped, names.len() - live.len());
+    assert!(rounds > u64::try_from(people / 7).unwrap());
+    for token in &live {
+        block_on(gate.gate.check(&TestGate::tenant(), token.token().expose(), &TestGate::call()))
+            .unwrap();
+    }
+    assert_eq!(block_on(gate.gate.upkeep()).reaped, 0);
+}
+
+#[test]
+fn it_tells_when_it_is_due_and_by_how_much_it_is_late() {
+    let all = Installation::new();
+    let gate = all.open().unwrap();
+    gate.add("ada@acme.example", "staff", PASSWORD);
+    assert_eq!(gate.gate.upkeep_due(), all.clock.now(), "a first run looks at everything");
+    block_on(gate.gate.upkeep());
+    assert_eq!(gate.gate.upkeep_due(), all.clock.now().after(MINUTE));
+    assert_eq!(gate.gate.upkeep_overdue(), Duration::ZERO);
+    // A count is written when its minute is over.
+    locked(&gate);
+    all.clock.advance(10 * Duration::from_secs(1));
+    assert_eq!(code(block_on(gate.login("ada@acme.example", PASSWORD))), Code::Locked);
+    let minute = 60_000_000;
+    let over = (all.clock.now().micros().div_euclid(minute) + 1) * minute;
+    assert_eq!(gate.gate.upkeep_due().micros(), over);
+    // A store that does not answer makes it late; it catches up once it does.
+    all.fails_after(0);
+    all.clock.advance(HOUR);
+    assert!(block_on(gate.gate.upkeep()).left);
+    all.clock.advance(HOUR);
+    assert!(block_on(gate.gate.upkeep()).left);
+    assert_eq!(gate.gate.upkeep_overdue(), 2 * HOUR + 10 * Duration::from_secs(1) - MINUTE);
+    all.fails_after(u64::MAX);
+    assert!(!block_on(gate.gate.upkeep()).left);
+    assert_eq!(gate.gate.upkeep_overdue(), Duration::ZERO);
+}
