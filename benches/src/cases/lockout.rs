@@ -166,7 +166,7 @@ impl House {
         let (now, mut state) = (SystemClock.now(), None);
         let mut until = now;
         for _ in 0..failures {
-            let id = ChargeId::new(u64::from_be_bytes(self.entropy.bytes()?));
+            let id = ChargeId::new(u64::from_be_bytes(self.entropy.id()?));
             let mut event = LockoutEvent::Begin(Begin::new(account, id));
             loop {
                 let (effect, pending) = self.machine.step(state.as_ref(), &event, now).split();
@@ -195,7 +195,7 @@ impl House {
     }
 
     fn begin(&self, user: &UserId) -> Result<LockoutVerdict> {
-        let id = ChargeId::new(u64::from_be_bytes(self.entropy.bytes()?));
+        let id = ChargeId::new(u64::from_be_bytes(self.entropy.id()?));
         self.drive(LockoutEvent::Begin(Begin::new(self.digest(black_box(user)), id)))
     }
 

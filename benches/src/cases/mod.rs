@@ -1,5 +1,6 @@
 //! Which cases are there; one file a group.
 
+mod crypto;
 mod envelope;
 mod lockout;
 mod password;
@@ -11,7 +12,15 @@ use crate::measure::Case;
 
 /// All of them.
 pub fn all() -> impl Iterator<Item = &'static Case> {
-    [password::CASES, lockout::CASES, store::CASES, session::CASES, envelope::CASES, policy::CASES]
-        .into_iter()
-        .flatten()
+    [
+        password::CASES,
+        lockout::CASES,
+        store::CASES,
+        session::CASES,
+        envelope::CASES,
+        policy::CASES,
+        crypto::CASES,
+    ]
+    .into_iter()
+    .flatten()
 }

@@ -128,6 +128,29 @@ pub trait Entropy: Send + Sync {
         self.fill(&mut out)?;
         Ok(out)
     }
+
+    /// Fills `out` with fresh bytes that tell things apart and are no secret: the ids of charges,
+    /// the versions of cells. A source may draw many of them at once and keep the rest in memory;
+    /// keys, secrets and nonces come from [`fill`](Self::fill).
+    ///
+    /// # Errors
+    /// As [`fill`](Self::fill).
+    fn fill_id(&self, out: &mut [u8]) -> Result<(), NoEntropy> {
+        self.fill(out)
+    }
+
+    /// `N` bytes of [`fill_id`](Self::fill_id).
+    ///
+    /// # Errors
+    /// As [`fill`](Self::fill).
+    fn id<const N: usize>(&self) -> Result<[u8; N], NoEntropy>
+    where
+        Self: Sized,
+    {
+        let mut out = [0; N];
+        self.fill_id(&mut out)?;
+        Ok(out)
+    }
 }
 
 /// The source of fresh bytes gave none; nothing may be issued without it.
@@ -154,6 +177,10 @@ impl<T: Clock + ?Sized> Clock for std::sync::Arc<T> {
 impl<T: Entropy + ?Sized> Entropy for std::sync::Arc<T> {
     fn fill(&self, out: &mut [u8]) -> Result<(), NoEntropy> {
         (**self).fill(out)
+    }
+
+    fn fill_id(&self, out: &mut [u8]) -> Result<(), NoEntropy> {
+        (**self).fill_id(out)
     }
 }
 

@@ -1,9 +1,17 @@
 //! Fresh bytes from the operating system.
 
+use std::cell::RefCell;
+
 use ring::rand::{SecureRandom, SystemRandom};
 use vouchsafe_core::{Entropy, NoEntropy};
+use zeroize::Zeroize;
 
-/// The operating system's generator. Nothing is kept in this process, so a fork repeats nothing.
+/// The operating system's generator.
+///
+/// Keys, secrets and nonces are drawn when they are asked for, and nothing of them is kept in this
+/// process. Ids ([`Entropy::fill_id`]) come out of a batch of each thread's own, since a system call
+/// for each costs more than most of what is done with them; a process that was forked begins a batch
+/// of its own, and what was handed out is wiped.
 #[derive(Debug)]
 pub struct SystemEntropy(SystemRandom);
 
@@ -24,5 +32,138 @@ impl Default for SystemEntropy {
 impl Entropy for SystemEntropy {
     fn fill(&self, out: &mut [u8]) -> Result<(), NoEntropy> {
         self.0.fill(out).map_err(|_| NoEntropy)
+    }
+
+    fn fill_id(&self, out: &mut [u8]) -> Result<(), NoEntropy> {
+        let process = std::process::id();
+        let draw = |bytes: &mut [u8]| self.fill(bytes);
+        let taken = BATCH.with(|batch| match batch.try_borrow_mut() {
+            Ok(mut batch) => batch.take(out, process, draw),
+            Err(_) => Ok(false),
+        })?;
+        if taken { Ok(()) } else { self.fill(out) }
+    }
+}
+
+/// Bytes drawn at once: with 16 of them an id, the system call is shared by 64.
+const BATCH_BYTES: usize = 1_024;
+/// What is longer is drawn by itself.
+const LONGEST: usize = 32;
+
+thread_local! {
+    static BATCH: RefCell<Batch> = const { RefCell::new(Batch::new()) };
+}
+
+/// Fresh bytes, of which the first `used` were handed out.
+struct Batch {
+    bytes: [u8; BATCH_BYTES],
+    used: usize,
+    /// Whose they are: a forked process has the same bytes and another number.
+    process: u32,
+}
+
+impl Batch {
+    const fn new() -> Self {
+        Self { bytes: [0; BATCH_BYTES], used: BATCH_BYTES, process: 0 }
+    }
+
+    /// Moves as many bytes as it holds to `out`, unless that is too long.
+    fn take(
+        &mut self,
+        out: &mut [u8],
+        process: u32,
+        draw: impl FnOnce(&mut [u8]) -> Result<(), NoEntropy>,
+    ) -> Result<bool, NoEntropy> {
+        if out.len() > LONGEST {
+            return Ok(false);
+        }
+        let left = self.bytes.len().saturating_sub(self.used);
+        if self.process != process || left < out.len() {
+            // A draw that fails leaves a batch of which nothing is left.
+            self.used = self.bytes.len();
+            draw(&mut self.bytes)?;
+            (self.used, self.process) = (0, process);
+        }
+        let fresh = self.bytes.get_mut(self.used..).and_then(|rest| rest.get_mut(..out.len()));
+        let Some(fresh) = fresh else { return Ok(false) };
+        out.copy_from_slice(fresh);
+        fresh.zeroize();
+        self.used = self.used.saturating_add(out.len());
+        Ok(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Draws 1, 2, 3, ...: no byte pair comes twice in a batch or in the next.
+    fn counting() -> impl FnMut(&mut [u8]) -> Result<(), NoEntropy> {
+        let mut next = 0_u16;
+        move |out| {
+            for pair in out.as_chunks_mut::<2>().0 {
+                next = next.wrapping_add(1);
+                *pair = next.to_le_bytes();
+            }
+            Ok(())
+        }
+    }
+
+    fn taken(
+        batch: &mut Batch,
+        process: u32,
+        draw: &mut dyn FnMut(&mut [u8]) -> Result<(), NoEntropy>,
+    ) -> u16 {
+        let mut out = [0; 2];
+        assert!(batch.take(&mut out, process, draw).unwrap());
+        u16::from_le_bytes(out)
+    }
+
+    #[test]
+    fn each_byte_is_handed_out_once_and_wiped() {
+        let (mut batch, mut draw) = (Batch::new(), counting());
+        for expected in 1..=2_000 {
+            assert_eq!(taken(&mut batch, 7, &mut draw), expected);
+            assert!(batch.bytes[..batch.used].iter().all(|byte| *byte == 0), "{expected} stays");
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_into_the_rest_starts_a_batch() {
+        let (mut batch, mut draw) = (Batch::new(), counting());
+        for _ in 0..BATCH_BYTES / 30 {
+            assert!(batch.take(&mut [0; 30], 7, &mut draw).unwrap());
+        }
+        let mut out = [0; 32];
+        assert!(batch.take(&mut out, 7, &mut draw).unwrap());
+        assert_eq!(out[..2], 513_u16.to_le_bytes());
+        assert!(!batch.take(&mut [0; LONGEST + 1], 7, &mut draw).unwrap());
+        assert_eq!(batch.used, 32);
+    }
+
+    #[test]
+    fn another_process_starts_a_batch() {
+        let (mut batch, mut draw) = (Batch::new(), counting());
+        assert_eq!(taken(&mut batch, 7, &mut draw), 1);
+        assert_eq!(taken(&mut batch, 8, &mut draw), 513);
+        assert_eq!(taken(&mut batch, 8, &mut draw), 514);
+    }
+
+    #[test]
+    fn a_draw_that_fails_hands_out_nothing() {
+        let (mut batch, mut draw) = (Batch::new(), counting());
+        assert_eq!(taken(&mut batch, 7, &mut draw), 1);
+        let half = |out: &mut [u8]| {
+            out[..100].fill(9);
+            Err(NoEntropy)
+        };
+        let mut out = [0; 2];
+        assert_eq!(batch.take(&mut out, 8, half), Err(NoEntropy));
+        // Neither to the process that had a batch, nor to the other.
+        for process in [7, 8] {
+            assert_eq!(batch.take(&mut out, process, half), Err(NoEntropy));
+        }
+        assert_eq!(out, [0; 2]);
+        assert_eq!(taken(&mut batch, 7, &mut draw), 513);
     }
 }

@@ -161,7 +161,7 @@ impl TokenKeys {
     ) -> Result<(Token, Fresh), Error> {
         let mut raw = Zeroizing::new([0; SESSION]);
         let secret = fresh_secret(entropy)?;
-        let id = SessionId::new(entropy.bytes()?);
+        let id = SessionId::new(entropy.id()?);
         self.seal(&mut *raw, tenant, "session", account.as_bytes(), &secret, entropy)?;
         let secret = session_digest(account, &secret);
         Ok((Token::of(&*raw), Fresh { secret, id }))

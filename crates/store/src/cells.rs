@@ -30,7 +30,7 @@ impl Version {
     /// # Errors
     /// [`NoEntropy`] when there are no fresh bytes.
     pub fn fresh(entropy: &impl Entropy) -> Result<Self, NoEntropy> {
-        entropy.bytes().map(Self)
+        entropy.id().map(Self)
     }
 
     /// Its bytes.

@@ -270,7 +270,7 @@ impl Gate {
     }
 
     fn fresh_id(&self, policy: &Policy) -> Result<ChargeId, Refused> {
-        let bytes = self.inner.entropy.bytes::<8>();
+        let bytes = self.inner.entropy.id::<8>();
         let bytes = bytes.map_err(|_| Refused::new(Code::Unavailable, policy.digest()))?;
         Ok(ChargeId::new(u64::from_be_bytes(bytes)))
     }
