@@ -36,6 +36,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("tower", &["vouchsafe"]),
     ("testkit", &["core", "store", "vouchsafe?"]),
     ("portal", &["tower", "vouchsafe"]),
+    ("siege", &["core", "crypto", "lockout", "store", "testkit"]),
 ];
 
 /// Fails on any edge that is not allowed.

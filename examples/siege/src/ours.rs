@@ -1,0 +1,141 @@
+//! Vouchsafe's own: the lockout engine over the memory store, behind the source throttle, through
+//! their public items.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use vouchsafe_core::{
+    AccountDigest, ChargeId, Charged, Identifier, Matched, NotMatched, PolicyDigest, Standing,
+    TenantId, Timestamp, UserId,
+};
+use vouchsafe_crypto::MacKey;
+use vouchsafe_lockout::{
+    Begin, LockoutEvent, LockoutMachine, LockoutPolicy, LockoutVerdict, SourcePolicy,
+    SourceThrottle, Subject, account_digest,
+};
+use vouchsafe_store::{Cells, MemoryStore, drive};
+use vouchsafe_testkit::{ManualClock, SeededEntropy, block_on};
+
+use crate::guard::{Answer, Attempt, Guard, Name};
+use crate::world::{START, World};
+
+/// What one block of a source throttle takes: 100 000 take about 7 MiB, as its policy says.
+const BLOCK: usize = 73;
+
+/// What is wrong with a name that was made here.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct SetUpError(#[from] vouchsafe_core::IdError);
+
+/// The engine, its store, its throttle and its clock.
+pub struct Ours {
+    machine: LockoutMachine,
+    store: MemoryStore,
+    throttle: SourceThrottle,
+    clock: Arc<ManualClock>,
+    entropy: SeededEntropy,
+    key: MacKey,
+    tenant: TenantId,
+    users: Vec<AccountDigest>,
+    open: HashMap<u64, Charged>,
+}
+
+impl Ours {
+    /// Under this policy, for the users of a world, in a store of so many bytes.
+    ///
+    /// # Errors
+    /// When a name is refused, which would be a mistake here.
+    pub fn new(policy: LockoutPolicy, world: &World, memory: usize) -> Result<Self, SetUpError> {
+        let clock = Arc::new(ManualClock::at(START));
+        let (key, tenant) = (MacKey::new(&[7; 32]), TenantId::new("siege")?);
+        let users = (0..world.len()).map(|number| {
+            let user = UserId::new(&format!("user-{number}"))?;
+            Ok(account_digest(&key, &tenant, Subject::User(&user)))
+        });
+        let users = users.collect::<Result<_, SetUpError>>()?;
+        Ok(Self {
+            machine: LockoutMachine::new(policy, PolicyDigest::NONE),
+            store: MemoryStore::new(memory).with_clock(Arc::clone(&clock)),
+            throttle: SourceThrottle::new(&SourcePolicy::default(), Arc::clone(&clock) as Arc<_>),
+            clock,
+            entropy: SeededEntropy::new(1),
+            key,
+            tenant,
+            users,
+            open: HashMap::new(),
+        })
+    }
+
+    fn account(&self, name: Name) -> Option<AccountDigest> {
+        match name {
+            Name::User(user) => self.users.get(usize::try_from(user).ok()?).copied(),
+            Name::Nobody(number) => {
+                let name = Identifier::new(&format!("nobody-{number}")).ok()?;
+                Some(account_digest(&self.key, &self.tenant, Subject::Unknown(&name)))
+            }
+        }
+    }
+
+    fn drive(&self, event: LockoutEvent, now: Timestamp) -> Option<LockoutVerdict> {
+        let (cell, machine) = (event.cell(), &self.machine);
+        block_on(drive(&self.store, &self.entropy, cell, machine, event, now)).ok()
+    }
+}
+
+impl Guard for Ours {
+    fn begin(&mut self, attempt: &Attempt, now: Timestamp) -> Answer {
+        self.clock.set(now);
+        if self.throttle.check(&attempt.source).is_err() {
+            return Answer::Refuse;
+        }
+        let Some(account) = self.account(attempt.name) else { return Answer::Refuse };
+        let id = ChargeId::new(self.entropy.next());
+        match self.drive(LockoutEvent::Begin(Begin::new(account, id)), now) {
+            Some(LockoutVerdict::Admitted(charged)) => {
+                self.open.insert(id.get(), charged);
+                Answer::Verify(id.get())
+            }
+            Some(LockoutVerdict::Wait { .. }) => Answer::Wait,
+            _ => Answer::Refuse,
+        }
+    }
+
+    fn settle(&mut self, ticket: u64, _: &Attempt, right: bool, now: Timestamp) {
+        self.clock.set(now);
+        let Some(charged) = self.open.remove(&ticket) else { return };
+        #[expect(clippy::disallowed_methods, reason = "the replay has compared the passwords")]
+        let event = if right {
+            LockoutEvent::Matched(Matched::assertion(charged, Standing::Chosen))
+        } else {
+            LockoutEvent::NotMatched(NotMatched::assertion(charged))
+        };
+        // A settlement that is lost leaves its charge, which is the safe side.
+        let _ = self.drive(event, now);
+    }
+
+    fn bytes(&self) -> usize {
+        self.store.used().saturating_add(self.throttle.len().saturating_mul(BLOCK))
+    }
+
+    fn upkeep(&mut self, now: Timestamp) {
+        self.clock.set(now);
+        let _ = block_on(self.store.sweep(now, usize::MAX));
+    }
+}
+
+/// `failures` in `window`, for the table's rows.
+///
+/// # Errors
+/// When the policy is not valid, which would be a mistake here.
+pub fn policy(
+    limits: &[(u32, Duration)],
+) -> Result<LockoutPolicy, Vec<vouchsafe_lockout::LockoutError>> {
+    let builder = LockoutPolicy::builder();
+    limits
+        .iter()
+        .fold(builder, |builder, (failures, window)| {
+            builder.limit(vouchsafe_lockout::Limit::new(*failures, *window))
+        })
+        .build()
+}
