@@ -74,6 +74,8 @@ operations! {
     Disabled = 38, "disabled";
     /// A user's rights were changed (`privilege_permissions_changed`).
     RightsChanged = 39, "rights_changed";
+    /// A link for lifting a lockout was asked for.
+    UnlockRequested = 41, "unlock_requested";
     /// An access was refused for lack of rights (`authz_fail`).
     AccessRefused = 40, "access_refused";
     /// A policy came into force.

@@ -54,6 +54,8 @@ pub fn router(portal: &Portal) -> Result<Router, BuildError> {
         .route("/sign-in", get(door::sign_in).post(door::try_sign_in))
         .route("/sign-out", post(door::sign_out))
         .route("/forgotten", get(door::forgotten).post(door::ask_reset))
+        .route("/locked", get(door::locked).post(door::ask_unlock))
+        .route("/unlock/{token}", get(door::unlock).post(door::try_unlock))
         .route("/activate/{token}", get(door::activate).post(door::try_activate))
         .route("/reset/{token}", get(door::reset).post(door::try_reset))
         .route("/campaigns", get(campaigns::list).post(campaigns::create))

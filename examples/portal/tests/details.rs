@@ -417,6 +417,8 @@ async fn every_response_has_the_security_headers() {
     paths.extend([
         "/amigo/activate/x",
         "/amigo/reset/x",
+        "/amigo/locked",
+        "/amigo/unlock/x",
         "/amigo/campaigns",
         "/amigo/campaigns/new",
     ]);

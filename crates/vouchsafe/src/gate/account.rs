@@ -92,6 +92,8 @@ pub(crate) enum AccountEvent {
     Issue { owner: Option<Owner>, issue: LinkEvent },
     /// Does this link work?
     Peek(LinkEvent),
+    /// A link is used up, and nothing else changes.
+    Use(LinkEvent),
     /// A link is used up, the password set, every session ended.
     Redeem { redeem: LinkEvent, set: CredentialEvent },
     /// The password is replaced, every session ended and, for its owner, one opened.
@@ -285,8 +287,8 @@ impl AccountMachine {
                 }
                 finish(state, changed, AccountVerdict::Link(verdict))
             }
-            AccountEvent::Peek(event) => {
-                // Looking changes nothing, unless a clock that stood wrong is to be corrected.
+            // Looking changes nothing, unless a clock that stood wrong is to be corrected.
+            AccountEvent::Peek(event) | AccountEvent::Use(event) => {
                 let (changed, verdict) = parts.links(&mut state, event, now);
                 finish(state, changed, AccountVerdict::Link(verdict))
             }

@@ -48,12 +48,15 @@ pub(super) enum Deliver {
 }
 
 /// A link that was looked up: what using it up needs to know.
-struct Found {
-    link: PresentedLink,
-    account: Account,
+pub(super) struct Found {
+    pub(super) link: PresentedLink,
+    pub(super) account: Account,
     expires: Timestamp,
     generation: u64,
 }
+
+/// A link that is about to be used up, what is written about it, and that it is under way.
+pub(super) type Taken = (Found, Draft, Underway);
 
 impl Gate {
     /// What is this link good for? Changes nothing, however often mail scanners ask. Recorded as
@@ -87,7 +90,8 @@ impl Gate {
 
     /// Uses a link up and sets the password, in one swap that also ends every session.
     ///
-    /// A password that fails the rule does not use it up.
+    /// A password that fails the rule does not use it up. A new password also takes back the
+    /// account's failures, and a lock with them; links for other purposes set none.
     ///
     /// # Errors
     /// [`NotSet::Unmet`] with every rule the password fails, or [`NotSet::Refused`].
@@ -100,26 +104,44 @@ impl Gate {
         call: &Call,
     ) -> Result<Redeemed, NotSet> {
         let policy = self.policy(tenant)?;
+        let (found, draft, mut underway) =
+            self.take_link(&policy, tenant, purpose, text, call).await?;
+        if !matches!(purpose, Purpose::Activation | Purpose::Reset) {
+            underway.end();
+            let refusal = Refused::new(Code::NoLink, policy.digest());
+            return Err(self.refuse(&draft, refusal).await.into());
+        }
+        let set = self.set_by_link(&policy, found, purpose, password.into(), draft, &mut underway);
+        set.await
+    }
+
+    /// Looks up a link that is about to be used, charged like every door.
+    pub(super) async fn take_link(
+        &self,
+        policy: &Arc<Policy>,
+        tenant: &TenantId,
+        purpose: Purpose,
+        text: &str,
+        call: &Call,
+    ) -> Result<Taken, Refused> {
         let refusal = |code| Refused::new(code, policy.digest());
         // No key of ours made it: then there is nothing that it could be a guess at.
         let opened = self.inner.tokens.open_link(tenant, purpose, text.as_bytes()).ok();
         let account = opened.map_or(NOBODY, |link| link.account);
-        let draft = Draft::stranger(tenant, &policy, account, None, Operation::LinkRefused, call);
-        let admitted = self.throttle(tenant, &policy, call);
+        let draft = Draft::stranger(tenant, policy, account, None, Operation::LinkRefused, call);
+        let admitted = self.throttle(tenant, policy, call);
         let admitted =
             admitted.and_then(|()| opened.map(|_| ()).ok_or_else(|| refusal(Code::NoLink)));
         self.or_refuse(&draft, admitted).await?;
         let mut underway = Underway::new(self, &draft);
-        let found = self.found(&policy, tenant, purpose, text, account).await;
-        let found = match self.or_refuse(&draft, found).await {
-            Ok(found) => found,
+        let found = self.found(policy, tenant, purpose, text, account).await;
+        match self.or_refuse(&draft, found).await {
+            Ok(found) => Ok((found, draft, underway)),
             Err(refusal) => {
                 underway.end();
-                return Err(refusal.into());
+                Err(refusal)
             }
-        };
-        let set = self.set_by_link(&policy, found, purpose, password.into(), draft, &mut underway);
-        set.await
+        }
     }
 
     /// Charges a redemption, looks the link up and settles the charge.
@@ -188,7 +210,11 @@ impl Gate {
         let refusal = |code| Refused::new(code, policy.digest());
         self.recorded(&draft, async {
             match self.account(policy, account, event).await? {
-                AccountVerdict::Set { .. } => Ok(()),
+                AccountVerdict::Set { .. } => {
+                    // Whoever has chosen a new password need not wait for guesses at the old one.
+                    self.forgive(policy, account).await;
+                    Ok(())
+                }
                 AccountVerdict::Credential(CredentialVerdict::Superseded { .. }) => {
                     Err(refusal(Code::Raced))
                 }
@@ -206,13 +232,20 @@ impl Gate {
     /// # Errors
     /// [`Code::Throttled`], or that a part did not answer.
     pub async fn request_reset(&self, attempt: &Attempt) -> Result<(), Refused> {
+        self.request_link(attempt, Purpose::Reset, Operation::ResetRequested).await
+    }
+
+    pub(super) async fn request_link(
+        &self,
+        attempt: &Attempt,
+        purpose: Purpose,
+        operation: Operation,
+    ) -> Result<(), Refused> {
         let policy = self.policy(&attempt.tenant)?;
-        let (_, draft, found) = self.resolve(&policy, attempt, Operation::ResetRequested).await;
+        let (_, draft, found) = self.resolve(&policy, attempt, operation).await;
         let found = self.or_refuse(&draft, found).await?;
         let issued = match found {
-            Some(found) => {
-                self.issue(&policy, &draft, &found, Purpose::Reset, Deliver::Later).await
-            }
+            Some(found) => self.issue(&policy, &draft, &found, purpose, Deliver::Later).await,
             None => Err(self.refuse(&draft, Refused::new(Code::NoUser, policy.digest())).await),
         };
         // Whether there was anything to send is not for a stranger to know.
@@ -324,7 +357,7 @@ impl Gate {
         }
     }
 
-    fn address(
+    pub(super) fn address(
         &self,
         tenant: &TenantId,
         user: &Account,

@@ -32,6 +32,7 @@ mod schedule;
 mod sessions;
 mod signin;
 mod terms;
+mod unlock;
 mod upkeep;
 mod wait;
 
@@ -112,8 +113,8 @@ struct Inner {
 
 /// What could not be done at once, and is tried again by the upkeep.
 enum Later {
-    /// A charge is to be taken back once the store answers again.
-    Refund { policy: Arc<Policy>, event: vouchsafe_lockout::LockoutEvent },
+    /// A charge, or a lock, is to be taken back once the store answers again.
+    Settle { policy: Arc<Policy>, event: vouchsafe_lockout::LockoutEvent },
     /// A record of something that did not happen, or of which nobody knows, is to be corrected.
     Correct { draft: Box<Draft>, outcome: Outcome },
     /// A mail that a stranger asked for: how long it takes is not for them to see.

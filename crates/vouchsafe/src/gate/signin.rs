@@ -232,7 +232,7 @@ impl Gate {
     }
 
     fn refund_later(&self, policy: &Arc<Policy>, event: LockoutEvent) {
-        self.inner.leave(Later::Refund { policy: Arc::clone(policy), event });
+        self.inner.leave(Later::Settle { policy: Arc::clone(policy), event });
     }
 
     /// Takes back the charge of an attempt whose password was not looked at.

@@ -27,7 +27,7 @@ const BATCH: usize = 256;
 pub struct Upkeep {
     /// Records written: of calls that had been counted, and corrections.
     pub records: usize,
-    /// Charges taken back that the store had not answered for.
+    /// Charges and locks taken back that the store had not answered for.
     pub refunds: usize,
     /// Mails handed over that strangers had asked for.
     pub mails: usize,
@@ -285,14 +285,14 @@ impl Gate {
         for _ in 0..waiting {
             let Some(later) = self.inner.later().pop_front() else { return };
             match later {
-                Later::Refund { policy, event } => {
+                Later::Settle { policy, event } => {
                     let key = LockoutState::key(event.account());
                     // Dropped here, the refund is lost and the charge stays.
                     match self.lockout(&policy, event).await {
                         Ok(_) => done.refunds = done.refunds.saturating_add(1),
                         Err(undelivered) => {
                             let event = undelivered.event;
-                            self.inner.leave(Later::Refund { policy, event });
+                            self.inner.leave(Later::Settle { policy, event });
                             done.left = true;
                         }
                     }

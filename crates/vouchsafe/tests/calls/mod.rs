@@ -199,6 +199,14 @@ impl World {
         code(peek.await)
     }
 
+    /// A link that unlocks `ada`, asked for and mailed.
+    pub fn unlock_link(&self) -> String {
+        block_on(self.gate.gate.request_unlock(&TestGate::attempt("ada"))).unwrap();
+        block_on(self.gate.gate.upkeep());
+        let _ = self.gate.recorded();
+        self.gate.mail.token().unwrap()
+    }
+
     /// Whether the session that no case is about still holds.
     pub fn other_holds(&self) -> bool {
         let token = self.other.token().expose();
@@ -484,6 +492,25 @@ pub fn all() -> Vec<Case> {
                 let password = Password::new(OTHER.to_owned()).unwrap();
                 code(w.acting().unmet(&w.nobody, &password).await)
             })
+        }),
+        case("unlock.rs::request_unlock", Op::UnlockRequested, |w| {
+            Box::pin(
+                async move { code(w.gate.gate.request_unlock(&TestGate::attempt("ada")).await) },
+            )
+        })
+        .or(|w| {
+            Box::pin(async move {
+                code(w.gate.gate.request_unlock(&TestGate::attempt("u-nobody")).await)?;
+                Err(Code::NoUser)
+            })
+        }),
+        case("unlock.rs::unlock", Op::Unlocked, |w| {
+            let token = w.unlock_link();
+            Box::pin(async move { code(w.gate.gate.unlock(&w.tenant, &token, &w.call).await) })
+        })
+        .door()
+        .or(|w| {
+            Box::pin(async move { code(w.gate.gate.unlock(&w.tenant, "garbage", &w.call).await) })
         }),
         case("upkeep.rs::confirm_clock", Op::Updated, |w| {
             Box::pin(async move { code(w.gate.gate.confirm_clock().await) })

@@ -8,6 +8,7 @@ use vouchsafe::gate::{Attempt, Code, Login, Next, NotSet, Purpose};
 use vouchsafe_tower::{OptionalPrincipal, Presented, Reason, Refusal, Web, complete};
 
 use super::{Frame, done, problem, rules, token};
+use crate::form::Form;
 use crate::html;
 use crate::html::Html;
 use crate::setup::Portal;
@@ -41,7 +42,8 @@ fn sign_in_page(guest: &Guest, name: &str, word: Option<Html>) -> Html {
         "<label for='password'>Password</label>"
         "<input id='password' name='password' type='password' autocomplete='current-password' required>"
         "<button>Sign in</button></form>"
-        "<p><a href='" (guest.path("forgotten")) "'>Forgotten your password?</a></p>"
+        "<p><a href='" (guest.path("forgotten")) "'>Forgotten your password?</a> "
+        "<a href='" (guest.path("locked")) "'>Locked out?</a></p>"
     };
     Frame::new("Sign in", &guest.tenant, &guest.csrf).page(main)
 }
@@ -97,7 +99,8 @@ pub async fn try_sign_in(
         // The way through a link works for everybody, and shows who is there.
         Login::Next(Next::ChangePassword(_)) => {
             let word = "Your password has to be changed first. Please ask for a link to do so.";
-            (StatusCode::FORBIDDEN, forgotten_page(&guest, Some(problem(word)))).into_response()
+            (StatusCode::FORBIDDEN, wish_page(&guest, Wish::NewPassword, Some(problem(word))))
+                .into_response()
         }
         Login::Next(_) => return Err(Failure::Forbidden),
         Login::Refused(why) => {
@@ -119,36 +122,96 @@ pub async fn sign_out(
     Ok((web.signed_out(&guest.tenant), Redirect::to(&guest.path("sign-in"))).into_response())
 }
 
-fn forgotten_page(guest: &Guest, word: Option<Html>) -> Html {
+/// What somebody who cannot sign in may ask for by mail.
+#[derive(Clone, Copy)]
+enum Wish {
+    NewPassword,
+    Unlock,
+}
+
+fn wish_page(guest: &Guest, wish: Wish, word: Option<Html>) -> Html {
+    let (title, path, what) = match wish {
+        Wish::NewPassword => ("Forgotten password", "forgotten", "for a new password"),
+        Wish::Unlock => ("Locked account", "locked", "that unlocks your account"),
+    };
     let main = html! {
         (word)
-        "<p>We send a link for a new password to the mail address of your account.</p>"
-        "<form class='card' method='post' action='" (guest.path("forgotten")) "'>" (token(&guest.csrf))
+        "<p>We send a link " (what) " to the mail address of your account.</p>"
+        "<form class='card' method='post' action='" (guest.path(path)) "'>" (token(&guest.csrf))
         "<label for='name'>User name or mail address</label>"
         "<input id='name' name='name' autocomplete='username' autocapitalize='none' "
         "spellcheck='false' maxlength='254' required>"
         "<button>Send me a link</button></form>"
         "<p><a href='" (guest.path("sign-in")) "'>Back to sign-in</a></p>"
     };
-    Frame::new("Forgotten password", &guest.tenant, &guest.csrf).page(main)
-}
-
-/// The page for a forgotten password.
-pub async fn forgotten(guest: Guest) -> Html {
-    forgotten_page(&guest, None)
+    Frame::new(title, &guest.tenant, &guest.csrf).page(main)
 }
 
 /// Sends a link, if there is anybody to send it to: the answer does not tell.
-pub async fn ask_reset(guest: Guest, Submitted(form): Submitted) -> Result<Response, Failure> {
+async fn ask(guest: Guest, wish: Wish, form: Form) -> Result<Response, Failure> {
     let word = "If somebody here has this name or address, a mail is on its way.";
     if let Ok(identifier) = Identifier::new(form.get("name")) {
         let attempt = Attempt::new(guest.tenant.clone(), identifier, guest.call.clone());
         let gate = guest.portal.gate().clone();
-        if let Err(why) = complete(async move { gate.request_reset(&attempt).await }).await? {
-            return Ok(refused(why, |word| forgotten_page(&guest, Some(problem(word)))));
+        let asked = complete(async move {
+            match wish {
+                Wish::NewPassword => gate.request_reset(&attempt).await,
+                Wish::Unlock => gate.request_unlock(&attempt).await,
+            }
+        });
+        if let Err(why) = asked.await? {
+            return Ok(refused(why, |word| wish_page(&guest, wish, Some(problem(word)))));
         }
     }
-    Ok(forgotten_page(&guest, Some(done(word))).into_response())
+    Ok(wish_page(&guest, wish, Some(done(word))).into_response())
+}
+
+/// The page for a forgotten password.
+pub async fn forgotten(guest: Guest) -> Html {
+    wish_page(&guest, Wish::NewPassword, None)
+}
+
+/// Asks for a link for a new password.
+pub async fn ask_reset(guest: Guest, Submitted(form): Submitted) -> Result<Response, Failure> {
+    ask(guest, Wish::NewPassword, form).await
+}
+
+/// The page for a locked account.
+pub async fn locked(guest: Guest) -> Html {
+    wish_page(&guest, Wish::Unlock, None)
+}
+
+/// Asks for a link that unlocks.
+pub async fn ask_unlock(guest: Guest, Submitted(form): Submitted) -> Result<Response, Failure> {
+    ask(guest, Wish::Unlock, form).await
+}
+
+/// The page that a mail for unlocking leads to. Looking unlocks nothing: mail scanners open links.
+pub async fn unlock(
+    guest: Guest,
+    Path((_, link)): Path<(String, String)>,
+) -> Result<Html, Failure> {
+    let gate = guest.portal.gate();
+    let view = gate.peek(&guest.tenant, Purpose::Unlock, &link, &guest.call).await?;
+    let main = html! {
+        "<p>For <strong>" (view.account.address) "</strong>. The link works once, until "
+        (super::moment(view.expires)) ".</p>"
+        "<form class='card' method='post'>" (token(&guest.csrf)) "<button>Unlock the account</button></form>"
+    };
+    Ok(Frame::new("Unlock your account", &guest.tenant, &guest.csrf).page(main))
+}
+
+/// Unlocks.
+pub async fn try_unlock(
+    guest: Guest,
+    Path((_, link)): Path<(String, String)>,
+    Submitted(_): Submitted,
+) -> Result<Html, Failure> {
+    let (gate, tenant, call) =
+        (guest.portal.gate().clone(), guest.tenant.clone(), guest.call.clone());
+    complete(async move { gate.unlock(&tenant, &link, &call).await }).await??;
+    let word = done("Your account is unlocked. You can sign in with your password now.");
+    Ok(sign_in_page(&guest, "", Some(word)))
 }
 
 /// The page that an invitation leads to.
@@ -212,7 +275,7 @@ async fn set_by_link(
     guest: Guest,
     purpose: Purpose,
     link: String,
-    mut form: crate::form::Form,
+    mut form: Form,
 ) -> Result<Response, Failure> {
     let again = form.secret("again");
     let new = form.secret("new");
