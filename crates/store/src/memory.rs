@@ -1,31 +1,33 @@
 //! Cells in this process's memory.
 
+mod slots;
+mod table;
+
 use std::collections::hash_map::RandomState;
 use std::future::{Future, ready};
-use std::hash::BuildHasher;
-use std::mem::size_of;
 
-use hashbrown::HashTable;
 use vouchsafe_core::{CellKey, Clock, Space, Timestamp};
 
+use self::table::{Save, Table};
 use crate::sync::{AtomicI64, AtomicUsize, Mutex, Ordering, lock};
-use crate::{Cells, Loaded, MAX_CELL, Put, StoreError, Stored, Swap, Version};
+use crate::{Cells, Loaded, MAX_CELL, Put, StoreError, Swap, Version};
 
-/// Shards are chosen by this many leading bits of the digest, so that a walk in order of digest
-/// visits them one after the other.
-const SHARD_BITS: u32 = if cfg!(loom) { 1 } else { 10 };
-
-/// What a cell takes besides its value, at most: a hash table just after doubling is 7/16 full, and
-/// an allocation is rounded up to 16 bytes with 8 of its own.
-const CELL_COST: usize = size_of::<Entry>().saturating_add(1).saturating_mul(16).div_ceil(7) + 24;
+/// Most shards, as a power of two. A shard is what callers on several cores wait for.
+const MAX_SHARD_BITS: u32 = 10;
+/// A smaller store has fewer shards: so many bytes for each, of which some 2 KiB are unused.
+const SHARD_BYTES: usize = 64 << 10;
 
 /// Cells in memory: gone with the process, and bounded.
 ///
-/// The bound is on bytes, bookkeeping included. At the bound, cells that have expired make room;
-/// when there are none, a swap is answered [`Swap::Full`]. A cell that has not expired is never
-/// dropped. The table's hash is keyed afresh for each store: whoever asks chooses the keys.
+/// The bound is on bytes, bookkeeping included; an account with one live charge takes less than 96
+/// of them. At the bound, cells that have expired make room; when there are none, a swap is answered
+/// [`Swap::Full`]. A cell that has not expired is never dropped. The table's hash is keyed afresh for
+/// each store: whoever asks chooses the keys. An empty store has 128 KiB of locks, which do not count.
 pub struct MemoryStore {
     shards: Box<[Shard]>,
+    /// Shards are chosen by so many leading bits of the digest, so that a walk in order of digest
+    /// visits them one after the other.
+    shard_bits: u32,
     hasher: RandomState,
     limit: usize,
     used: AtomicUsize,
@@ -33,48 +35,29 @@ pub struct MemoryStore {
     clock: Option<Box<dyn Clock>>,
 }
 
-/// On a cache line of its own: neighbours are locked by other cores.
-#[repr(align(64))]
+/// On cache lines of its own: neighbours are locked by other cores.
+#[repr(align(128))]
 struct Shard {
-    cells: Mutex<HashTable<Entry>>,
+    cells: Mutex<Table>,
     /// No cell of the shard expires before this; changed under the lock.
     earliest: AtomicI64,
-}
-
-struct Entry {
-    digest: [u8; 16],
-    version: Version,
-    bytes: Box<[u8]>,
-    until: Timestamp,
-    space: Space,
-}
-
-impl Entry {
-    fn is(&self, key: CellKey) -> bool {
-        self.digest == key.digest && self.space == key.space
-    }
-
-    fn loaded(&self) -> Loaded {
-        Loaded::new(Some(Stored::new(self.bytes.to_vec(), self.version)))
-    }
-}
-
-const fn cost(len: usize) -> usize {
-    len.saturating_add(CELL_COST)
 }
 
 impl MemoryStore {
     /// A store of at most `limit` bytes. It learns the time from [`sweep`](Cells::sweep) only.
     #[must_use]
     pub fn new(limit: usize) -> Self {
-        let shards = (0..1_usize << SHARD_BITS)
+        let of_size = (limit / SHARD_BYTES).max(1).ilog2();
+        let shard_bits = if cfg!(loom) { 1 } else { of_size.min(MAX_SHARD_BITS) };
+        let shards = (0..1_usize << shard_bits)
             .map(|_| Shard {
-                cells: Mutex::new(HashTable::new()),
+                cells: Mutex::new(Table::default()),
                 earliest: AtomicI64::new(i64::MAX),
             })
             .collect();
         Self {
             shards,
+            shard_bits,
             hasher: RandomState::new(),
             limit,
             used: AtomicUsize::new(0),
@@ -90,7 +73,7 @@ impl MemoryStore {
         Self { clock: Some(Box::new(clock)), ..self }
     }
 
-    /// How many bytes are in use, bookkeeping included.
+    /// How many bytes the cells take, bookkeeping included.
     #[must_use]
     pub fn used(&self) -> usize {
         self.used.load(Ordering::Relaxed)
@@ -98,22 +81,19 @@ impl MemoryStore {
 
     fn shard_of(&self, digest: [u8; 16]) -> usize {
         let [first, second, ..] = digest;
-        usize::from(u16::from_be_bytes([first, second]) >> (u16::BITS - SHARD_BITS))
+        let leading = u64::from(u16::from_be_bytes([first, second])) << self.shard_bits;
+        usize::try_from(leading >> u16::BITS).unwrap_or(0)
     }
 
     fn shard(&self, key: CellKey) -> Result<&Shard, StoreError> {
-        // The index has SHARD_BITS bits, so there always is one.
+        // The number has as many bits, so there always is one.
         self.shards.get(self.shard_of(key.digest)).ok_or(StoreError::Corrupt(key))
-    }
-
-    fn hash(&self, space: Space, digest: &[u8; 16]) -> u64 {
-        self.hasher.hash_one((space.code(), digest))
     }
 
     fn load_now(&self, key: CellKey) -> Result<Loaded, StoreError> {
         let cells = lock(&self.shard(key)?.cells);
-        let found = cells.find(self.hash(key.space, &key.digest), |entry| entry.is(key));
-        Ok(found.map_or_else(|| Loaded::new(None), Entry::loaded))
+        let found = cells.find(&self.hasher, key);
+        Ok(found.map_or_else(|| Loaded::new(None), |(_, slot)| slot.loaded()))
     }
 
     fn swap_now(
@@ -148,41 +128,33 @@ impl MemoryStore {
         put: Put,
     ) -> Result<Tried, StoreError> {
         let shard = self.shard(key)?;
-        let hash = self.hash(key.space, &key.digest);
         let mut cells = lock(&shard.cells);
-        let current = cells.find_mut(hash, |entry| entry.is(key));
-        if current.as_ref().map(|entry| entry.version) != expected {
-            let loaded = current.map_or_else(|| Loaded::new(None), |entry| entry.loaded());
+        let found = cells.find(&self.hasher, key);
+        if found.map(|(_, slot)| slot.version()) != expected {
+            let loaded = found.map_or_else(|| Loaded::new(None), |(_, slot)| slot.loaded());
             return Ok(Tried::Answer(Swap::Conflict(loaded)));
         }
-        let before = current.as_ref().map_or(0, |entry| cost(entry.bytes.len()));
+        let at = found.map(|(at, _)| at);
+        let before = cells.bytes();
+        let mut reserved = 0;
         match put {
             Put::Save { bytes, until, version } => {
-                let after = cost(bytes.len());
-                if !self.reserve(after.saturating_sub(before)) {
-                    let need = after.saturating_sub(before);
-                    return Ok(Tried::NoRoom(Put::Save { bytes, until, version }, need));
+                reserved = cells.growth(at, bytes.len());
+                if !self.reserve(reserved) {
+                    return Ok(Tried::NoRoom(Put::Save { bytes, until, version }, reserved));
                 }
-                self.release(before.saturating_sub(after));
-                shard.earliest.fetch_min(until.micros(), Ordering::Relaxed);
-                let bytes = bytes.into_boxed_slice();
-                if let Some(entry) = current {
-                    entry.version = version;
-                    entry.bytes = bytes;
-                    entry.until = until;
-                } else {
-                    let entry =
-                        Entry { digest: key.digest, version, bytes, until, space: key.space };
-                    cells.insert_unique(hash, entry, |e| self.hash(e.space, &e.digest));
+                if until.micros() < shard.earliest.load(Ordering::Relaxed) {
+                    shard.earliest.store(until.micros(), Ordering::Relaxed);
                 }
+                cells.save(&self.hasher, key, at, Save { bytes, until, version });
             }
             Put::Erase => {
-                if let Ok(entry) = cells.find_entry(hash, |entry| entry.is(key)) {
-                    entry.remove();
-                    self.release(before);
+                if let Some(at) = at {
+                    cells.erase(&self.hasher, at);
                 }
             }
         }
+        self.account(before.saturating_add(reserved), cells.bytes());
         Ok(Tried::Answer(Swap::Done))
     }
 
@@ -194,8 +166,13 @@ impl MemoryStore {
         self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).is_ok()
     }
 
-    fn release(&self, bytes: usize) {
-        self.used.fetch_sub(bytes, Ordering::Relaxed);
+    /// A shard that was counted with `counted` bytes takes `taken`.
+    fn account(&self, counted: usize, taken: usize) {
+        if taken < counted {
+            self.used.fetch_sub(counted.saturating_sub(taken), Ordering::Relaxed);
+        } else if taken > counted {
+            self.used.fetch_add(taken.saturating_sub(counted), Ordering::Relaxed);
+        }
     }
 
     /// Drops expired cells until `need` bytes fit, and says whether they do.
@@ -218,20 +195,10 @@ impl MemoryStore {
             return 0;
         }
         let mut cells = lock(&shard.cells);
-        let (mut swept, mut freed, mut earliest) = (0_usize, 0_usize, i64::MAX);
-        cells.retain(|entry| {
-            let drop = entry.until < now && swept < limit;
-            if drop {
-                swept = swept.saturating_add(1);
-                freed = freed.saturating_add(cost(entry.bytes.len()));
-            } else {
-                earliest = earliest.min(entry.until.micros());
-            }
-            !drop
-        });
+        let before = cells.bytes();
+        let (swept, earliest) = cells.sweep(&self.hasher, now, limit);
         shard.earliest.store(earliest, Ordering::Relaxed);
-        drop(cells);
-        self.release(freed);
+        self.account(before, cells.bytes());
         swept
     }
 
@@ -245,8 +212,8 @@ impl MemoryStore {
             let cells = lock(&shard.cells);
             let mut here: Vec<CellKey> = cells
                 .iter()
-                .filter(|entry| entry.space == space && after.is_none_or(|at| entry.digest > at))
-                .map(|entry| CellKey::new(space, entry.digest))
+                .filter(|slot| slot.space() == space && after.is_none_or(|at| slot.digest > at))
+                .map(|slot| CellKey::new(space, slot.digest))
                 .collect();
             drop(cells);
             here.sort_unstable();
