@@ -1,22 +1,23 @@
 //! A store whose reader learns nothing.
 
-use std::sync::OnceLock;
+mod keys;
+mod rotate;
 
 use vouchsafe_core::{CellKey, Entropy, Space, Timestamp};
 use vouchsafe_crypto::{AeadKey, RootKey, SystemEntropy};
 
+use self::keys::Keys;
+pub use self::rotate::Resealed;
 use crate::{Cells, Loaded, MAX_CELL, Put, StoreError, Stored, Swap, Version};
 
 /// First byte of every value written here.
 const FORMAT: u8 = 1;
-/// Which generation of keys; there is one until keys rotate.
-const GENERATION: u32 = 0;
 /// Format, generation and nonce stand before the sealed bytes.
 const HEADER: usize = 1 + 4 + AeadKey::NONCE;
 /// The value's length stands before the value, inside.
 const LENGTH: usize = 4;
-/// Subkeys of one space and generation, chosen by the digest's last 12 bits.
-const SUBKEYS: usize = 4096;
+/// The expiry stands behind it, in what was padding before it was kept there: 0 is none.
+const UNTIL: usize = 8;
 /// From here on sizes are padded to whole multiples, below to powers of two.
 const PAGE: usize = 4096;
 const SMALLEST: usize = 64;
@@ -35,21 +36,24 @@ const HOUR: i64 = 3_600_000_000;
 /// together with its version.
 ///
 /// The arithmetic: nonces are random, so one key may seal 2^32 values (NIST SP 800-38D, 8.3, for a
-/// chance of collision below 2^-32). Each space has 4 096 subkeys, derived by HKDF and chosen by
-/// the digest, so 2^44 swaps spread over many cells, and 2^32 of one single cell: 1 000 swaps a
-/// second of the same cell for 49 days. A nonce is drawn for each swap and is never derived from a
-/// version or an event, so a step that runs again seals under a new one.
+/// chance of collision below 2^-32). Each space has 4 096 subkeys a generation, derived by HKDF and
+/// chosen by the digest, and a generation lasts [`PERIOD`](Self::PERIOD): 2^44 swaps in 30 days
+/// spread over many cells, or 1 600 a second of one single cell all the while. A nonce is drawn for
+/// each swap and is never derived from a version or an event, so a step that runs again seals under
+/// a new one.
+///
+/// Generations are told apart by the time ([`rotate`](Self::rotate)); a value says which one it was
+/// sealed under, so what an older one sealed still opens, and is sealed under the newest when it is
+/// next written, or by a walk ([`reseal`](Self::reseal)). All are derived from the one root key.
 pub struct Encrypted<C> {
     inner: C,
-    root: RootKey,
-    /// Derived when first used: some 8 MiB if all are.
-    keys: Box<[OnceLock<AeadKey>]>,
+    keys: Keys,
     entropy: Box<dyn Entropy>,
 }
 
 impl<C: Cells> Encrypted<C> {
     /// Longest value in bytes that still fits a cell when sealed.
-    pub const MAX_VALUE: usize = MAX_CELL - PAGE - LENGTH;
+    pub const MAX_VALUE: usize = MAX_CELL - PAGE - LENGTH - UNTIL;
 
     /// Seals what goes to `inner` under keys derived from `root`.
     #[must_use]
@@ -60,9 +64,7 @@ impl<C: Cells> Encrypted<C> {
     /// As [`new`](Self::new), with nonces from `entropy`.
     #[must_use]
     pub fn with_entropy(inner: C, root: RootKey, entropy: impl Entropy + 'static) -> Self {
-        let count = Space::ALL.len().saturating_mul(SUBKEYS);
-        let keys = (0..count).map(|_| OnceLock::new()).collect();
-        Self { inner, root, keys, entropy: Box::new(entropy) }
+        Self { inner, keys: Keys::new(root), entropy: Box::new(entropy) }
     }
 
     /// The store that holds the sealed values.
@@ -71,25 +73,13 @@ impl<C: Cells> Encrypted<C> {
         &self.inner
     }
 
-    fn key(&self, key: CellKey) -> Result<&AeadKey, StoreError> {
-        let [.., high, low] = key.digest;
-        let index = usize::from(u16::from_be_bytes([high, low])) % SUBKEYS;
-        let space = Space::ALL.iter().position(|space| *space == key.space);
-        let slot = space
-            .map(|space| space.saturating_mul(SUBKEYS).saturating_add(index))
-            .and_then(|at| self.keys.get(at))
-            .ok_or(StoreError::Corrupt(key))?;
-        Ok(slot.get_or_init(|| {
-            let context: [&[u8]; 3] = [
-                &[key.space.code()],
-                &GENERATION.to_be_bytes(),
-                &u16::try_from(index).unwrap_or(0).to_be_bytes(),
-            ];
-            AeadKey::new(&self.root.derive("vouchsafe-store cell v1", &context))
-        }))
-    }
-
-    fn seal(&self, key: CellKey, version: Version, bytes: &[u8]) -> Result<Vec<u8>, StoreError> {
+    fn seal(
+        &self,
+        key: CellKey,
+        version: Version,
+        bytes: &[u8],
+        until: Timestamp,
+    ) -> Result<Vec<u8>, StoreError> {
         let too_large = || StoreError::TooLarge { len: bytes.len(), max: Self::MAX_VALUE };
         if bytes.len() > Self::MAX_VALUE {
             return Err(too_large());
@@ -97,60 +87,77 @@ impl<C: Cells> Encrypted<C> {
         let len = u32::try_from(bytes.len()).map_err(|_| too_large())?;
         let mut nonce = [0; AeadKey::NONCE];
         self.entropy.fill(&mut nonce)?;
-        let padded = padded(bytes.len().saturating_add(LENGTH));
+        let generation = self.keys.newest();
+        let padded = padded(bytes.len().saturating_add(LENGTH).saturating_add(UNTIL));
         let end = HEADER.saturating_add(padded);
         let mut value = Vec::with_capacity(end.saturating_add(AeadKey::OVERHEAD));
         value.push(FORMAT);
-        value.extend_from_slice(&GENERATION.to_be_bytes());
+        value.extend_from_slice(&generation.to_be_bytes());
         value.extend_from_slice(&nonce);
         value.extend_from_slice(&len.to_le_bytes());
         value.extend_from_slice(bytes);
+        value.extend_from_slice(&until.micros().to_le_bytes());
         value.resize(end, 0);
         let body = value.get_mut(HEADER..).ok_or_else(too_large)?;
-        let aad = associated(key, version);
-        let tag = self.key(key)?.seal_detached(nonce, &aad, body).map_err(|_| too_large())?;
-        value.extend_from_slice(&tag);
+        let aad = associated(generation, key, version);
+        let sealed = self.keys.with(generation, key, |key| key.seal_detached(nonce, &aad, body))?;
+        value.extend_from_slice(&sealed.map_err(|_| too_large())?);
         Ok(value)
     }
 
-    fn open(&self, key: CellKey, sealed: Stored) -> Result<Stored, StoreError> {
+    /// The value, and when it expires if it says so.
+    fn open(
+        &self,
+        key: CellKey,
+        sealed: Stored,
+    ) -> Result<(Stored, Option<Timestamp>), StoreError> {
         let Stored { mut bytes, version } = sealed;
         let corrupt = || StoreError::Corrupt(key);
+        let generation = generation_of(&bytes).ok_or_else(corrupt)?;
         let (header, _) = bytes.split_first_chunk::<HEADER>().ok_or_else(corrupt)?;
-        let (&[format], rest) = header.split_first_chunk().ok_or_else(corrupt)?;
-        let (generation, nonce) = rest.split_first_chunk::<4>().ok_or_else(corrupt)?;
-        if format != FORMAT || u32::from_be_bytes(*generation) != GENERATION {
+        let &nonce = header.last_chunk::<{ AeadKey::NONCE }>().ok_or_else(corrupt)?;
+        if generation < self.keys.oldest() {
             return Err(corrupt());
         }
-        let nonce: [u8; AeadKey::NONCE] = nonce.try_into().map_err(|_| corrupt())?;
-        let aad = associated(key, version);
-        let opened =
-            self.key(key)?.open_within(nonce, &aad, &mut bytes, HEADER..).map_err(|_| corrupt())?;
-        let (len, value) = opened.split_first_chunk::<LENGTH>().ok_or_else(corrupt)?;
-        let len = usize::try_from(u32::from_le_bytes(*len)).map_err(|_| corrupt())?;
-        if len > value.len() {
-            return Err(corrupt());
-        }
+        let aad = associated(generation, key, version);
+        let opened: Result<_, StoreError> = self.keys.with(generation, key, |aead| {
+            let opened =
+                aead.open_within(nonce, &aad, &mut bytes, HEADER..).map_err(|_| corrupt())?;
+            let (len, value) = opened.split_first_chunk::<LENGTH>().ok_or_else(corrupt)?;
+            let len = usize::try_from(u32::from_le_bytes(*len)).map_err(|_| corrupt())?;
+            let (_, padding) = value.split_at_checked(len).ok_or_else(corrupt)?;
+            let until = padding.first_chunk().map_or(0, |until| i64::from_le_bytes(*until));
+            Ok((len, (until != 0).then(|| Timestamp::from_micros(until))))
+        })?;
+        let (len, until) = opened?;
         bytes.drain(..LENGTH);
         bytes.truncate(len);
-        Ok(Stored { bytes, version })
+        Ok((Stored { bytes, version }, until))
     }
 
     fn opened(&self, key: CellKey, loaded: Loaded) -> Result<Loaded, StoreError> {
         let Loaded { cell, time } = loaded;
         let cell = cell.map(|sealed| self.open(key, sealed)).transpose()?;
+        let cell = cell.map(|(cell, _)| cell);
         Ok(Loaded { cell, time })
     }
 }
 
 /// What a sealed value belongs to: format and generation, the cell and the version.
-fn associated(key: CellKey, version: Version) -> Vec<u8> {
+fn associated(generation: u32, key: CellKey, version: Version) -> Vec<u8> {
     let mut aad = vec![FORMAT];
-    aad.extend_from_slice(&GENERATION.to_be_bytes());
+    aad.extend_from_slice(&generation.to_be_bytes());
     aad.push(key.space.code());
     aad.extend_from_slice(&key.digest);
     aad.extend_from_slice(version.as_bytes());
     aad
+}
+
+/// The generation that a sealed value says it was sealed under.
+fn generation_of(sealed: &[u8]) -> Option<u32> {
+    let (&[format], rest) = sealed.split_first_chunk()?;
+    let generation = rest.first_chunk()?;
+    (format == FORMAT).then(|| u32::from_be_bytes(*generation))
 }
 
 fn padded(len: usize) -> usize {
@@ -177,7 +184,7 @@ impl<C: Cells> Cells for Encrypted<C> {
     ) -> Result<Swap, StoreError> {
         let put = match put {
             Put::Save { bytes, until, version } => {
-                Put::save(self.seal(key, version, &bytes)?, rounded_up(until), version)
+                Put::save(self.seal(key, version, &bytes, until)?, rounded_up(until), version)
             }
             Put::Erase => Put::Erase,
         };
@@ -197,6 +204,7 @@ impl<C: Cells> Cells for Encrypted<C> {
     }
 
     async fn sweep(&self, now: Timestamp, limit: usize) -> Result<usize, StoreError> {
+        self.rotate(now);
         self.inner.sweep(now, limit).await
     }
 }
@@ -232,7 +240,7 @@ mod tests {
     #[test]
     fn the_longest_value_fits_a_cell() {
         let longest = Encrypted::<crate::MemoryStore>::MAX_VALUE;
-        assert!(HEADER + padded(longest + LENGTH) + AeadKey::OVERHEAD <= MAX_CELL);
-        assert!(HEADER + padded(longest + LENGTH + 1) + AeadKey::OVERHEAD > MAX_CELL);
+        assert!(HEADER + padded(longest + LENGTH + UNTIL) + AeadKey::OVERHEAD <= MAX_CELL);
+        assert!(HEADER + padded(longest + LENGTH + UNTIL + 1) + AeadKey::OVERHEAD > MAX_CELL);
     }
 }

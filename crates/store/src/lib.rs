@@ -12,7 +12,7 @@ mod turns;
 pub use any::AnyCells;
 pub use cells::{Cells, Loaded, MAX_CELL, Put, Stored, Swap, Version};
 pub use drive::{MAX_ATTEMPTS, MAX_UNANSWERED, drive};
-pub use encrypted::Encrypted;
+pub use encrypted::{Encrypted, Resealed};
 pub use error::{StoreError, Undelivered};
 pub use memory::MemoryStore;
 pub use turns::{Held, LineFull, Turn, Turns};
