@@ -35,10 +35,9 @@ impl Entropy for SystemEntropy {
     }
 
     fn fill_id(&self, out: &mut [u8]) -> Result<(), NoEntropy> {
-        let process = std::process::id();
         let draw = |bytes: &mut [u8]| self.fill(bytes);
-        let taken = BATCH.with(|batch| match batch.try_borrow_mut() {
-            Ok(mut batch) => batch.take(out, process, draw),
+        let taken = BATCH.with(|batch| match batch.try_borrow_mut().as_deref_mut() {
+            Ok((batch, forks)) => batch.take(out, forks.happened(), draw),
             Err(_) => Ok(false),
         })?;
         if taken { Ok(()) } else { self.fill(out) }
@@ -51,38 +50,71 @@ const BATCH_BYTES: usize = 1_024;
 const LONGEST: usize = 32;
 
 thread_local! {
-    static BATCH: RefCell<Batch> = const { RefCell::new(Batch::new()) };
+    static BATCH: RefCell<(Batch, Forks)> = RefCell::new((Batch::new(), Forks::watched()));
+}
+
+/// Whether this process has become another one, with the same memory. Asking for the process id
+/// says so, too, and is a system call.
+#[cfg(unix)]
+struct Forks(Option<forkguard::atfork::Guard>);
+
+#[cfg(unix)]
+impl Forks {
+    fn watched() -> Self {
+        Self(forkguard::atfork::Guard::try_new().ok())
+    }
+
+    /// Since it was last asked. Where it cannot be known: yes.
+    fn happened(&mut self) -> bool {
+        self.0.as_mut().is_none_or(forkguard::atfork::Guard::detected_fork)
+    }
+}
+
+/// There are no forks elsewhere.
+#[cfg(not(unix))]
+struct Forks;
+
+#[cfg(not(unix))]
+impl Forks {
+    const fn watched() -> Self {
+        Self
+    }
+
+    const fn happened(&mut self) -> bool {
+        false
+    }
 }
 
 /// Fresh bytes, of which the first `used` were handed out.
 struct Batch {
     bytes: [u8; BATCH_BYTES],
     used: usize,
-    /// Whose they are: a forked process has the same bytes and another number.
-    process: u32,
 }
 
 impl Batch {
     const fn new() -> Self {
-        Self { bytes: [0; BATCH_BYTES], used: BATCH_BYTES, process: 0 }
+        Self { bytes: [0; BATCH_BYTES], used: BATCH_BYTES }
     }
 
-    /// Moves as many bytes as it holds to `out`, unless that is too long.
+    /// Moves as many bytes as it holds to `out`, unless that is too long. After a fork they are the
+    /// other process's, too.
     fn take(
         &mut self,
         out: &mut [u8],
-        process: u32,
+        forked: bool,
         draw: impl FnOnce(&mut [u8]) -> Result<(), NoEntropy>,
     ) -> Result<bool, NoEntropy> {
+        if forked {
+            self.used = self.bytes.len();
+        }
         if out.len() > LONGEST {
             return Ok(false);
         }
-        let left = self.bytes.len().saturating_sub(self.used);
-        if self.process != process || left < out.len() {
+        if self.bytes.len().saturating_sub(self.used) < out.len() {
             // A draw that fails leaves a batch of which nothing is left.
             self.used = self.bytes.len();
             draw(&mut self.bytes)?;
-            (self.used, self.process) = (0, process);
+            self.used = 0;
         }
         let fresh = self.bytes.get_mut(self.used..).and_then(|rest| rest.get_mut(..out.len()));
         let Some(fresh) = fresh else { return Ok(false) };
@@ -111,11 +143,11 @@ mod tests {
 
     fn taken(
         batch: &mut Batch,
-        process: u32,
+        forked: bool,
         draw: &mut dyn FnMut(&mut [u8]) -> Result<(), NoEntropy>,
     ) -> u16 {
         let mut out = [0; 2];
-        assert!(batch.take(&mut out, process, draw).unwrap());
+        assert!(batch.take(&mut out, forked, draw).unwrap());
         u16::from_le_bytes(out)
     }
 
@@ -123,7 +155,7 @@ mod tests {
     fn each_byte_is_handed_out_once_and_wiped() {
         let (mut batch, mut draw) = (Batch::new(), counting());
         for expected in 1..=2_000 {
-            assert_eq!(taken(&mut batch, 7, &mut draw), expected);
+            assert_eq!(taken(&mut batch, false, &mut draw), expected);
             assert!(batch.bytes[..batch.used].iter().all(|byte| *byte == 0), "{expected} stays");
         }
     }
@@ -132,38 +164,38 @@ mod tests {
     fn what_does_not_fit_into_the_rest_starts_a_batch() {
         let (mut batch, mut draw) = (Batch::new(), counting());
         for _ in 0..BATCH_BYTES / 30 {
-            assert!(batch.take(&mut [0; 30], 7, &mut draw).unwrap());
+            assert!(batch.take(&mut [0; 30], false, &mut draw).unwrap());
         }
         let mut out = [0; 32];
-        assert!(batch.take(&mut out, 7, &mut draw).unwrap());
+        assert!(batch.take(&mut out, false, &mut draw).unwrap());
         assert_eq!(out[..2], 513_u16.to_le_bytes());
-        assert!(!batch.take(&mut [0; LONGEST + 1], 7, &mut draw).unwrap());
+        assert!(!batch.take(&mut [0; LONGEST + 1], false, &mut draw).unwrap());
         assert_eq!(batch.used, 32);
     }
 
     #[test]
     fn another_process_starts_a_batch() {
         let (mut batch, mut draw) = (Batch::new(), counting());
-        assert_eq!(taken(&mut batch, 7, &mut draw), 1);
-        assert_eq!(taken(&mut batch, 8, &mut draw), 513);
-        assert_eq!(taken(&mut batch, 8, &mut draw), 514);
+        assert_eq!(taken(&mut batch, false, &mut draw), 1);
+        assert_eq!(taken(&mut batch, true, &mut draw), 513);
+        assert_eq!(taken(&mut batch, false, &mut draw), 514);
+        // What is drawn by itself does not hide a fork.
+        assert!(!batch.take(&mut [0; LONGEST + 1], true, &mut draw).unwrap());
+        assert_eq!(taken(&mut batch, false, &mut draw), 1_025);
     }
 
     #[test]
     fn a_draw_that_fails_hands_out_nothing() {
         let (mut batch, mut draw) = (Batch::new(), counting());
-        assert_eq!(taken(&mut batch, 7, &mut draw), 1);
+        assert_eq!(taken(&mut batch, false, &mut draw), 1);
         let half = |out: &mut [u8]| {
             out[..100].fill(9);
             Err(NoEntropy)
         };
         let mut out = [0; 2];
-        assert_eq!(batch.take(&mut out, 8, half), Err(NoEntropy));
-        // Neither to the process that had a batch, nor to the other.
-        for process in [7, 8] {
-            assert_eq!(batch.take(&mut out, process, half), Err(NoEntropy));
-        }
+        assert_eq!(batch.take(&mut out, true, half), Err(NoEntropy));
+        assert_eq!(batch.take(&mut out, false, half), Err(NoEntropy));
         assert_eq!(out, [0; 2]);
-        assert_eq!(taken(&mut batch, 7, &mut draw), 513);
+        assert_eq!(taken(&mut batch, false, &mut draw), 513);
     }
 }

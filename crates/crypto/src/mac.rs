@@ -10,6 +10,9 @@ use zeroize::Zeroizing;
 use crate::encode::for_each_piece;
 use crate::wipe::{Wiped, scrubbed_lightly};
 
+/// Pieces up to here are gathered.
+const SHORT: usize = 192;
+
 /// A key for HMAC-SHA-256 that is overwritten when dropped.
 ///
 /// Each use names a label; digests under different labels have nothing to do with one another, and
@@ -38,7 +41,20 @@ impl MacKey {
     pub fn mac(&self, label: &str, parts: &[&[u8]]) -> [u8; 32] {
         scrubbed_lightly(|| {
             let mut context = hmac::Context::with_key(&self.0);
-            for_each_piece(label, parts, |piece| context.update(piece));
+            // Gathered first: most messages are short, and an update for each piece costs more.
+            let (mut short, mut len) = ([0; SHORT], 0_usize);
+            for_each_piece(label, parts, |piece| {
+                let end = len.saturating_add(piece.len());
+                if let Some(to) = short.get_mut(len..end) {
+                    to.copy_from_slice(piece);
+                    len = end;
+                    return;
+                }
+                context.update(short.get(..len).unwrap_or_default());
+                context.update(piece);
+                len = 0;
+            });
+            context.update(short.get(..len).unwrap_or_default());
             let mut out = [0; 32];
             out.copy_from_slice(context.sign().as_ref());
             out

@@ -53,7 +53,7 @@ pub(crate) fn scrubbed<R>(work: impl FnOnce() -> R) -> R {
 /// As [`scrubbed`], for short work on a hot path: HMAC over pieces.
 pub(crate) fn scrubbed_lightly<R>(work: impl FnOnce() -> R) -> R {
     let result = apart(work);
-    scrub::<{ DEPTH / 4 }>();
+    scrub::<{ DEPTH / 8 }>();
     result
 }
 
