@@ -289,13 +289,11 @@ impl GateBuilder {
         if let Some(tenant) = policies.tenants().find(|t| !t.as_str().bytes().all(plain)) {
             return Err(OpenError::TenantPath(tenant.clone()));
         }
-        let cells = AnyCells::new(Encrypted::with_entropy(
-            cells,
-            keyring.store_root(),
-            Arc::clone(&entropy),
-        ));
-        let digests = keyring.digest_key();
         let now = clock.now();
+        let cells = Encrypted::with_entropy(cells, keyring.store_root(), Arc::clone(&entropy));
+        cells.rotate(now);
+        let cells = AnyCells::new(cells);
+        let digests = keyring.digest_key();
         let mut baselines = Baselines::read(&cells, &sink, &digests, &entropy, now).await?;
         let mut checked = Vec::new();
         for (tenant, policy) in policies.iter() {
