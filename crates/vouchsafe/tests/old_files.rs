@@ -3,6 +3,7 @@
 //!
 //! The files under `fixtures/` are never written again. For a version whose formats are new, a folder
 //! of its own is made by running this test with `VOUCHSAFE_NEW_FIXTURE` set to its name.
+#![cfg(unix)]
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -11,6 +12,8 @@
     reason = "tests"
 )]
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -79,7 +82,10 @@ fn what_was_left_behind_opens() {
         let from = version.unwrap().path();
         let scratch = tempfile::tempdir().unwrap();
         for file in ["db", "keys"] {
-            std::fs::copy(from.join(file), scratch.path().join(file)).unwrap();
+            let to = scratch.path().join(file);
+            std::fs::copy(from.join(file), &to).unwrap();
+            // Which a checkout does not keep.
+            std::fs::set_permissions(to, Permissions::from_mode(0o600)).unwrap();
         }
         let keys = Keyring::open(&scratch.path().join("keys"), &unlock()).unwrap();
         let gate = open(SqliteStore::open(scratch.path().join("db")).unwrap(), keys);
