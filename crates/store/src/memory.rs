@@ -1,5 +1,6 @@
 //! Cells in this process's memory.
 
+mod index;
 mod slots;
 mod table;
 
@@ -139,7 +140,7 @@ impl MemoryStore {
         let mut reserved = 0;
         match put {
             Put::Save { bytes, until, version } => {
-                reserved = cells.growth(at, bytes.len());
+                reserved = cells.bytes_with(at, bytes.len()).saturating_sub(before);
                 if !self.reserve(reserved) {
                     return Ok(Tried::NoRoom(Put::Save { bytes, until, version }, reserved));
                 }

@@ -1,17 +1,14 @@
 //! Cells laid out one after the other.
 
-use std::mem::size_of;
-
 use vouchsafe_core::{CellKey, Space, Timestamp};
 
 use crate::{Loaded, Stored, Version};
 
 /// Values up to here lie in the slot itself: an account with one live charge does.
 pub(super) const INLINE: usize = 29;
-/// Slots that are allocated together. Growing copies nothing, and half a chunk a shard is unused.
-const CHUNK: usize = 32;
-/// What the first chunk begins with, so that a store of few cells stays small.
-const FIRST: usize = 4;
+/// Slots that are allocated together: 2 KiB with what an allocator adds, so that they fill the holes
+/// that a growing index leaves. Growing moves no slot, and half a chunk a shard is unused.
+const CHUNK: usize = 28;
 
 /// What an allocation of so many bytes takes: rounded up to 16 with 8 of the allocator's own.
 pub(super) const fn allocated(bytes: usize) -> usize {
@@ -38,6 +35,11 @@ enum Value {
 impl Slot {
     pub(super) fn new(key: CellKey, bytes: Vec<u8>, until: Timestamp, version: Version) -> Self {
         Self { digest: key.digest, version, until, value: Value::new(key.space, bytes) }
+    }
+
+    const fn empty() -> Self {
+        let value = Value::Inline { space: Space::System, len: 0, bytes: [0; INLINE] };
+        Self { digest: [0; 16], version: Version::new([0; 16]), until: Timestamp::EPOCH, value }
     }
 
     pub(super) const fn space(&self) -> Space {
@@ -91,102 +93,95 @@ impl Value {
     }
 }
 
-/// Slots without gaps, numbered from 0. All chunks are full but the last.
+/// Slots without gaps, numbered from 0.
 #[derive(Default)]
-pub(super) struct Slots(Vec<Vec<Slot>>);
+pub(super) struct Slots {
+    #[expect(clippy::vec_box, reason = "growing moves the pointers, and no slot")]
+    chunks: Vec<Box<[Slot; CHUNK]>>,
+    len: usize,
+}
 
 impl Slots {
-    pub(super) fn len(&self) -> usize {
-        let last = self.0.last().map_or(0, Vec::len);
-        self.0.len().saturating_sub(1).saturating_mul(CHUNK).saturating_add(last)
+    pub(super) const fn len(&self) -> usize {
+        self.len
     }
 
     pub(super) fn get(&self, number: u32) -> Option<&Slot> {
         let (chunk, at) = place(number)?;
-        self.0.get(chunk)?.get(at)
+        self.chunks.get(chunk)?.get(at)
     }
 
     pub(super) fn get_mut(&mut self, number: u32) -> Option<&mut Slot> {
         let (chunk, at) = place(number)?;
-        self.0.get_mut(chunk)?.get_mut(at)
+        self.chunks.get_mut(chunk)?.get_mut(at)
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Slot> {
-        self.0.iter().flatten()
+        self.chunks.iter().flat_map(|chunk| chunk.iter()).take(self.len)
     }
 
-    pub(super) fn push(&mut self, slot: Slot) {
-        match self.0.last_mut() {
-            Some(last) if last.len() < last.capacity() => last.push(slot),
-            Some(last) if last.len() < CHUNK => {
-                last.reserve_exact(grown(last.len()).saturating_sub(last.len()));
-                last.push(slot);
+    /// Adds a slot, and says which number it has.
+    pub(super) fn push(&mut self, slot: Slot) -> u32 {
+        if self.is_full() {
+            let room = self.chunks.capacity();
+            if self.chunks.len() == room {
+                self.chunks.reserve_exact(grown(room).saturating_sub(room));
             }
-            last => {
-                let mut chunk = Vec::with_capacity(if last.is_some() { CHUNK } else { FIRST });
-                chunk.push(slot);
-                if self.0.len() == self.0.capacity() {
-                    self.0.reserve_exact(grown(self.0.len()).saturating_sub(self.0.len()));
-                }
-                self.0.push(chunk);
-            }
+            self.chunks.push(Box::new([const { Slot::empty() }; CHUNK]));
         }
+        let number = u32::try_from(self.len).unwrap_or(u32::MAX);
+        if let Some(free) = self.get_mut(number) {
+            *free = slot;
+            self.len = self.len.saturating_add(1);
+        }
+        number
     }
 
     /// Takes a slot out, and puts the last one in its place.
     pub(super) fn take(&mut self, number: u32) -> Option<Slot> {
-        let last = self.0.last_mut()?.pop()?;
-        if self.0.last().is_some_and(Vec::is_empty) {
-            self.0.pop();
+        let last = u32::try_from(self.len.checked_sub(1)?).ok()?;
+        let slot = std::mem::replace(self.get_mut(last)?, Slot::empty());
+        let taken = match self.get_mut(number) {
+            Some(place) if number != last => std::mem::replace(place, slot),
+            _ => slot,
+        };
+        self.len = self.len.saturating_sub(1);
+        if self.len.is_multiple_of(CHUNK) {
+            self.chunks.pop();
+            if self.chunks.len() <= self.chunks.capacity() / 4 {
+                self.chunks.shrink_to(self.chunks.len().saturating_mul(2));
+            }
         }
-        Some(match self.get_mut(number) {
-            Some(slot) => std::mem::replace(slot, last),
-            None => last,
-        })
+        Some(taken)
     }
 
-    /// Lets go of room for chunks that are no longer there.
-    pub(super) fn shrink(&mut self) {
-        self.0.shrink_to_fit();
+    const fn is_full(&self) -> bool {
+        self.len == self.chunks.len().saturating_mul(CHUNK)
     }
 
     /// What it takes, the values outside the slots not included.
     pub(super) fn bytes(&self) -> usize {
-        let Some((last, full)) = self.0.split_last() else { return self.list(self.0.capacity()) };
-        chunk(CHUNK)
-            .saturating_mul(full.len())
-            .saturating_add(chunk(last.capacity()))
-            .saturating_add(self.list(self.0.capacity()))
+        bytes_of(self.chunks.len(), self.chunks.capacity())
     }
 
-    /// How much more it takes after the next [`push`](Self::push).
-    pub(super) fn growth(&self) -> usize {
-        match self.0.last() {
-            Some(last) if last.len() < last.capacity() => 0,
-            Some(last) if last.len() < CHUNK => {
-                chunk(grown(last.len())).saturating_sub(chunk(last.capacity()))
-            }
-            last => {
-                let room = self.0.capacity();
-                let more = if self.0.len() == room { grown(room) } else { room };
-                chunk(if last.is_some() { CHUNK } else { FIRST })
-                    .saturating_add(self.list(more))
-                    .saturating_sub(self.list(room))
-            }
+    /// What it takes after the next [`push`](Self::push).
+    pub(super) fn bytes_after(&self) -> usize {
+        let (chunks, room) = (self.chunks.len(), self.chunks.capacity());
+        if !self.is_full() {
+            return self.bytes();
         }
-    }
-
-    const fn list(&self, chunks: usize) -> usize {
-        allocated(chunks.saturating_mul(size_of::<Vec<Slot>>()))
+        bytes_of(chunks.saturating_add(1), if chunks == room { grown(room) } else { room })
     }
 }
 
-const fn chunk(slots: usize) -> usize {
-    allocated(slots.saturating_mul(size_of::<Slot>()))
+const fn bytes_of(chunks: usize, room: usize) -> usize {
+    let each = allocated(size_of::<[Slot; CHUNK]>());
+    let list = allocated(room.saturating_mul(size_of::<Box<[Slot; CHUNK]>>()));
+    chunks.saturating_mul(each).saturating_add(list)
 }
 
-const fn grown(len: usize) -> usize {
-    if len == 0 { FIRST } else { len.saturating_mul(2) }
+const fn grown(room: usize) -> usize {
+    if room < 4 { 4 } else { room.saturating_mul(2) }
 }
 
 fn place(number: u32) -> Option<(usize, usize)> {
