@@ -22,6 +22,9 @@ const MINTS: &[(&str, &str, usize)] = &[
     ("password/src/job.rs", "Matched::assertion", 1),
     ("password/src/job.rs", "NotMatched::assertion", 1),
     ("password/src/pool.rs", "NotVerified::assertion", 1),
+    // The door of this machine's own compares a code.
+    ("vouchsafe/src/gate/break_glass.rs", "Matched::assertion", 1),
+    ("vouchsafe/src/gate/break_glass.rs", "NotMatched::assertion", 1),
     // The door that takes one-time links compares a secret of its own.
     ("vouchsafe/src/gate/links.rs", "Matched::assertion", 1),
     ("vouchsafe/src/gate/links.rs", "NotVerified::assertion", 1),

@@ -47,12 +47,12 @@ pub struct UserState {
 /// Somebody who acts: see [`Gate::by`] and [`Gate::operator`].
 #[derive(Clone, Debug)]
 pub struct Acting<'a> {
-    gate: &'a Gate,
+    pub(super) gate: &'a Gate,
     tenant: TenantId,
     actor: Actor,
     principal: Option<&'a Principal>,
     call: &'a Call,
-    policy: Arc<Policy>,
+    pub(super) policy: Arc<Policy>,
 }
 
 impl Gate {
@@ -104,7 +104,7 @@ impl Gate {
 }
 
 impl Acting<'_> {
-    fn draft(&self, operation: Operation, target: Target) -> Draft {
+    pub(super) fn draft(&self, operation: Operation, target: Target) -> Draft {
         Draft {
             tenant: self.tenant.clone(),
             actor: self.actor.clone(),
@@ -116,7 +116,7 @@ impl Acting<'_> {
         }
     }
 
-    fn refusal(&self, code: Code) -> Refused {
+    pub(super) fn refusal(&self, code: Code) -> Refused {
         Refused::new(code, self.policy.digest())
     }
 

@@ -18,6 +18,7 @@ use vouchsafe_session::{LinkOrigin, TokenKeys};
 use vouchsafe_store::{AnyCells, Cells, Encrypted, StoreError, Turns};
 
 use super::baseline::Baselines;
+use super::break_glass::BreakGlass;
 use super::call::{Call, Draft};
 use super::coalesce::Counts;
 use super::host::{Accounts, AnyAccounts, AnyNotify, Notify};
@@ -53,6 +54,7 @@ pub struct GateBuilder {
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     timer: Option<AnyTimer>,
+    break_glass: Option<BreakGlass>,
 }
 
 /// Why a gate did not open. Nothing is served then.
@@ -186,6 +188,7 @@ impl GateBuilder {
             clock: Arc::new(SystemClock),
             entropy: Arc::new(SystemEntropy::new()),
             timer: None,
+            break_glass: None,
         }
     }
 
@@ -269,6 +272,12 @@ impl GateBuilder {
         self
     }
 
+    /// A door of this machine's own, for when nothing else works; none by default.
+    pub fn break_glass(mut self, glass: BreakGlass) -> Self {
+        self.break_glass = Some(glass);
+        self
+    }
+
     /// Opens the gate.
     ///
     /// # Errors
@@ -344,6 +353,7 @@ impl GateBuilder {
             uses: Counts::new(USES, policies.tenants().count(), USED_FROM),
             later: Mutex::default(),
             schedule: Schedule::new(&policies, now),
+            break_glass: self.break_glass,
             ahead,
             noted: Mutex::default(),
             policies,

@@ -19,6 +19,7 @@
 mod account;
 mod acting;
 mod baseline;
+mod break_glass;
 mod builder;
 mod call;
 mod coalesce;
@@ -57,6 +58,7 @@ use vouchsafe_store::{AnyCells, StoreError, Turns, Undelivered, drive};
 
 pub use acting::{Acting, NotSet, UserState};
 pub use baseline::Ahead;
+pub use break_glass::BreakGlass;
 pub use builder::{GateBuilder, OpenError};
 pub use call::{Attempt, Call};
 pub use host::{Account, Accounts, HostError, Mail, Notify, Purpose};
@@ -106,6 +108,7 @@ struct Inner {
     uses: Counts,
     later: Mutex<VecDeque<Later>>,
     schedule: Schedule,
+    break_glass: Option<BreakGlass>,
     ahead: Vec<Ahead>,
     /// Which of those ahead have come into force and are recorded.
     noted: Mutex<BTreeSet<usize>>,

@@ -11,10 +11,12 @@ use vouchsafe::access_log::{
     Operation, Outcome, Receipt, Record, RecordSink, SinkError, Target, VecSink, name,
 };
 use vouchsafe::core::{CellKey, Space, TenantId, Timestamp, UserId};
+use vouchsafe::crypto::RootKey;
 use vouchsafe::gate::{
-    Acting, Admitted, Authenticated, Call, ChangePassword, Checked, Code, Issued, Login, Next,
-    NotSet, Principal, Purpose, Refused,
+    Acting, Admitted, Authenticated, BreakGlass, Call, ChangePassword, Checked, Code, Issued,
+    Login, Next, NotSet, Principal, Purpose, Refused,
 };
+use vouchsafe::os::SystemEntropy;
 use vouchsafe::password::Password;
 use vouchsafe::policy::Policy;
 use vouchsafe::store::{Cells, Loaded, MemoryStore, Put, StoreError, Swap, Version};
@@ -130,7 +132,11 @@ impl World {
         let policies = (tenant.clone(), Policy::preset("zoomph-2018").unwrap());
         let store = Arc::new(MemoryStore::new(1 << 24));
         let pausing = Pausing { inner: Arc::clone(&store), pauses: pauses.clone() };
-        let gate = TestGate::recording(policies, pausing, sink, records, |gate| gate);
+        let gate = TestGate::recording(policies, pausing, sink, records, |gate| {
+            let entropy = SystemEntropy::new();
+            let root = RootKey::generate(&entropy).unwrap();
+            gate.break_glass(BreakGlass::new(MemoryStore::new(1 << 20), &root, entropy))
+        });
         let gate = block_on(gate).unwrap();
         let ada = gate.add("ada", "staff", PASSWORD);
         let bob = gate.users.add(&tenant, "u-bob", "staff", &["bob"]);
@@ -492,6 +498,22 @@ pub fn all() -> Vec<Case> {
                 let password = Password::new(OTHER.to_owned()).unwrap();
                 code(w.acting().unmet(&w.nobody, &password).await)
             })
+        }),
+        case("break_glass.rs::break_glass", Op::SignedIn, |w| {
+            let right = block_on(w.operator().renew_break_glass()).unwrap();
+            let _ = w.gate.recorded();
+            Box::pin(async move {
+                code(w.gate.gate.break_glass(&w.tenant, right, &w.call).await.map(|_| ()))
+            })
+        })
+        .or(|w| {
+            Box::pin(async move {
+                let wrong = "no code".to_owned();
+                code(w.gate.gate.break_glass(&w.tenant, wrong, &w.call).await.map(|_| ()))
+            })
+        }),
+        case("break_glass.rs::renew_break_glass", Op::KeyChanged, |w| {
+            Box::pin(async move { code(w.operator().renew_break_glass().await) })
         }),
         case("unlock.rs::request_unlock", Op::UnlockRequested, |w| {
             Box::pin(
