@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod any;
+mod apart;
 mod cells;
 mod drive;
 mod encrypted;
@@ -10,6 +11,7 @@ mod sync;
 mod turns;
 
 pub use any::AnyCells;
+pub use apart::Apart;
 pub use cells::{Cells, Loaded, MAX_CELL, Put, Stored, Swap, Version};
 pub use drive::{MAX_ATTEMPTS, MAX_UNANSWERED, drive};
 pub use encrypted::{Encrypted, Resealed};

@@ -31,3 +31,13 @@ mod erased_memory {
 
     vouchsafe_testkit::suite!(make, bounded);
 }
+
+mod apart {
+    use vouchsafe_store::{Apart, MemoryStore};
+
+    fn make() -> impl Fn() -> Apart<MemoryStore, MemoryStore> {
+        || Apart::new(MemoryStore::new(4 << 20), MemoryStore::new(4 << 20))
+    }
+
+    vouchsafe_testkit::suite!(make, bounded);
+}

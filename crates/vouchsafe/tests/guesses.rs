@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use vouchsafe::core::TenantId;
+use vouchsafe::core::{Space, TenantId};
 use vouchsafe::gate::{Code, GateBuilder, Login};
 use vouchsafe::password::{HashPolicy, PoolConfig};
 use vouchsafe::policy::Policy;
@@ -256,4 +256,24 @@ fn an_unknown_tenant_is_refused() {
     attempt.tenant = TenantId::new("other").unwrap();
     let login = block_on(gate.gate.login(&attempt, PASSWORD.to_owned()));
     assert_eq!(code(&login), Some(Code::WrongTenant));
+}
+
+#[test]
+fn failures_may_be_kept_in_a_store_of_their_own() {
+    let (counters, rest) =
+        (Arc::new(MemoryStore::new(1 << 20)), Arc::new(MemoryStore::new(1 << 24)));
+    let policy = (TestGate::tenant(), Policy::preset("zoomph-2018").unwrap());
+    let apart = Arc::clone(&counters);
+    let gate = TestGate::over(policy, Arc::clone(&rest), |gate| gate.counters(apart));
+    let gate = block_on(gate).unwrap();
+    gate.add("ada", "staff", PASSWORD);
+    for _ in 0..5 {
+        let _wrong = block_on(gate.login("ada", "wrong"));
+    }
+    let Login::Refused(refused) = block_on(gate.login("ada", PASSWORD)) else { panic!("let in") };
+    assert_eq!(refused.code(), Code::Locked);
+    let cells = |store: &MemoryStore, space| block_on(store.scan(space, None, 100)).unwrap().len();
+    assert!(cells(&counters, Space::Lockout) > 0 && cells(&rest, Space::Account) > 0);
+    assert_eq!(cells(&rest, Space::Lockout), 0);
+    assert_eq!(cells(&counters, Space::Account) + cells(&counters, Space::System), 0);
 }

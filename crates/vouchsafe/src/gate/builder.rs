@@ -15,7 +15,7 @@ use vouchsafe_lockout::SourceThrottle;
 use vouchsafe_password::{HashPolicy, HashPool, PasswordError, PoolConfig};
 use vouchsafe_policy::{Policy, PolicyError};
 use vouchsafe_session::{LinkOrigin, TokenKeys};
-use vouchsafe_store::{AnyCells, Cells, Encrypted, StoreError, Turns};
+use vouchsafe_store::{AnyCells, Apart, Cells, Encrypted, StoreError, Turns};
 
 use super::baseline::Baselines;
 use super::break_glass::BreakGlass;
@@ -46,6 +46,7 @@ pub struct GateBuilder {
     application: Name,
     origin: Option<LinkOrigin>,
     cells: Option<AnyCells>,
+    counters: Option<AnyCells>,
     keyring: Option<Arc<Keyring>>,
     accounts: Option<AnyAccounts>,
     notify: Option<AnyNotify>,
@@ -180,6 +181,7 @@ impl GateBuilder {
             application: name!("vouchsafe"),
             origin: None,
             cells: None,
+            counters: None,
             keyring: None,
             accounts: None,
             notify: None,
@@ -195,6 +197,13 @@ impl GateBuilder {
     /// Where accounts, failures and sessions are kept. Each value is sealed before it gets there.
     pub fn store(mut self, store: impl Cells + 'static) -> Self {
         self.cells = Some(AnyCells::new(store));
+        self
+    }
+
+    /// A store of its own for the failures of accounts: one that all nodes share, say, beside
+    /// credentials in a store that loses nothing. By default they are in the same one.
+    pub fn counters(mut self, store: impl Cells + 'static) -> Self {
+        self.counters = Some(AnyCells::new(store));
         self
     }
 
@@ -286,6 +295,10 @@ impl GateBuilder {
     pub async fn open(self) -> Result<Gate, OpenError> {
         let Self { policies, contracts, clock, entropy, .. } = self;
         let cells = self.cells.ok_or(OpenError::Missing("a store"))?;
+        let cells = match self.counters {
+            Some(counters) => AnyCells::new(Apart::new(counters, cells)),
+            None => cells,
+        };
         let keyring = self.keyring.ok_or(OpenError::Missing("keys"))?;
         let accounts = self.accounts.ok_or(OpenError::Missing("the host's accounts"))?;
         let notify = self.notify.ok_or(OpenError::Missing("a way to send mail"))?;
