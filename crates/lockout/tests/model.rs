@@ -191,10 +191,10 @@ fn faulty_machines_are_caught() {
     for (fault, clears, most) in faults {
         breaks(fault, sketch(fault, clears, most), BOUND);
     }
-    let twice = Left { losses: 2, ..honest(0) };
-    for (fault, most) in [(Fault::ChargesAgain, twice), (Fault::LocksWhileVerifying, honest(0))] {
-        breaks(fault, sketch(fault, false, most), NEVER_LOCKED);
-    }
+    breaks(Fault::KeepsUnverified, sketch(Fault::KeepsUnverified, false, honest(0)), NEVER_LOCKED);
+    // It takes one more than N to find the log full of others.
+    let three = Rule { clients: 3, ..sketch(Fault::LocksWhileVerifying, false, honest(0)) };
+    breaks(Fault::LocksWhileVerifying, three, NEVER_LOCKED);
     // Without its faults the same machine holds.
     holds("no fault", sketch(Fault::Nothing, true, Left { losses: 1, strays: 1, ..PLAIN }));
     holds("no fault", sketch(Fault::Nothing, false, honest(0)));

@@ -5,7 +5,7 @@ use vouchsafe_lockout::{Begin, LockoutEvent, LockoutVerdict};
 
 use super::{
     Action, Answer, Client, Entry, Errand, Expects, Fate, Flight, Found, Lost, Packet, Reply, Rule,
-    Stored, World, spend, ticks,
+    Stored, World, ticks,
 };
 use crate::Steps;
 use crate::common::{ACCOUNT, charge};
@@ -87,12 +87,12 @@ impl<M: Steps> Rule<M> {
     /// What has now happened, whoever hears of it.
     fn note(&self, world: &mut World, errand: Errand, answer: Answer) {
         match (errand, answer) {
-            (Errand::Begin(id), Answer::Admitted(at)) => {
-                if world.entry(id).is_none_or(|entry| entry.at != at) {
-                    // Charged; or again, after a first charge that nobody heard of was over.
-                    world.ledger.retain(|entry| entry.id != id);
-                    world.ledger.push(Entry { id, at, fate: Fate::Open });
-                }
+            (Errand::Begin(id), Answer::Admitted(at))
+                if world.entry(id).is_none_or(|entry| entry.at != at) =>
+            {
+                // Charged; or again, after a first charge that nobody heard of was over.
+                world.ledger.retain(|entry| entry.id != id);
+                world.ledger.push(Entry { id, at, fate: Fate::Open });
             }
             (Errand::Wrong(id), Answer::Failed) => {
                 if let Some(entry) = world.entry(id) {

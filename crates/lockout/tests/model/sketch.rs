@@ -22,8 +22,8 @@ pub enum Fault {
     ClearsAgain,
     /// A success forgets the failures that came after it, too.
     ClearsNewer,
-    /// An attempt whose answer was lost is charged once more.
-    ChargesAgain,
+    /// An attempt that was not verified stays charged.
+    KeepsUnverified,
     /// Full of attempts that are being verified counts as locked.
     LocksWhileVerifying,
 }
@@ -90,7 +90,7 @@ impl Machine for Sketch {
             LockoutEvent::Begin(begin) => {
                 let id = begin.id().get();
                 let own = log.charges.iter().find(|charge| charge.1 == id).copied();
-                if let Some((at, ..)) = own.filter(|_| self.fault != Fault::ChargesAgain) {
+                if let Some((at, ..)) = own {
                     let due = at.after(self.settle);
                     return Step::keep(if due > now {
                         admitted(event, due)
@@ -142,8 +142,12 @@ impl Machine for Sketch {
             }
             LockoutEvent::NotVerified(settle) => {
                 let id = settle.id().get();
-                let final_ = |failed: bool| failed && self.fault != Fault::RefundsFailures;
-                log.charges.retain(|charge| charge.1 != id || final_(charge.2));
+                let stays = |failed: bool| match self.fault {
+                    Fault::KeepsUnverified => true,
+                    Fault::RefundsFailures => false,
+                    _ => failed,
+                };
+                log.charges.retain(|charge| charge.1 != id || stays(charge.2));
                 save(log, LockoutVerdict::Refunded)
             }
             LockoutEvent::Unlock { id, .. } => {
