@@ -27,6 +27,8 @@ pub enum Unit {
     Nanos,
     /// Operations a second: more is better.
     PerSecond,
+    /// Bytes a key: less is better.
+    Bytes,
 }
 
 /// One batch: so many operations, and how long they took.
@@ -80,10 +82,16 @@ impl Batch {
         Ok(Self { operations, took: start.elapsed() })
     }
 
+    /// What `keys` take together.
+    pub fn bytes(keys: u32, bytes: usize) -> Self {
+        // A byte stands in for a nanosecond.
+        Self { operations: keys, took: Duration::from_nanos(bytes as u64) }
+    }
+
     fn value(&self, unit: Unit) -> f64 {
         let seconds = self.took.as_secs_f64();
         match unit {
-            Unit::Nanos => seconds * 1e9 / f64::from(self.operations),
+            Unit::Nanos | Unit::Bytes => seconds * 1e9 / f64::from(self.operations),
             Unit::PerSecond => f64::from(self.operations) / seconds,
         }
     }
@@ -123,7 +131,7 @@ impl Case {
             return Err("lost in the noise of what both sides contain".into());
         }
         let speedup = match self.unit {
-            Unit::Nanos => peer / ours,
+            Unit::Nanos | Unit::Bytes => peer / ours,
             Unit::PerSecond => ours / peer,
         };
         Ok(Outcome { ours, peer, speedup })

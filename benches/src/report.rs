@@ -34,6 +34,7 @@ const fn unit(unit: Unit) -> &'static str {
     match unit {
         Unit::Nanos => "ns",
         Unit::PerSecond => "1/s",
+        Unit::Bytes => "bytes",
     }
 }
 

@@ -3,6 +3,7 @@
 mod crypto;
 mod envelope;
 mod lockout;
+mod memory;
 mod password;
 mod policy;
 mod session;
@@ -15,6 +16,7 @@ pub fn all() -> impl Iterator<Item = &'static Case> {
     [
         password::CASES,
         lockout::CASES,
+        memory::CASES,
         store::CASES,
         session::CASES,
         envelope::CASES,

@@ -22,14 +22,68 @@ const ROWS: u32 = 1_000;
 const VALUE: usize = 200;
 
 /// The cases.
-pub const CASES: &[Case] = &[Case {
-    name: "store/sqlite_swaps",
-    peer: "rusqlite",
-    wanted: 10.0,
-    unit: Unit::PerSecond,
-    pairs: 11,
-    prepare: sqlite_swaps,
-}];
+pub const CASES: &[Case] = &[
+    Case {
+        name: "store/sqlite_swaps",
+        peer: "rusqlite",
+        wanted: 10.0,
+        unit: Unit::PerSecond,
+        pairs: 11,
+        prepare: sqlite_swaps,
+    },
+    Case {
+        name: "store/sqlite_bytes",
+        peer: "rusqlite",
+        wanted: 0.9,
+        unit: Unit::Bytes,
+        pairs: 9,
+        prepare: sqlite_bytes,
+    },
+];
+
+const CELLS: u64 = 20_000;
+
+/// What a cell of 200 bytes takes in a file, ours written by 64 tasks, theirs row by row in one
+/// transaction.
+fn sqlite_bytes() -> Result<Sides> {
+    let folder = tempfile::tempdir_in(beside_the_program()?)?;
+    let (own, raw) = (folder.path().join("ours.db"), folder.path().join("peer.db"));
+    let store = Arc::new(SqliteStore::open(folder.path().join("grown.db"))?);
+    Builder::new_current_thread().build()?.block_on(async {
+        let write = |caller| {
+            let store = Arc::clone(&store);
+            tokio::spawn(async move {
+                for cell in (caller..CELLS).step_by(usize::try_from(CALLERS)?) {
+                    let key = CellKey::new(Space::Account, digest(cell));
+                    let version = Version::fresh(&SystemEntropy::new())?;
+                    let put = Put::save(vec![7; VALUE], Timestamp::MAX, version);
+                    store.swap(key, None, put).await?;
+                }
+                Ok::<_, Error>(())
+            })
+        };
+        for caller in (0..CALLERS).map(write).collect::<Vec<_>>() {
+            caller.await??;
+        }
+        Ok::<_, Error>(())
+    })?;
+    store.backup(&own)?;
+    let mut connection = Connection::open(&raw)?;
+    connection.execute_batch(TABLE)?;
+    let transaction = connection.transaction()?;
+    for cell in 0..CELLS {
+        let (version, digest) = (digest(cell + CELLS), digest(cell));
+        let row = params![1, digest, version, i64::MAX, vec![7_u8; VALUE]];
+        transaction.execute("INSERT INTO cells VALUES (?1, ?2, ?3, ?4, ?5)", row)?;
+    }
+    transaction.commit()?;
+    let size = |path| Ok::<_, Error>(usize::try_from(std::fs::metadata(path)?.len())?);
+    let (ours, peer, cells) = (size(&own)?, size(&raw)?, u32::try_from(CELLS)?);
+    Ok(Sides::new(move || Ok(Batch::bytes(cells, ours)), move || Ok(Batch::bytes(cells, peer))))
+}
+
+const TABLE: &str = "CREATE TABLE cells (space INTEGER, digest BLOB, version BLOB, until INTEGER,
+     bytes BLOB, PRIMARY KEY (space, digest)) WITHOUT ROWID";
 
 /// 64 tasks that each swap a cell of 200 bytes over and over, against rows as large written one a
 /// commit (`journal_mode=WAL`, `synchronous=FULL`) by one connection.
@@ -77,10 +131,7 @@ fn one_a_commit(folder: &TempDir) -> Result<impl FnMut() -> Result<Batch> + use<
     let connection = Connection::open(folder.path().join("peer.db"))?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
-    connection.execute_batch(
-        "CREATE TABLE cells (space INTEGER, digest BLOB, version BLOB, until INTEGER, bytes BLOB,
-             PRIMARY KEY (space, digest)) WITHOUT ROWID",
-    )?;
+    connection.execute_batch(TABLE)?;
     let mut versions = numbers(1, u64::MAX);
     Ok(move || {
         Batch::time(ROWS, |number| {
