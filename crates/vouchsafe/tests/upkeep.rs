@@ -230,3 +230,43 @@ fn it_tells_when_it_is_due_and_by_how_much_it_is_late() {
     assert!(!block_on(gate.gate.upkeep()).left);
     assert_eq!(gate.gate.upkeep_overdue(), Duration::ZERO);
 }
+
+/// ST-10: what an older generation of keys sealed is sealed anew, a cell at a time.
+#[test]
+fn what_older_keys_sealed_is_sealed_anew() {
+    let installation = Installation::new();
+    let generations = |store: &MemoryStore| -> Vec<u32> {
+        let keys = Space::ALL
+            .into_iter()
+            .flat_map(|space| block_on(store.scan(space, None, usize::MAX)).unwrap());
+        let sealed = keys.map(|key| block_on(store.load(key)).unwrap().cell.unwrap().bytes);
+        sealed.map(|bytes| u32::from_be_bytes(bytes[1..5].try_into().unwrap())).collect()
+    };
+    let gate = installation.open().unwrap();
+    for name in ["ada@acme.example", "bob@acme.example"] {
+        gate.add(name, "staff", PASSWORD);
+    }
+    let old = generations(&installation.store);
+    assert!(old.len() >= 3 && old.iter().all(|generation| *generation == old[0]), "{old:?}");
+    drop(gate);
+    installation.clock.set(TestGate::start().after(40 * DAY));
+    let gate = installation.open().unwrap();
+    let (mut resealed, mut runs) = (0, 0);
+    loop {
+        let done = block_on(gate.gate.upkeep_within(1));
+        assert!(done.resealed <= 1 && done.skipped == 0, "{done:?}");
+        (resealed, runs) = (resealed + done.resealed, runs + 1);
+        if !done.left {
+            break;
+        }
+        // The store fails in between: nothing is lost, and the walk goes on.
+        installation.fails_after(2);
+        assert!(block_on(gate.gate.upkeep_within(1)).left);
+        installation.fails_after(u64::MAX);
+    }
+    let new = generations(&installation.store);
+    assert!(new.iter().all(|generation| *generation > old[0]), "{new:?}");
+    assert!(resealed >= 2 && runs >= new.len(), "{resealed} in {runs}");
+    gate.users.add(&TestGate::tenant(), "u-ada@acme.example", "staff", &["ada@acme.example"]);
+    let _session = gate.sign_in("ada@acme.example", PASSWORD);
+}

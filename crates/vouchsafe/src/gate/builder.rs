@@ -312,9 +312,10 @@ impl GateBuilder {
             return Err(OpenError::TenantPath(tenant.clone()));
         }
         let now = clock.now();
-        let cells = Encrypted::with_entropy(cells, keyring.store_root(), Arc::clone(&entropy));
-        cells.rotate(now);
-        let cells = AnyCells::new(cells);
+        let sealed = Encrypted::with_entropy(cells, keyring.store_root(), Arc::clone(&entropy));
+        sealed.rotate(now);
+        let sealed = Arc::new(sealed);
+        let cells = AnyCells::new(Arc::clone(&sealed));
         let digests = keyring.digest_key();
         let mut baselines = Baselines::read(&cells, &sink, &digests, &entropy, now).await?;
         let mut checked = Vec::new();
@@ -348,6 +349,7 @@ impl GateBuilder {
             application: self.application,
             origin,
             cells: cells.clone(),
+            sealed,
             digests: keyring.digest_key(),
             tokens: TokenKeys::new(&keyring.token_root()),
             keyring,

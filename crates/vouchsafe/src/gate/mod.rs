@@ -54,7 +54,7 @@ use vouchsafe_lockout::{LockoutMachine, LockoutVerdict, SourceThrottle};
 use vouchsafe_password::{HashPool, Work};
 use vouchsafe_policy::Policy;
 use vouchsafe_session::{LinkOrigin, TokenKeys};
-use vouchsafe_store::{AnyCells, StoreError, Turns, Undelivered, drive};
+use vouchsafe_store::{AnyCells, Encrypted, StoreError, Turns, Undelivered, drive};
 
 pub use acting::{Acting, NotSet, UserState};
 pub use baseline::Ahead;
@@ -91,6 +91,8 @@ struct Inner {
     application: Name,
     origin: LinkOrigin,
     cells: AnyCells,
+    /// The same store, where its sealing matters.
+    sealed: Arc<Encrypted<AnyCells>>,
     keyring: Arc<Keyring>,
     digests: MacKey,
     tokens: TokenKeys,

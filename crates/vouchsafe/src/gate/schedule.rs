@@ -17,6 +17,10 @@ const SWEEP_EVERY: Duration = Duration::from_secs(60);
 /// How often every account is looked at for sessions and links that have ended.
 const REAP_EVERY: Duration = Duration::from_secs(86_400);
 
+/// How often every cell is looked at for an old generation of the store's keys: a generation lasts 30
+/// days.
+const RESEAL_EVERY: Duration = Duration::from_secs(7 * 86_400);
+
 /// When what is due.
 #[derive(Debug)]
 pub(super) struct Schedule {
@@ -32,6 +36,9 @@ pub(super) struct Due {
     pub(super) reap: Every,
     /// The last account that the walk in progress has seen.
     pub(super) reaped: Option<[u8; 16]>,
+    pub(super) reseal: Every,
+    /// The last cell that the walk in progress has seen.
+    pub(super) resealed: Option<CellKey>,
     /// `None` until the first run.
     anchor: Option<Anchor>,
     /// What is written down of it.
@@ -77,6 +84,8 @@ impl Schedule {
             sweep: Every::new(SWEEP_EVERY, now),
             reap: Every::new(REAP_EVERY, now),
             reaped: None,
+            reseal: Every::new(RESEAL_EVERY, now),
+            resealed: None,
             anchor: None,
             kept: None,
             doubt: None,

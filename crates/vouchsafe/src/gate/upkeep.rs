@@ -35,7 +35,9 @@ pub struct Upkeep {
     pub swept: usize,
     /// Accounts from which sessions or links were dropped that had ended.
     pub reaped: usize,
-    /// Cells of accounts that did not read, or were changed by others all the while.
+    /// Cells that an older generation of the store's keys had sealed, sealed anew.
+    pub resealed: usize,
+    /// Cells that did not read, or accounts that were changed by others all the while.
     pub skipped: usize,
     /// Set while the clock is further ahead than is certain: what a leap of the clock makes look
     /// expired is then not dropped. [`Gate::confirm_clock`] ends it, or a day of steady running.
@@ -122,6 +124,10 @@ impl Gate {
                 Err(_) => done.left = true,
             }
         }
+        let reseal = self.inner.schedule.lock().reseal.due(now) <= now;
+        if reseal {
+            self.reseal(now, cells, &mut done).await;
+        }
         done.doubt = self.inner.schedule.doubt();
         done
     }
@@ -137,7 +143,7 @@ impl Gate {
         let ahead = ahead.filter(|(at, _)| !noted.contains(at)).map(|(_, ahead)| ahead.since);
         let (due, now) = (self.inner.schedule.lock(), self.now());
         let waiting = waits.then(|| due.waiting.unwrap_or(now));
-        let again = due.sweep.due(now).min(due.reap.due(now));
+        let again = due.sweep.due(now).min(due.reap.due(now)).min(due.reseal.due(now));
         counted.chain(ahead).chain(waiting).fold(again, Timestamp::min)
     }
 
@@ -212,6 +218,23 @@ impl Gate {
             self.inner.schedule.reaped(now);
         } else {
             done.left = true;
+        }
+    }
+
+    /// Walks on over all cells, and seals anew what an older generation of keys sealed.
+    async fn reseal(&self, now: Timestamp, most: usize, done: &mut Upkeep) {
+        let after = self.inner.schedule.lock().resealed;
+        let Ok(walked) = self.inner.sealed.reseal(after, most).await else {
+            done.left = true;
+            return;
+        };
+        done.resealed = walked.resealed;
+        done.skipped = done.skipped.saturating_add(walked.corrupt);
+        let mut due = self.inner.schedule.lock();
+        due.resealed = walked.last;
+        match walked.last {
+            Some(_) => done.left = true,
+            None => due.reseal.done(now),
         }
     }
 
