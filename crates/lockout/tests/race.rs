@@ -24,8 +24,9 @@ use vouchsafe_lockout::{
     Begin, LockoutEvent, LockoutMachine, LockoutState, LockoutVerdict as V, Wait,
 };
 use vouchsafe_store::{Cells, Loaded, MemoryStore, Put, StoreError, Swap, Turns, Version, drive};
+use vouchsafe_store_postgres::PostgresStore;
 use vouchsafe_store_sqlite::SqliteStore;
-use vouchsafe_testkit::{SeededEntropy, block_on, runs};
+use vouchsafe_testkit::{PostgresServer, SeededEntropy, block_on, runs};
 
 /// A host's attempts on one account: a fair line, and a bell for whoever waits for a charge.
 struct Desk<C> {
@@ -127,6 +128,17 @@ fn ten_thousand_begins_admit_five_in_memory() {
 fn ten_thousand_begins_admit_five_on_sqlite() {
     let folder = tempfile::tempdir().unwrap();
     let store = SqliteStore::open(folder.path().join("lockout.db")).unwrap();
+    assert_eq!(hashed_of_ten_thousand(store), 5);
+}
+
+#[test]
+fn ten_thousand_begins_admit_five_on_postgres() {
+    let server = PostgresServer::shared();
+    let options = PostgresStore::builder(server.url().parse().unwrap());
+    // All the time there is, and a server that does not sync: what is shown here is the counting.
+    let patient = std::time::Duration::from_secs(60);
+    let options = options.schema(server.fresh_schema()).danger_accept_unsynced();
+    let store = block_on(options.deadline(patient).connect_timeout(patient).open()).unwrap();
     assert_eq!(hashed_of_ten_thousand(store), 5);
 }
 

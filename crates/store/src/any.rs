@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use vouchsafe_core::{CellKey, Space, Timestamp};
 
-use crate::{Cells, Loaded, Put, StoreError, Swap, Version};
+use crate::{Cells, Durability, Loaded, Put, StoreError, Swap, Version};
 
 type Boxed<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
 
@@ -15,6 +15,7 @@ trait DynCells: Send + Sync {
     fn swap(&self, key: CellKey, expected: Option<Version>, put: Put) -> Boxed<'_, Swap>;
     fn scan(&self, space: Space, after: Option<[u8; 16]>, limit: usize) -> Boxed<'_, Vec<CellKey>>;
     fn sweep(&self, now: Timestamp, limit: usize) -> Boxed<'_, usize>;
+    fn durability(&self) -> Durability;
 }
 
 impl<C: Cells> DynCells for C {
@@ -32,6 +33,10 @@ impl<C: Cells> DynCells for C {
 
     fn sweep(&self, now: Timestamp, limit: usize) -> Boxed<'_, usize> {
         Box::pin(Cells::sweep(self, now, limit))
+    }
+
+    fn durability(&self) -> Durability {
+        Cells::durability(self)
     }
 }
 
@@ -84,5 +89,9 @@ impl Cells for AnyCells {
         limit: usize,
     ) -> impl Future<Output = Result<usize, StoreError>> + Send {
         self.0.sweep(now, limit)
+    }
+
+    fn durability(&self) -> Durability {
+        self.0.durability()
     }
 }

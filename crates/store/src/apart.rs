@@ -2,7 +2,7 @@
 
 use vouchsafe_core::{CellKey, Space, Timestamp};
 
-use crate::{Cells, Loaded, Put, StoreError, Swap, Version};
+use crate::{Cells, Durability, Loaded, Put, StoreError, Swap, Version};
 
 /// Failures of accounts in one store, everything else in another.
 ///
@@ -60,5 +60,10 @@ impl<L: Cells, R: Cells> Cells for Apart<L, R> {
         let left = limit.saturating_sub(*lockout.as_ref().unwrap_or(&0));
         let rest = self.rest.sweep(now, left).await?;
         Ok(lockout?.saturating_add(rest))
+    }
+
+    /// That of the rest: counters are what may be lost.
+    fn durability(&self) -> Durability {
+        self.rest.durability()
     }
 }

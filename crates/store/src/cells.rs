@@ -146,6 +146,17 @@ pub enum Swap {
     Full,
 }
 
+/// What a [`Swap::Done`] is worth once a store has lost its server or its process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// What was done stays done. A store that forgets everything at once, as one in memory does, is
+    /// no exception: nothing old comes back.
+    Durable,
+    /// A swap that was done may be undone: an older value may come back, or an erased cell. What the
+    /// engines promise then holds for the swaps that the store has kept.
+    MayRollBack,
+}
+
 /// A store of cells.
 ///
 /// Each cell is linearisable: a swap that was answered [`Swap::Done`] is seen by every load that
@@ -198,6 +209,12 @@ pub trait Cells: Send + Sync {
         now: Timestamp,
         limit: usize,
     ) -> impl Future<Output = Result<usize, StoreError>> + Send;
+
+    /// Which way the store may err when it loses its server. Whoever keeps credentials or one-time
+    /// links asks before it begins: a store that may roll back can bring a revoked one back.
+    fn durability(&self) -> Durability {
+        Durability::Durable
+    }
 }
 
 macro_rules! cells_behind {
@@ -231,6 +248,10 @@ macro_rules! cells_behind {
                 limit: usize,
             ) -> impl Future<Output = Result<usize, StoreError>> + Send {
                 (**self).sweep(now, limit)
+            }
+
+            fn durability(&self) -> Durability {
+                (**self).durability()
             }
         }
     )*};

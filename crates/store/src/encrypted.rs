@@ -8,7 +8,7 @@ use vouchsafe_crypto::{AeadKey, RootKey, SystemEntropy};
 
 use self::keys::Keys;
 pub use self::rotate::Resealed;
-use crate::{Cells, Loaded, MAX_CELL, Put, StoreError, Stored, Swap, Version};
+use crate::{Cells, Durability, Loaded, MAX_CELL, Put, StoreError, Stored, Swap, Version};
 
 /// First byte of every value written here.
 const FORMAT: u8 = 1;
@@ -206,6 +206,10 @@ impl<C: Cells> Cells for Encrypted<C> {
     async fn sweep(&self, now: Timestamp, limit: usize) -> Result<usize, StoreError> {
         self.rotate(now);
         self.inner.sweep(now, limit).await
+    }
+
+    fn durability(&self) -> Durability {
+        self.inner.durability()
     }
 }
 

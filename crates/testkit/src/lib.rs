@@ -6,6 +6,8 @@ mod counts;
 mod gate;
 pub mod history;
 #[cfg(feature = "servers")]
+mod postgres;
+#[cfg(feature = "servers")]
 mod redis;
 mod run;
 #[cfg(feature = "servers")]
@@ -18,6 +20,8 @@ mod tally;
 pub use counts::{is_long, runs};
 #[cfg(feature = "gate")]
 pub use gate::{Postbag, TestGate, Users};
+#[cfg(feature = "servers")]
+pub use postgres::PostgresServer;
 #[cfg(feature = "servers")]
 pub use redis::RedisServer;
 pub use run::block_on;

@@ -13,6 +13,8 @@ pub use vouchsafe_policy as policy;
 pub use vouchsafe_session as session;
 #[cfg(feature = "gate")]
 pub use vouchsafe_store as store;
+#[cfg(feature = "postgres")]
+pub use vouchsafe_store_postgres as store_postgres;
 #[cfg(feature = "sqlite")]
 pub use vouchsafe_store_sqlite as store_sqlite;
 

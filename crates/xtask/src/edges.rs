@@ -16,6 +16,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("ledger", &["access-log", "core", "crypto"]),
     ("policy", &["access-log", "core", "crypto", "envelope", "lockout", "password", "session"]),
     ("store", &["core", "crypto"]),
+    ("store-postgres", &["core", "store"]),
     ("store-sqlite", &["core", "store"]),
     (
         "vouchsafe",
@@ -30,6 +31,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "policy",
             "session",
             "store",
+            "store-postgres?",
             "store-sqlite?",
         ],
     ),

@@ -53,6 +53,13 @@ const NEEDS: &[Need] = &[
         packages: &["redis-tools"],
         used_by: "crates/testkit/src/redis.rs",
     },
+    Need {
+        what: "PostgreSQL (the PostgreSQL store's tests and its peer)",
+        // Debian keeps the server out of the search path.
+        probe: &["sh", "-c", "ls /usr/lib/postgresql/*/bin/postgres || command -v postgres"],
+        packages: &["postgresql"],
+        used_by: "crates/testkit/src/postgres.rs",
+    },
 ];
 
 /// Sees to it that everything is there: installs it with apt-get where that is possible without a
