@@ -249,6 +249,45 @@ fn a_walk_that_is_cut_off_and_raced_loses_nothing() {
     }
 }
 
+/// A store in which somebody else writes to a cell right before each swap of it.
+struct Raced {
+    inner: Arc<MemoryStore>,
+    rival: Encrypted<Arc<MemoryStore>>,
+}
+
+impl Cells for Raced {
+    vouchsafe_testkit::pass_on!(inner: load scan sweep);
+
+    async fn swap(
+        &self,
+        key: CellKey,
+        expected: Option<Version>,
+        put: Put,
+    ) -> Result<Swap, StoreError> {
+        let (random, event) = (SeededEntropy::new(7), TallyEvent::Add(2));
+        let rival = drive(&self.rival, &random, key, &Tally, event, Timestamp::EPOCH);
+        assert_eq!(rival.await.unwrap(), 2);
+        self.inner.swap(key, expected, put).await
+    }
+}
+
+#[test]
+fn a_walk_never_overwrites_what_was_written_meanwhile() {
+    let inner = Arc::new(MemoryStore::new(16 << 20));
+    let (rival, random) = (sealed(Arc::clone(&inner)), SeededEntropy::new(1));
+    let add = |cells: &Encrypted<Arc<MemoryStore>>, key, id| {
+        let event = TallyEvent::Add(id);
+        block_on(drive(cells, &random, key, &Tally, event, Timestamp::EPOCH)).unwrap()
+    };
+    let all: Vec<CellKey> = (0..10).map(key).collect();
+    all.iter().for_each(|key| assert_eq!(add(&rival, *key, 1), 1));
+    rival.rotate(since(1));
+    let raced = sealed(Raced { inner: Arc::clone(&inner), rival: sealed(Arc::clone(&inner)) });
+    raced.rotate(since(1));
+    assert_eq!(walk(&raced, 3), 0);
+    all.iter().for_each(|key| assert_eq!(add(&rival, *key, 3), 3));
+}
+
 /// What was sealed before generations rotated: those files open for ever.
 #[test]
 fn what_was_sealed_before_opens() {
