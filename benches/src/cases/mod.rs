@@ -6,6 +6,7 @@ mod lockout;
 mod memory;
 mod password;
 mod policy;
+mod redis;
 mod session;
 mod store;
 
@@ -18,6 +19,7 @@ pub fn all() -> impl Iterator<Item = &'static Case> {
         lockout::CASES,
         memory::CASES,
         store::CASES,
+        redis::CASES,
         session::CASES,
         envelope::CASES,
         policy::CASES,

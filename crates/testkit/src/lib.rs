@@ -35,5 +35,5 @@ pub use tally::{Tallied, Tally, TallyEvent};
 pub mod reexport {
     //! What `pass_on!` names, wherever it is used.
     pub use vouchsafe_core::{CellKey, Space, Timestamp};
-    pub use vouchsafe_store::{Loaded, Put, StoreError, Swap, Version};
+    pub use vouchsafe_store::{Durability, Loaded, Put, StoreError, Swap, Version};
 }

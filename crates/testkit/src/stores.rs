@@ -5,13 +5,19 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use vouchsafe_core::{CellKey, Space, Timestamp};
 use vouchsafe_store::{Cells, Loaded, Put, StoreError, Swap, Version};
 
-/// Inside an `impl Cells`, passes the calls that are named on to the store in a field: for a store
-/// that changes only the others.
+/// Inside an `impl Cells`, passes the calls that are named, and the question how durable it is, on to
+/// the store in a field: for a store that changes only the others.
 ///
 /// `pass_on!(inner: load scan sweep);`
 #[macro_export]
 macro_rules! pass_on {
-    ($field:tt: $($call:ident)+) => { $($crate::pass_on! { @$call $field })+ };
+    ($field:tt: $($call:ident)*) => {
+        $($crate::pass_on! { @$call $field })*
+
+        fn durability(&self) -> $crate::reexport::Durability {
+            self.$field.durability()
+        }
+    };
     (@load $field:tt) => {
         async fn load(
             &self,
@@ -99,6 +105,8 @@ impl<C> FaultyStore<C> {
 }
 
 impl<C: Cells> Cells for FaultyStore<C> {
+    crate::pass_on!(inner:);
+
     async fn load(&self, key: CellKey) -> Result<Loaded, StoreError> {
         self.call(self.inner.load(key)).await
     }

@@ -87,3 +87,9 @@ fn a_server_does_not_outlive_a_killed_test() {
     child.wait().unwrap();
     assert!(eventually(|| ended() && !Path::new(folder).exists()));
 }
+
+#[test]
+#[should_panic = "apt-get update && apt-get install -y some-package"]
+fn a_missing_program_says_what_to_type() {
+    vouchsafe_testkit::server::find_program("no-such-server", "some-package", &[]);
+}

@@ -15,6 +15,8 @@ pub use vouchsafe_session as session;
 pub use vouchsafe_store as store;
 #[cfg(feature = "postgres")]
 pub use vouchsafe_store_postgres as store_postgres;
+#[cfg(feature = "redis")]
+pub use vouchsafe_store_redis as store_redis;
 #[cfg(feature = "sqlite")]
 pub use vouchsafe_store_sqlite as store_sqlite;
 

@@ -17,6 +17,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("policy", &["access-log", "core", "crypto", "envelope", "lockout", "password", "session"]),
     ("store", &["core", "crypto"]),
     ("store-postgres", &["core", "store"]),
+    ("store-redis", &["core", "store"]),
     ("store-sqlite", &["core", "store"]),
     (
         "vouchsafe",
@@ -32,6 +33,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "session",
             "store",
             "store-postgres?",
+            "store-redis?",
             "store-sqlite?",
         ],
     ),

@@ -15,7 +15,7 @@ use vouchsafe_lockout::SourceThrottle;
 use vouchsafe_password::{HashPolicy, HashPool, PasswordError, PoolConfig};
 use vouchsafe_policy::{Policy, PolicyError};
 use vouchsafe_session::{LinkOrigin, TokenKeys};
-use vouchsafe_store::{AnyCells, Apart, Cells, Encrypted, StoreError, Turns};
+use vouchsafe_store::{AnyCells, Apart, Cells, Durability, Encrypted, StoreError, Turns};
 
 use super::baseline::Baselines;
 use super::break_glass::BreakGlass;
@@ -47,6 +47,7 @@ pub struct GateBuilder {
     origin: Option<LinkOrigin>,
     cells: Option<AnyCells>,
     counters: Option<AnyCells>,
+    may_roll_back: bool,
     keyring: Option<Arc<Keyring>>,
     accounts: Option<AnyAccounts>,
     notify: Option<AnyNotify>,
@@ -65,6 +66,13 @@ pub enum OpenError {
     /// Something that has no safe default was not given.
     #[error("a gate needs {0}")]
     Missing(&'static str),
+    /// The store may undo what it acknowledged, which would bring revoked credentials and used links
+    /// back.
+    #[error(
+        "the store may roll back: set it up to keep what it acknowledges, or open with \
+         danger_store_may_roll_back"
+    )]
+    MayRollBack,
     /// There is no tenant to serve.
     #[error("a gate needs a policy for at least one tenant")]
     NoTenants,
@@ -182,6 +190,7 @@ impl GateBuilder {
             origin: None,
             cells: None,
             counters: None,
+            may_roll_back: false,
             keyring: None,
             accounts: None,
             notify: None,
@@ -204,6 +213,15 @@ impl GateBuilder {
     /// credentials in a store that loses nothing. By default they are in the same one.
     pub fn counters(mut self, store: impl Cells + 'static) -> Self {
         self.counters = Some(AnyCells::new(store));
+        self
+    }
+
+    /// Opens even over a store that may undo what it acknowledged ([`Durability::MayRollBack`]). When
+    /// it does, a used or revoked link works again, an ended session lives on, a password that was
+    /// changed is the old one, and an account has as many more guesses as failures were undone. What
+    /// such a store says when it happens is the host's to act on.
+    pub fn danger_store_may_roll_back(mut self) -> Self {
+        self.may_roll_back = true;
         self
     }
 
@@ -299,6 +317,9 @@ impl GateBuilder {
             Some(counters) => AnyCells::new(Apart::new(counters, cells)),
             None => cells,
         };
+        if cells.durability() == Durability::MayRollBack && !self.may_roll_back {
+            return Err(OpenError::MayRollBack);
+        }
         let keyring = self.keyring.ok_or(OpenError::Missing("keys"))?;
         let accounts = self.accounts.ok_or(OpenError::Missing("the host's accounts"))?;
         let notify = self.notify.ok_or(OpenError::Missing("a way to send mail"))?;

@@ -1,0 +1,199 @@
+//! Lockouts that several nodes share: exactly N guesses, by the server's clock.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::disallowed_methods,
+    missing_docs,
+    reason = "tests"
+)]
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::Barrier;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use vouchsafe_core::{AccountDigest, ChargeId, NotMatched, PolicyDigest, Timestamp};
+use vouchsafe_lockout::{
+    Begin, Limit, LockoutEvent, LockoutMachine, LockoutPolicy, LockoutState, LockoutVerdict as V,
+};
+use vouchsafe_store::{Cells, StoreError, Turns, drive};
+use vouchsafe_store_redis::RedisStore;
+use vouchsafe_testkit::{RedisServer, SeededEntropy, block_on, runs};
+
+const DAY: Duration = Duration::from_secs(86_400);
+const ACCOUNT: AccountDigest = AccountDigest::new([7; 16]);
+const URL: &str = "VOUCHSAFE_LOCKOUT_URL";
+const SEED: &str = "VOUCHSAFE_LOCKOUT_SEED";
+const GUESSES: &str = "VOUCHSAFE_LOCKOUT_GUESSES";
+
+fn five_a_day() -> LockoutMachine {
+    let policy = LockoutPolicy::builder().limit(Limit::new(5, DAY)).build().unwrap();
+    LockoutMachine::new(policy, PolicyDigest::NONE)
+}
+
+fn patient(url: &str) -> RedisStore {
+    RedisStore::builder(url).deadline(Duration::from_secs(60)).open().unwrap()
+}
+
+/// Sends it until the race is won.
+fn send(
+    cells: &impl Cells,
+    entropy: &SeededEntropy,
+    mut event: LockoutEvent,
+    node_now: Timestamp,
+) -> V {
+    loop {
+        let key = event.cell();
+        match block_on(drive(cells, entropy, key, &five_a_day(), event, node_now)) {
+            Ok(verdict) => return verdict,
+            Err(undelivered) => {
+                assert!(matches!(undelivered.error, StoreError::Contended { .. }));
+                event = undelivered.event;
+            }
+        }
+    }
+}
+
+fn begin(entropy: &SeededEntropy) -> LockoutEvent {
+    LockoutEvent::Begin(Begin::new(ACCOUNT, ChargeId::new(entropy.next())))
+}
+
+/// Guesses, and counts what was hashed: some fail, some are dropped half-way, all stay counted.
+fn guess(cells: &impl Cells, turns: &Turns, entropy: &SeededEntropy, guesses: usize) -> usize {
+    let mut hashed = 0;
+    for _ in 0..guesses {
+        let held = block_on(turns.take(LockoutState::key(ACCOUNT))).unwrap();
+        // The node's clock is nowhere near: the server's counts.
+        let verdict = send(cells, entropy, begin(entropy), Timestamp::EPOCH);
+        drop(held);
+        if let V::Admitted(charged) = verdict {
+            hashed += 1;
+            if hashed % 2 == 0 {
+                let event = LockoutEvent::NotMatched(NotMatched::assertion(charged));
+                send(cells, entropy, event, Timestamp::MAX);
+            }
+        }
+    }
+    hashed
+}
+
+#[test]
+fn ten_thousand_begins_admit_five_on_redis() {
+    let server = RedisServer::start();
+    let (store, turns) = (patient(&server.url()), Turns::new(64, 64));
+    let (hashed, start) = (AtomicUsize::new(0), Barrier::new(50));
+    thread::scope(|scope| {
+        for seed in 0..50 {
+            let (store, turns, hashed, start) = (&store, &turns, &hashed, &start);
+            scope.spawn(move || {
+                let entropy = SeededEntropy::new(seed << 32);
+                start.wait();
+                let ours = guess(store, turns, &entropy, 200);
+                hashed.fetch_add(ours, Ordering::SeqCst);
+            });
+        }
+    });
+    assert_eq!(hashed.into_inner(), 5);
+}
+
+/// What a child runs: this same test, told by its environment where to guess.
+///
+/// On its own it guesses alone, on a server of its own.
+#[test]
+fn guesser() {
+    let Ok(url) = std::env::var(URL) else {
+        let server = RedisServer::start();
+        let (store, entropy) = (patient(&server.url()), SeededEntropy::new(1));
+        assert_eq!(guess(&store, &Turns::new(1, 1), &entropy, 100), 5);
+        return;
+    };
+    let number = |name| std::env::var(name).unwrap().parse::<u64>().unwrap();
+    let (store, entropy) = (patient(&url), SeededEntropy::new(number(SEED) << 32));
+    // The parent starts all children before it lets any of them go.
+    println!("\nready");
+    std::io::stdin().read_line(&mut String::new()).unwrap();
+    let guesses = usize::try_from(number(GUESSES)).unwrap();
+    println!("\nhashed {}", guess(&store, &Turns::new(1, 1), &entropy, guesses));
+}
+
+struct Guesser {
+    child: Child,
+    lines: BufReader<ChildStdout>,
+}
+
+impl Guesser {
+    fn start(url: &str, seed: u64, guesses: usize) -> Self {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "guesser", "--nocapture", "--test-threads=1"])
+            .env(URL, url)
+            .env(SEED, seed.to_string())
+            .env(GUESSES, guesses.to_string())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap());
+        let mut guesser = Self { child, lines };
+        guesser.line("ready");
+        guesser
+    }
+
+    /// The rest of the next line that begins so.
+    fn line(&mut self, begins: &str) -> String {
+        loop {
+            let mut line = String::new();
+            assert_ne!(self.lines.read_line(&mut line).unwrap(), 0, "the child ended early");
+            if let Some(rest) = line.strip_prefix(begins) {
+                return rest.trim().to_owned();
+            }
+        }
+    }
+}
+
+#[test]
+fn four_processes_hash_five_guesses_together_on_redis() {
+    let server = RedisServer::start();
+    let each = runs(500, 2_500);
+    let mut children: Vec<Guesser> =
+        (1..=4).map(|seed| Guesser::start(&server.url(), seed, each)).collect();
+    for guesser in &mut children {
+        guesser.child.stdin.as_mut().unwrap().write_all(b"go\n").unwrap();
+    }
+    let mut hashed = 0;
+    for guesser in &mut children {
+        hashed += guesser.line("hashed").parse::<usize>().unwrap();
+    }
+    assert_eq!(hashed, 5);
+    for mut guesser in children {
+        assert!(guesser.child.wait().unwrap().success());
+    }
+}
+
+/// A node whose clock is a day off, either way, gets the verdicts of all others.
+#[test]
+fn the_servers_time_wins_over_a_skewed_nodes() {
+    let server = RedisServer::start();
+    let (store, entropy) = (patient(&server.url()), SeededEntropy::new(1));
+    let real = block_on(store.load(LockoutState::key(ACCOUNT))).unwrap().time.unwrap();
+    let (slow, fast) = (real.before(2 * DAY), real.after(2 * DAY));
+    for at in [slow, real, fast, slow, fast] {
+        let V::Admitted(charged) = send(&store, &entropy, begin(&entropy), at) else {
+            panic!("refused")
+        };
+        let event = LockoutEvent::NotMatched(NotMatched::assertion(charged));
+        send(&store, &entropy, event, fast);
+    }
+    // On its own clock the fast node would be past the window, and the slow one before it.
+    for at in [slow, real, fast] {
+        let V::Locked { until: Some(until) } = send(&store, &entropy, begin(&entropy), at) else {
+            panic!("not locked")
+        };
+        let from = until.before(DAY);
+        assert!(real <= from && from < real.after(DAY), "{from} is not about {real}");
+    }
+}
