@@ -1,5 +1,10 @@
 //! Which version is the peer, and how is a result printed.
 
+use std::process::Command;
+
+use vouchsafe_testkit::PostgresServer;
+use vouchsafe_testkit::server::find_program;
+
 use crate::Result;
 use crate::measure::{Case, Outcome, Unit};
 
@@ -15,7 +20,7 @@ const LOCK: &str = include_str!("../Cargo.lock");
 pub fn row(case: &Case, outcome: &Outcome) -> String {
     let Outcome { ours, peer, speedup } = outcome;
     let (name, wanted, unit) = (case.name, case.wanted, unit(case.unit));
-    let version = version(LOCK, case.peer).unwrap_or("?");
+    let version = peer_version(case.peer).unwrap_or_else(|| "?".to_owned());
     let the_peer = format!("{} {version}", case.peer);
     format!("| {name} | {speedup:.2} | {wanted} | {ours:.0} | {peer:.0} | {unit} | {the_peer} |")
 }
@@ -24,7 +29,7 @@ pub fn row(case: &Case, outcome: &Outcome) -> String {
 pub fn json(case: &Case, outcome: &Outcome) -> Result<String> {
     let Outcome { ours, peer, speedup } = outcome;
     let (name, unit, of) = (case.name, unit(case.unit), case.peer);
-    let version = version(LOCK, of).ok_or("the peer is not in the lock file")?;
+    let version = peer_version(of).ok_or("the peer has no version")?;
     Ok(format!(
         r#"{{"case":"{name}","ours":{ours:.3},"peer":{peer:.3},"peer_version":"{of} {version}","unit":"{unit}","speedup":{speedup:.3}}}"#
     ))
@@ -36,6 +41,20 @@ const fn unit(unit: Unit) -> &'static str {
         Unit::PerSecond => "1/s",
         Unit::Bytes => "bytes",
     }
+}
+
+/// The version of a crate in the lock file, or of a program that is installed.
+fn peer_version(peer: &str) -> Option<String> {
+    let program = match peer {
+        "pgbench" => PostgresServer::program(peer),
+        "redis-benchmark" => find_program(peer, "redis-tools", &[]),
+        _ => return version(LOCK, peer).map(str::to_owned),
+    };
+    let output = Command::new(program).arg("--version").output().ok()?;
+    // pgbench (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)
+    let said = String::from_utf8(output.stdout).ok()?;
+    let mut words = said.split_whitespace();
+    words.find(|word| word.starts_with(|first: char| first.is_ascii_digit())).map(str::to_owned)
 }
 
 /// The version of `peer` that this package depends on. Where there are several in the file, the
@@ -94,7 +113,7 @@ dependencies = [
     #[test]
     fn every_peer_has_a_version() {
         for case in cases::all() {
-            assert!(version(LOCK, case.peer).is_some(), "{}", case.peer);
+            assert!(peer_version(case.peer).is_some(), "{}", case.peer);
         }
     }
 

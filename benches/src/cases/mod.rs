@@ -6,6 +6,7 @@ mod lockout;
 mod memory;
 mod password;
 mod policy;
+mod postgres;
 mod redis;
 mod session;
 mod store;
@@ -19,6 +20,7 @@ pub fn all() -> impl Iterator<Item = &'static Case> {
         lockout::CASES,
         memory::CASES,
         store::CASES,
+        postgres::CASES,
         redis::CASES,
         session::CASES,
         envelope::CASES,

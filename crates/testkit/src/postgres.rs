@@ -133,7 +133,7 @@ impl PostgresServer {
     }
 
     /// One of PostgreSQL's programs, such as `pgbench`.
-    pub fn program(&self, name: &str) -> PathBuf {
+    pub fn program(name: &str) -> PathBuf {
         program(name)
     }
 }

@@ -26,6 +26,12 @@ const PORTS: std::ops::Range<u16> = 20_000..32_000;
 const NOBODY: u32 = 65_534;
 /// How long a server may take to answer. A bound against a test that hangs, and no measurement.
 const START: Duration = Duration::from_secs(60);
+/// What waits for the end of the test, and then ends the server: first in a way that lets it tidy up
+/// what it has outside of its folder, as PostgreSQL's shared memory.
+const GUARD: &str = r#"read -r _
+kill -CONT "$1"; kill -QUIT "$1"; tries=0
+while kill -0 "$1" && [ "$tries" -lt 50 ]; do sleep 0.1; tries=$((tries + 1)); done
+kill -9 "$1"; rm -rf -- "$2""#;
 /// Between two questions whether something has happened by now.
 const AGAIN: Duration = Duration::from_millis(5);
 
@@ -120,7 +126,7 @@ impl PrivateServer {
             .unwrap_or_else(|error| panic!("{program}: {error}"));
         // Not even a test that is killed leaves a server behind.
         let guard = Command::new("sh")
-            .args(["-c", r#"read -r _; kill -9 "$1"; rm -rf -- "$2""#, "sh"])
+            .args(["-c", GUARD, "sh"])
             .arg(server.id().to_string())
             .arg(self.folder.path())
             .stdin(Stdio::piped())
