@@ -147,7 +147,7 @@ fn counted(store: &RedisStore, thread: usize) -> u64 {
 /// Four threads count up until the server is killed under them: how far each was told it is.
 fn write_until_killed(server: &RedisServer, store: &RedisStore, seed: u64) -> Vec<u64> {
     let enough = AtomicBool::new(false);
-    let acknowledged = thread::scope(|scope| {
+    thread::scope(|scope| {
         let writers: Vec<_> = (0..4)
             .map(|thread| {
                 let enough = &enough;
@@ -175,8 +175,7 @@ fn write_until_killed(server: &RedisServer, store: &RedisStore, seed: u64) -> Ve
         assert!(eventually(|| enough.load(Ordering::SeqCst)));
         server.kill();
         writers.into_iter().map(|writer| writer.join().unwrap()).collect()
-    });
-    acknowledged
+    })
 }
 
 /// Stands between store and server, and can lose an answer.
