@@ -91,4 +91,17 @@ pub enum LockoutError {
         /// The largest allowed.
         max: usize,
     },
+    /// A number of a spray policy outside its bounds.
+    #[error(
+        "spray: the window must be {min:?} to {max:?}, the floor 2 or more, and max_accounts more \
+         than the floor and at most {max_accounts}"
+    )]
+    Spray {
+        /// The shortest window allowed.
+        min: Duration,
+        /// The longest window allowed.
+        max: Duration,
+        /// The most accounts allowed.
+        max_accounts: u32,
+    },
 }

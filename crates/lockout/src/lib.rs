@@ -10,6 +10,7 @@ mod machine;
 mod order;
 mod policy;
 mod source;
+mod spray;
 mod state;
 
 pub use account::{Subject, account_digest};
@@ -18,6 +19,7 @@ pub use machine::{Begin, Lock, LockoutEvent, LockoutMachine, LockoutVerdict, ret
 pub use order::{Witness, WitnessStep};
 pub use policy::{Limit, LockOn, LockoutPolicy, OnSuccess, PolicyBuilder, Release, Wait};
 pub use source::{Rate, SourcePolicy, SourceThrottle, Throttled};
+pub use spray::{Seen, SprayAlarm, SprayDetector, SprayPolicy};
 pub use state::LockoutState;
 
 #[doc = include_str!("../GUARANTEES.md")]

@@ -22,6 +22,9 @@ pub enum Attack {
     Slow,
     /// The 48 commonest passwords of a day, each on every second account, from 40 machines.
     Spray,
+    /// One password on every account within ten minutes, from 1 000 machines: the first time in the
+    /// rush of a Monday, then at three at night.
+    Sweep,
     /// Leaked pairs of name and password, one in a hundred still right, and as many unknown names.
     Stuffing,
     /// A guess every 144 s on each of one in twenty accounts, never twice from one of 5 000
@@ -45,6 +48,7 @@ impl fmt::Display for Attack {
             Self::Relentless => "relentless",
             Self::Slow => "slow and low",
             Self::Spray => "spray",
+            Self::Sweep => "sweep",
             Self::Stuffing => "stuffing",
             Self::Botnet => "botnet",
             Self::Denial => "lockout DoS",
@@ -72,12 +76,13 @@ pub struct Extent {
 
 impl Attack {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Peace,
         Self::Burst,
         Self::Relentless,
         Self::Slow,
         Self::Spray,
+        Self::Sweep,
         Self::Stuffing,
         Self::Botnet,
         Self::Denial,
@@ -92,7 +97,7 @@ impl Attack {
             Self::Burst => Some((200, 7)),
             Self::Relentless => Some((500, 7)),
             Self::Slow | Self::Spray | Self::Stuffing => Some((2, 0)),
-            Self::Inside => Some((1, 0)),
+            Self::Inside | Self::Sweep => Some((1, 0)),
             Self::Botnet => Some((20, 3)),
             Self::Denial => Some((10, 1)),
         }
@@ -116,6 +121,7 @@ impl Attack {
             Self::Peace => return Box::new(std::iter::empty()),
             Self::Names => return names(extent),
             Self::Burst => return burst(targets, extent),
+            Self::Sweep => return sweep(targets, extent.days),
             Self::Stuffing => return stuffing(world, targets, extent),
             Self::Relentless => Rounds { every: Duration::from_secs(1), machines: 5_000, hop: 1 },
             Self::Slow => Rounds { every: minutes(365), machines: 50, hop: 1 },
@@ -178,6 +184,24 @@ fn burst(targets: Vec<u32>, extent: Extent) -> Trace<'static> {
                 let at = start.after(Duration::from_micros(n.saturating_mul(2)));
                 (at, guess(Name::User(target), password, machine(n % 2_000)))
             })
+        })
+    }))
+}
+
+/// When the sweep of a day begins.
+#[must_use]
+pub fn sweep_begins(day: u32) -> Timestamp {
+    let time = if day == 0 { minutes(510) } else { hours(3) };
+    START.after(DAY.saturating_mul(day)).after(time)
+}
+
+fn sweep(targets: Vec<u32>, days: u32) -> Trace<'static> {
+    let step = minutes(10).checked_div(count(&targets)).unwrap_or_default();
+    Box::new((0..days).flat_map(move |day| {
+        let password = Password(u64::from(day).saturating_add(1));
+        (0_u32..).zip(targets.clone()).map(move |(n, target)| {
+            let at = sweep_begins(day).after(step.saturating_mul(n));
+            (at, guess(Name::User(target), password, machine(u64::from(n % 1_000))))
         })
     }))
 }

@@ -63,6 +63,10 @@ pub trait Guard {
     fn settle(&mut self, ticket: u64, attempt: &Attempt, right: bool, now: Timestamp);
     /// What it keeps, in bytes, as implemented here.
     fn bytes(&self) -> usize;
+    /// When it said that many accounts are being tried.
+    fn alarms(&self) -> &[Timestamp] {
+        &[]
+    }
     /// Called once a simulated hour: drop what no longer matters.
     fn upkeep(&mut self, now: Timestamp);
 }

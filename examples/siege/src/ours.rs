@@ -1,5 +1,5 @@
-//! Vouchsafe's own: the lockout engine over the memory store, behind the source throttle, through
-//! their public items.
+//! Vouchsafe's own: the lockout engine over the memory store, behind the source throttle and beside the
+//! spray detector, through their public items.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,8 +11,8 @@ use vouchsafe_core::{
 };
 use vouchsafe_crypto::MacKey;
 use vouchsafe_lockout::{
-    Begin, LockoutEvent, LockoutMachine, LockoutPolicy, LockoutVerdict, SourcePolicy,
-    SourceThrottle, Subject, account_digest,
+    Begin, LockoutEvent, LockoutMachine, LockoutPolicy, LockoutVerdict, Seen, SourcePolicy,
+    SourceThrottle, SprayDetector, SprayPolicy, Subject, account_digest,
 };
 use vouchsafe_store::{Cells, MemoryStore, drive};
 use vouchsafe_testkit::{ManualClock, SeededEntropy, block_on};
@@ -22,6 +22,8 @@ use crate::world::{START, World};
 
 /// What one block of a source throttle takes: 100 000 take about 7 MiB, as its policy says.
 const BLOCK: usize = 73;
+/// What one account of a spray detector takes: 65 536 take about 4 MiB, as its policy says.
+const WATCHED: usize = 64;
 
 /// What is wrong with a name that was made here.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +41,8 @@ pub struct Ours {
     tenant: TenantId,
     users: Vec<AccountDigest>,
     open: HashMap<u64, Charged>,
+    spray: SprayDetector,
+    alarms: Vec<Timestamp>,
 }
 
 impl Ours {
@@ -64,6 +68,8 @@ impl Ours {
             tenant,
             users,
             open: HashMap::new(),
+            spray: SprayDetector::new(SprayPolicy::default()),
+            alarms: Vec::new(),
         })
     }
 
@@ -101,9 +107,16 @@ impl Guard for Ours {
         }
     }
 
-    fn settle(&mut self, ticket: u64, _: &Attempt, right: bool, now: Timestamp) {
+    fn settle(&mut self, ticket: u64, attempt: &Attempt, right: bool, now: Timestamp) {
         self.clock.set(now);
         let Some(charged) = self.open.remove(&ticket) else { return };
+        let seen = match (right, attempt.name) {
+            (true, _) => Seen::SignedIn,
+            (false, Name::User(_)) => Seen::Failed,
+            (false, Name::Nobody(_)) => Seen::Unknown,
+        };
+        let raised = self.spray.observe(now, charged.account(), seen);
+        self.alarms.extend(raised.map(|alarm| alarm.since));
         #[expect(clippy::disallowed_methods, reason = "the replay has compared the passwords")]
         let event = if right {
             LockoutEvent::Matched(Matched::assertion(charged, Standing::Chosen))
@@ -115,7 +128,13 @@ impl Guard for Ours {
     }
 
     fn bytes(&self) -> usize {
-        self.store.used().saturating_add(self.throttle.len().saturating_mul(BLOCK))
+        let blocks = self.throttle.len().saturating_mul(BLOCK);
+        let watched = self.spray.len().saturating_mul(WATCHED);
+        self.store.used().saturating_add(blocks).saturating_add(watched)
+    }
+
+    fn alarms(&self) -> &[Timestamp] {
+        &self.alarms
     }
 
     fn upkeep(&mut self, now: Timestamp) {

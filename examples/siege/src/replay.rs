@@ -53,6 +53,10 @@ pub struct Outcome {
     pub bystanders: Share,
     /// The most bytes the guard kept, looked at each hour.
     pub bytes: usize,
+    /// When a stranger first tried.
+    pub began: Option<Timestamp>,
+    /// When the guard said that many accounts are being tried.
+    pub alarms: Vec<Timestamp>,
     /// The time that 99 of 100 decisions stay below, in nanoseconds; measured.
     pub p99: Option<u64>,
 }
@@ -122,6 +126,7 @@ pub fn replay(
         refused: BTreeSet::new(),
         signed_in: vec![false; scene.honest.visits.len()],
         times: Vec::new(),
+        began: None,
         bytes: 0,
     };
     run.all();
@@ -141,6 +146,7 @@ struct Run<'a> {
     refused: BTreeSet<u32>,
     signed_in: Vec<bool>,
     times: Vec<u32>,
+    began: Option<Timestamp>,
     bytes: usize,
 }
 
@@ -183,6 +189,7 @@ impl Run<'_> {
                 }
                 _ => {
                     if let Some((_, attempt)) = strangers.next() {
+                        self.began = self.began.or(Some(now));
                         self.begin(attempt, now);
                     }
                 }
@@ -349,6 +356,8 @@ impl Run<'_> {
             elsewhere,
             bystanders,
             bytes: self.bytes,
+            began: self.began,
+            alarms: self.guard.alarms().to_vec(),
             p99,
         }
     }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::siege::Row;
 
-const HEADINGS: [&str; 10] = [
+const HEADINGS: [&str; 11] = [
     "attack",
     "algorithm",
     "guesses an account a day",
@@ -13,6 +13,7 @@ const HEADINGS: [&str; 10] = [
     "victims in, known device %",
     "elsewhere %",
     "others in %",
+    "alarm after s",
     "memory KiB",
     "p99 ns",
 ];
@@ -38,6 +39,11 @@ pub fn table(rows: &[Row]) -> String {
             percent(outcome.known),
             percent(outcome.elsewhere),
             percent(outcome.bystanders),
+            match (outcome.began, outcome.alarms.first()) {
+                (Some(began), Some(alarm)) => alarm.since(began).as_secs().to_string(),
+                (None, Some(_)) => "false".into(),
+                (_, None) => "-".into(),
+            },
             outcome.bytes.div_ceil(1_024).to_string(),
             outcome.p99.map_or_else(|| "-".into(), |nanos| nanos.to_string()),
         ]);

@@ -92,9 +92,15 @@ impl World {
     /// So many users. One in ten chooses a new password on the second day.
     #[must_use]
     pub fn new(seed: u64, users: u32) -> Self {
+        Self::with_renewals(seed, users, 100)
+    }
+
+    /// So many users, of whom so many in a thousand choose a new password on the second morning.
+    #[must_use]
+    pub fn with_renewals(seed: u64, users: u32, renewals: u32) -> Self {
         let dice = Dice::new(seed, 1);
         let users = (0..users).map(|number| {
-            let renewed = dice.per_mille(100).then(|| {
+            let renewed = dice.per_mille(renewals).then(|| {
                 let at = START.after(DAY).after(dice.between(hours(8), hours(11)));
                 (at, Password::chosen(&dice))
             });
