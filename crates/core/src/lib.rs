@@ -33,7 +33,7 @@ pub use machine::{Cell, CellKey, Corrupt, Effect, Machine, Pending, Space, Step}
 pub use order::{Comparison, Order, compare};
 pub use proof::{
     AccountDigest, Authenticated, ChangeOnly, ChargeId, Charged, Matched, NotMatched, NotVerified,
-    Standing,
+    Standing, WrongDigest,
 };
 pub use secret::{SecretBytes, SecretString};
 pub use source::{Address, Prefix, PrefixError, Source, TrustedProxies, Unavailable};

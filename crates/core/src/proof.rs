@@ -143,9 +143,71 @@ macro_rules! outcome {
     };
 }
 
-outcome! {
-    /// The secret was verified and is wrong: the charge stays.
-    NotMatched
+/// A keyed digest of what the verifier computed from a wrong secret and the account's salt: the same
+/// secret tried again gives the same one, and without the key it says nothing.
+///
+/// 48 bits: two wrong secrets of one account share one by a chance of 2^-48, which costs a guess.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct WrongDigest([u8; 6]);
+
+impl WrongDigest {
+    /// The digest with these bytes.
+    #[must_use]
+    pub const fn new(bytes: [u8; 6]) -> Self {
+        Self(bytes)
+    }
+
+    /// Its bytes.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 6] {
+        &self.0
+    }
+}
+
+/// The secret was verified and is wrong: the charge stays, unless a recent wrong one was only
+/// repeated.
+#[must_use = "settle it, or the attempt stays counted as a failure"]
+#[derive(Debug)]
+pub struct NotMatched {
+    charged: Charged,
+    digest: Option<WrongDigest>,
+}
+
+impl NotMatched {
+    /// Asserts this outcome for the charge, which it consumes.
+    pub const fn assertion(charged: Charged) -> Self {
+        Self { charged, digest: None }
+    }
+
+    /// The same, saying which wrong secret it was, so that a repeat of it is recognised.
+    pub const fn with_digest(mut self, digest: WrongDigest) -> Self {
+        self.digest = Some(digest);
+        self
+    }
+
+    /// The account it is about.
+    #[must_use]
+    pub const fn account(&self) -> AccountDigest {
+        self.charged.account
+    }
+
+    /// The charge it consumes.
+    #[must_use]
+    pub const fn id(&self) -> ChargeId {
+        self.charged.id
+    }
+
+    /// The policy it was counted under.
+    #[must_use]
+    pub const fn policy(&self) -> PolicyDigest {
+        self.charged.policy
+    }
+
+    /// Which wrong secret it was.
+    #[must_use]
+    pub const fn digest(&self) -> Option<WrongDigest> {
+        self.digest
+    }
 }
 
 outcome! {

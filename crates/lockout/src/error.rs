@@ -73,6 +73,40 @@ pub enum LockoutError {
         /// The largest allowed.
         max: u32,
     },
+    /// A number of device counters that is not allowed.
+    #[error("{found} device counters: 1, 2, 4 or 8 are allowed")]
+    DeviceCounters {
+        /// The number given.
+        found: u32,
+    },
+    /// A time for which devices are known outside its bounds.
+    #[error("devices must be known for {min:?} to {max:?}")]
+    DeviceValidity {
+        /// The shortest allowed.
+        min: Duration,
+        /// The longest allowed.
+        max: Duration,
+    },
+    /// Numbers of consecutive failures out of order or above NIST's bound.
+    #[error("consecutive failures disable at 1 to {max}, strangers no later than devices")]
+    ConsecutiveCount {
+        /// The largest allowed.
+        max: u32,
+    },
+    /// A memory for consecutive failures outside its bounds.
+    #[error("consecutive failures must be remembered for {min:?} to {max:?}")]
+    ConsecutiveMemory {
+        /// The shortest allowed.
+        min: Duration,
+        /// The longest allowed.
+        max: Duration,
+    },
+    /// More forgiven repeats than hashing for nothing is worth.
+    #[error("at most {max} repeats may be forgiven")]
+    Repeats {
+        /// The largest allowed.
+        max: u32,
+    },
     /// A rate of a source throttle that is zero, or whose period is out of bounds.
     #[error("a rate needs 1 to {max_attempts} attempts in {min:?} to {max:?}")]
     Rate {

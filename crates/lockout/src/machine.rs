@@ -1,143 +1,20 @@
 //! Charge, then verify, then settle.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use vouchsafe_core::{
-    AccountDigest, Authenticated, CellKey, ChangeOnly, ChargeId, Charged, Machine, Matched,
-    NotMatched, NotVerified, PolicyDigest, Standing, Step, Timestamp,
+    AccountDigest, Authenticated, ChangeOnly, ChargeId, Charged, Machine, Matched, NotMatched,
+    PolicyDigest, Standing, Step, Timestamp,
 };
 
-use crate::state::{Charge, Unlocked, full};
-use crate::{LockoutPolicy, LockoutState, OnSuccess};
+use crate::event::{Begin, Crossing, CrossingKind, Lock, LockoutEvent, LockoutVerdict, Reason};
+use crate::rule;
+use crate::state::{Charge, Notice, Unlocked};
+use crate::{Device, LockoutPolicy, LockoutState};
 
 /// A state stamped further ahead of the clock than this was written while the clock stood wrong.
 const AHEAD: Duration = Duration::from_secs(600);
-
-/// For how long a repeated unlock is recognised as the same one: longer than any retry.
-const UNLOCK_MEMORY: Duration = Duration::from_secs(3_600);
-
-/// An attempt that asks to be charged.
-///
-/// Not `Clone`: one beginning, one charge, one verification.
-#[must_use = "drive it through the machine"]
-#[derive(Debug)]
-pub struct Begin {
-    account: AccountDigest,
-    id: ChargeId,
-}
-
-impl Begin {
-    /// An attempt on `account`; `id` is fresh and random.
-    pub const fn new(account: AccountDigest, id: ChargeId) -> Self {
-        Self { account, id }
-    }
-
-    /// Takes the attempt back after a store failure: it may have been charged without anybody
-    /// hearing of it. To be settled like any refund.
-    ///
-    /// Sound because a `Begin` that comes back was not answered: no [`Charged`] was delivered for
-    /// it, so nothing was verified, and this consumes it.
-    pub fn withdraw(self) -> NotVerified {
-        #[expect(clippy::disallowed_methods, reason = "a charge that nobody received is refunded")]
-        NotVerified::assertion(Charged::assertion(
-            self.account,
-            self.id,
-            PolicyDigest::NONE,
-            Timestamp::MIN,
-        ))
-    }
-
-    /// The account it is about.
-    #[must_use]
-    pub const fn account(&self) -> AccountDigest {
-        self.account
-    }
-
-    /// Which charge.
-    #[must_use]
-    pub const fn id(&self) -> ChargeId {
-        self.id
-    }
-}
-
-/// What happens to an account's failures.
-#[derive(Debug)]
-pub enum LockoutEvent {
-    /// An attempt begins: it is to be charged before anything is verified.
-    Begin(Begin),
-    /// The secret was right.
-    Matched(Matched),
-    /// The secret was wrong.
-    NotMatched(NotMatched),
-    /// No verification started.
-    NotVerified(NotVerified),
-    /// Forget all failures. Settlements of charges from before change nothing afterwards.
-    Unlock {
-        /// Whose.
-        account: AccountDigest,
-        /// Which unlock: fresh and random; a repeat of the last one changes nothing.
-        id: ChargeId,
-    },
-}
-
-impl LockoutEvent {
-    /// The account it is about.
-    #[must_use]
-    pub const fn account(&self) -> AccountDigest {
-        match self {
-            Self::Begin(begin) => begin.account(),
-            Self::Matched(settle) => settle.account(),
-            Self::NotMatched(settle) => settle.account(),
-            Self::NotVerified(settle) => settle.account(),
-            Self::Unlock { account, .. } => *account,
-        }
-    }
-
-    /// The cell to drive it through.
-    #[must_use]
-    pub const fn cell(&self) -> CellKey {
-        LockoutState::key(self.account())
-    }
-}
-
-/// A lock in force.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Lock {
-    /// When it ends by itself, absent other attempts; `None`: when an administrator ends it.
-    pub until: Option<Timestamp>,
-}
-
-/// What came of an event.
-#[derive(Debug)]
-pub enum LockoutVerdict {
-    /// Charged: verify once, before the deadline, and settle.
-    Admitted(Charged),
-    /// All charges are taken by attempts that are being verified: not locked, ask again when one
-    /// of them settles, and by `until` at the latest. Nothing was charged.
-    Wait {
-        /// When the first of them counts as failed if nobody settles it.
-        until: Timestamp,
-    },
-    /// Refused: nothing was charged and nothing changed.
-    Locked {
-        /// When the lock ends by itself, absent other attempts; `None`: when an administrator
-        /// ends it.
-        until: Option<Timestamp>,
-    },
-    /// The secret was right; the charge is refunded.
-    Authenticated(Authenticated),
-    /// The secret was right but may only be changed; the charge is refunded.
-    ChangeOnly(ChangeOnly),
-    /// The charge stands as a failure.
-    Failed {
-        /// The lock in force now, if any.
-        locked: Option<Lock>,
-    },
-    /// Nothing was verified; the charge is refunded.
-    Refunded,
-    /// The account has no failures any more.
-    Unlocked,
-}
 
 /// The rules of one policy.
 ///
@@ -148,20 +25,26 @@ pub enum LockoutVerdict {
 pub struct LockoutMachine {
     policy: LockoutPolicy,
     digest: PolicyDigest,
+    announcing: bool,
 }
 
-enum Standstill {
-    Free,
-    Wait(Timestamp),
-    Locked(Lock),
-}
+type Answer = Step<LockoutState, LockoutVerdict>;
 
 impl LockoutMachine {
     /// A machine for `policy`, which is part of the document with this digest
     /// ([`PolicyDigest::NONE`] for an engine used alone).
     #[must_use]
     pub const fn new(policy: LockoutPolicy, digest: PolicyDigest) -> Self {
-        Self { policy, digest }
+        Self { policy, digest, announcing: false }
+    }
+
+    /// The same machine, which also sees to it that each lock is announced once: of all who meet it,
+    /// one is told so by a [`Crossing`] and answers with [`LockoutEvent::Announced`]. Where nobody
+    /// has answered after the time to settle, the next who meets the lock is told.
+    #[must_use]
+    pub const fn announcing(mut self) -> Self {
+        self.announcing = true;
+        self
     }
 
     /// The policy.
@@ -170,83 +53,82 @@ impl LockoutMachine {
         &self.policy
     }
 
-    /// The lock in force at `now`, for showing to an administrator; changes nothing.
+    /// The lock in force at `now` for whoever comes from no known device, for showing to an
+    /// administrator; changes nothing.
     #[must_use]
     pub fn lock(&self, state: Option<&LockoutState>, now: Timestamp) -> Option<Lock> {
         let view = View::of(state, now);
-        match self.standstill(&view.state.charges, view.now) {
-            Standstill::Locked(lock) => Some(lock),
-            Standstill::Free | Standstill::Wait(_) => None,
+        self.lock_of(&view, None)
+    }
+
+    fn lock_of(&self, view: &View<'_>, device: Option<u64>) -> Option<Lock> {
+        match self.policy.standing(&view.state, device, view.now) {
+            rule::Standing::Locked(lock) => Some(lock),
+            rule::Standing::Free | rule::Standing::Wait(_) => None,
         }
     }
 
-    fn undecided(&self, charge: &Charge, now: Timestamp) -> Option<Timestamp> {
-        let due = charge.at.after(self.policy.settle_within);
-        (!charge.failed && due > now).then_some(due)
-    }
-
-    /// Whether another charge has room.
-    fn standstill(&self, charges: &[Charge], now: Timestamp) -> Standstill {
-        let (mut end, mut wait, mut locked) = (None, None, false);
-        for limit in &self.policy.limits {
-            let Some((filling, until)) = full(limit, charges).filter(|(_, until)| *until > now)
-            else {
-                continue;
-            };
-            end = end.max(Some(until));
-            match filling.iter().filter_map(|charge| self.undecided(charge, now)).min() {
-                Some(due) => wait = Some(wait.map_or(due, |other: Timestamp| other.min(due))),
-                None => locked = true,
-            }
-        }
-        match (end, wait) {
-            (None, _) => Standstill::Free,
-            (Some(end), Some(due)) if !locked => Standstill::Wait(due.min(end)),
-            (Some(end), _) => {
-                Standstill::Locked(Lock { until: (end < Timestamp::MAX).then_some(end) })
-            }
-        }
-    }
-
-    /// Saves `state`, for as long as it matters.
-    fn save<V>(&self, view: View, verdict: V) -> Step<LockoutState, V> {
-        let View { mut state, now, .. } = view;
+    /// Saves the state, for as long as it matters.
+    fn save(&self, view: View<'_>, verdict: LockoutVerdict) -> Answer {
+        let View { state, now } = view;
+        let mut state = state.into_owned();
         state.seen = now;
-        let slid = state.charges.last().map(|newest| newest.at.after(self.policy.longest_window()));
-        let held = self.policy.limits.iter().filter_map(|limit| full(limit, &state.charges));
-        let unlocked = state.unlocked.map(|unlocked| unlocked.at.after(UNLOCK_MEMORY));
-        match held.map(|(_, until)| until).chain(slid).chain(unlocked).max() {
-            Some(until) if until > now => Step::save(state, until, verdict),
+        if !state.notices.is_empty() {
+            self.drop_notices(&mut state, now);
+        }
+        match self.policy.matters_until(&state) {
+            until if until > now => Step::save(state, until, verdict),
             _ => Step::erase(verdict),
         }
     }
 
-    /// Changes nothing, unless the state had to be re-stamped.
-    fn keep<V>(&self, view: View, verdict: V) -> Step<LockoutState, V> {
-        if view.restamped { self.save(view, verdict) } else { Step::keep(verdict) }
+    /// Saves what was changed; mostly nothing was.
+    fn done(&self, view: View<'_>, verdict: LockoutVerdict) -> Answer {
+        match view.state {
+            Cow::Borrowed(_) => Step::keep(verdict),
+            Cow::Owned(_) => self.save(view, verdict),
+        }
     }
 
-    fn begin(&self, mut view: View, begin: &Begin) -> Step<LockoutState, LockoutVerdict> {
+    fn begin(&self, mut view: View<'_>, begin: &Begin) -> Answer {
         let now = view.now;
-        let (account, id) = (begin.account, begin.id);
-        if let Some(own) = view.find(id).copied() {
+        let (account, id) = (begin.account(), begin.id());
+        if let Some(own) = view.state.charges.iter().find(|charge| charge.id == id).copied() {
             // The same attempt again: its first answer was lost.
-            let verdict = match self.undecided(&own, now) {
+            let verdict = match self.policy.undecided(&own, now) {
                 Some(_) => self.admitted(account, id, own.at),
-                None => self.failed(&view),
+                None => {
+                    let locked = self.lock_of(&view, own.device);
+                    LockoutVerdict::Failed { locked, crossing: None }
+                }
             };
-            return self.keep(view, verdict);
+            return self.done(view, verdict);
         }
-        match self.standstill(&view.state.charges, now) {
-            Standstill::Wait(until) => self.keep(view, LockoutVerdict::Wait { until }),
-            Standstill::Locked(Lock { until }) => self.keep(view, LockoutVerdict::Locked { until }),
-            Standstill::Free => {
-                let gone = now.before(self.policy.longest_window());
-                view.state.charges.retain(|charge| charge.at > gone);
-                view.state.charges.push(Charge { at: now, id, failed: false });
+        let device = begin.device.filter(|device| self.knows(&view, account, device));
+        let device = device.map(|device| device.id());
+        match self.policy.standing(&view.state, device, now) {
+            rule::Standing::Wait(until) => self.done(view, LockoutVerdict::Wait { until }),
+            rule::Standing::Locked(lock) => {
+                let crossing = self.crossing(&mut view, device, lock, id);
+                self.done(view, LockoutVerdict::Locked { lock, crossing })
+            }
+            rule::Standing::Free => {
+                let charge = Charge { at: now, id, failed: false, past: false, device };
+                self.policy.charge(view.with_room(), charge);
                 self.save(view, self.admitted(account, id, now))
             }
         }
+    }
+
+    /// Whether the device is one that has signed in to this account, and not too long ago.
+    fn knows(&self, view: &View<'_>, account: AccountDigest, device: &Device) -> bool {
+        let since = view.state.devices_since.unwrap_or(Timestamp::MIN);
+        self.policy.devices.is_some_and(|devices| {
+            device.account() == account
+                && device.issued() > since
+                && device.issued() <= view.now.after(AHEAD)
+                && device.issued().after(devices.valid_for) > view.now
+        })
     }
 
     fn admitted(&self, account: AccountDigest, id: ChargeId, at: Timestamp) -> LockoutVerdict {
@@ -255,35 +137,12 @@ impl LockoutMachine {
         LockoutVerdict::Admitted(Charged::assertion(account, id, self.digest, deadline))
     }
 
-    fn failed(&self, view: &View) -> LockoutVerdict {
-        let locked = match self.standstill(&view.state.charges, view.now) {
-            Standstill::Locked(lock) => Some(lock),
-            Standstill::Free | Standstill::Wait(_) => None,
-        };
-        LockoutVerdict::Failed { locked }
+    /// The place of a charge, unless it is gone or has been settled as a failure.
+    fn open(view: &View<'_>, id: ChargeId) -> Option<usize> {
+        view.state.charges.iter().position(|charge| charge.id == id && !charge.failed)
     }
 
-    /// Takes the charge back, unless it is gone or has been settled as a failure.
-    fn refund(
-        &self,
-        mut view: View,
-        id: ChargeId,
-        clears: bool,
-        verdict: LockoutVerdict,
-    ) -> Step<LockoutState, LockoutVerdict> {
-        let Some(own) = view.state.charges.iter().position(|c| c.id == id && !c.failed) else {
-            return self.keep(view, verdict);
-        };
-        let charges = &mut view.state.charges;
-        let newer = charges.split_off(own).into_iter().skip(1);
-        if clears {
-            charges.retain(|older| !older.failed);
-        }
-        charges.extend(newer);
-        self.save(view, verdict)
-    }
-
-    fn matched(&self, view: View, settle: &Matched) -> Step<LockoutState, LockoutVerdict> {
+    fn matched(&self, mut view: View<'_>, settle: &Matched) -> Answer {
         let (account, policy, now) = (settle.account(), settle.policy(), view.now);
         #[expect(clippy::disallowed_methods, reason = "settling a match is what mints these")]
         let verdict = match settle.standing() {
@@ -294,28 +153,132 @@ impl LockoutMachine {
                 LockoutVerdict::ChangeOnly(ChangeOnly::assertion(account, policy, now))
             }
         };
-        let clears = self.policy.on_success == OnSuccess::OlderFailures;
-        self.refund(view, settle.id(), clears, verdict)
-    }
-
-    fn not_matched(&self, mut view: View, id: ChargeId) -> Step<LockoutState, LockoutVerdict> {
-        let open = view.state.charges.iter_mut().find(|charge| charge.id == id && !charge.failed);
-        let Some(charge) = open else {
-            let verdict = self.failed(&view);
-            return self.keep(view, verdict);
-        };
-        charge.failed = true;
-        let verdict = self.failed(&view);
-        self.save(view, verdict)
-    }
-
-    fn unlock(&self, mut view: View, id: ChargeId) -> Step<LockoutState, LockoutVerdict> {
-        if view.state.unlocked.is_some_and(|last| last.id == id) {
-            return self.keep(view, LockoutVerdict::Unlocked);
+        if let Some(own) = Self::open(&view, settle.id()) {
+            self.policy.succeed(view.state.to_mut(), own, now);
         }
-        view.state.charges.clear();
-        view.state.unlocked = Some(Unlocked { at: view.now, id });
-        self.save(view, LockoutVerdict::Unlocked)
+        self.done(view, verdict)
+    }
+
+    fn not_verified(&self, mut view: View<'_>, id: ChargeId) -> Answer {
+        if let Some(own) = Self::open(&view, id) {
+            view.state.to_mut().charges.remove(own);
+        }
+        self.done(view, LockoutVerdict::Refunded)
+    }
+
+    fn not_matched(&self, mut view: View<'_>, settle: &NotMatched) -> Answer {
+        let Some(own) = Self::open(&view, settle.id()) else {
+            let device = view.state.charges.iter().find(|charge| charge.id == settle.id());
+            let locked = self.lock_of(&view, device.and_then(|charge| charge.device));
+            return self.done(view, LockoutVerdict::Failed { locked, crossing: None });
+        };
+        let now = view.now;
+        if !self.policy.fail(view.state.to_mut(), own, settle.digest(), now) {
+            return self.done(view, LockoutVerdict::Repeated);
+        }
+        let device = view.state.charges.get(own).and_then(|charge| charge.device);
+        let locked = self.lock_of(&view, device);
+        let crossing = locked.and_then(|lock| self.crossing(&mut view, device, lock, settle.id()));
+        self.done(view, LockoutVerdict::Failed { locked, crossing })
+    }
+
+    /// Whether whoever meets `lock` is to announce it; notes that he was told.
+    fn crossing(
+        &self,
+        view: &mut View<'_>,
+        device: Option<u64>,
+        lock: Lock,
+        found_by: ChargeId,
+    ) -> Option<Crossing> {
+        if !self.announcing {
+            return None;
+        }
+        let now = view.now;
+        let crossing = self.crossed(view, device, lock, found_by);
+        let told =
+            view.state.notices.iter().position(|n| (n.id, n.kind) == (crossing.id, crossing.kind));
+        match told.and_then(|at| view.state.notices.get(at)) {
+            Some(notice) if notice.announced => return None,
+            Some(notice) if notice.at.after(self.policy.settle_within) > now => return None,
+            _ => {}
+        }
+        let notices = &mut view.state.to_mut().notices;
+        match told.and_then(|at| notices.get_mut(at)) {
+            Some(notice) => notice.at = now,
+            None => {
+                let Crossing { id, kind } = crossing;
+                notices.push(Notice { id, kind, at: now, announced: false });
+            }
+        }
+        Some(crossing)
+    }
+
+    fn crossed(
+        &self,
+        view: &View<'_>,
+        device: Option<u64>,
+        lock: Lock,
+        found_by: ChargeId,
+    ) -> Crossing {
+        let state = &view.state;
+        match lock.reason {
+            Reason::Limit => {
+                let mut newest = self.policy.charges_in(self.policy.lane(device), &state.charges);
+                let id = newest.next().map_or(found_by, |charge| charge.id);
+                Crossing { id, kind: CrossingKind::Locked }
+            }
+            Reason::Consecutive => {
+                let all = self.policy.consecutive.map_or(0, |rule| rule.disable_at);
+                let decided = self.policy.run(state, view.now).map_or(0, |run| run.decided());
+                let kind =
+                    if decided >= all { CrossingKind::Disabled } else { CrossingKind::DevicesOnly };
+                // The charge itself may have left the log.
+                let told = state.notices.iter().find(|notice| notice.kind == kind);
+                let newest = || state.charges.iter().rev().find(|charge| !charge.past);
+                let id = told.map(|notice| notice.id).or_else(|| newest().map(|charge| charge.id));
+                Crossing { id: id.unwrap_or(found_by), kind }
+            }
+        }
+    }
+
+    /// Drops the notices of locks that are over.
+    fn drop_notices(&self, state: &mut LockoutState, now: Timestamp) {
+        let run = self.policy.run(state, now).map_or(0, |run| run.count);
+        let consecutive = self.policy.consecutive;
+        let charges = &state.charges;
+        state.notices.retain(|notice| match notice.kind {
+            CrossingKind::Locked => {
+                let own = charges.iter().find(|charge| charge.id == notice.id);
+                own.is_some_and(|own| {
+                    let lane = self.policy.lane(own.device);
+                    self.policy.charges_in(lane, charges).next().is_some_and(|n| n.id == notice.id)
+                })
+            }
+            CrossingKind::DevicesOnly => consecutive.is_some_and(|c| run >= c.devices_only_from),
+            CrossingKind::Disabled => consecutive.is_some_and(|c| run >= c.disable_at),
+        });
+    }
+
+    fn announced(&self, mut view: View<'_>, crossing: Crossing) -> Answer {
+        let told = view.state.notices.iter().position(|notice| {
+            (notice.id, notice.kind) == (crossing.id, crossing.kind) && !notice.announced
+        });
+        if let Some(notice) = told.and_then(|at| view.state.to_mut().notices.get_mut(at)) {
+            notice.announced = true;
+        }
+        self.done(view, LockoutVerdict::Noted)
+    }
+
+    fn unlock(&self, mut view: View<'_>, id: ChargeId, revoke_devices: bool) -> Answer {
+        if view.state.unlocked.is_none_or(|last| last.id != id) {
+            let since = if revoke_devices { Some(view.now) } else { view.state.devices_since };
+            view.state = Cow::Owned(LockoutState {
+                unlocked: Some(Unlocked { at: view.now, id }),
+                devices_since: since,
+                ..LockoutState::default()
+            });
+        }
+        self.done(view, LockoutVerdict::Unlocked)
     }
 }
 
@@ -324,54 +287,65 @@ impl Machine for LockoutMachine {
     type Event = LockoutEvent;
     type Verdict = LockoutVerdict;
 
-    fn step(
-        &self,
-        was: Option<&LockoutState>,
-        event: &LockoutEvent,
-        now: Timestamp,
-    ) -> Step<LockoutState, LockoutVerdict> {
+    fn step(&self, was: Option<&LockoutState>, event: &LockoutEvent, now: Timestamp) -> Answer {
         let view = View::of(was, now);
         match event {
             LockoutEvent::Begin(begin) => self.begin(view, begin),
             LockoutEvent::Matched(settle) => self.matched(view, settle),
-            LockoutEvent::NotMatched(settle) => self.not_matched(view, settle.id()),
-            LockoutEvent::NotVerified(settle) => {
-                self.refund(view, settle.id(), false, LockoutVerdict::Refunded)
+            LockoutEvent::NotMatched(settle) => self.not_matched(view, settle),
+            LockoutEvent::NotVerified(settle) => self.not_verified(view, settle.id()),
+            LockoutEvent::Unlock { id, .. } => self.unlock(view, *id, false),
+            LockoutEvent::Reset { id, revoke_devices, .. } => {
+                self.unlock(view, *id, *revoke_devices)
             }
-            LockoutEvent::Unlock { id, .. } => self.unlock(view, *id),
+            LockoutEvent::Announced { crossing, .. } => self.announced(view, *crossing),
         }
     }
 }
 
-/// A state and a moment that is not before it.
-struct View {
-    state: LockoutState,
+/// A state, copied once it is changed, and a moment that is not before it.
+struct View<'a> {
+    state: Cow<'a, LockoutState>,
     now: Timestamp,
-    restamped: bool,
 }
 
-impl View {
-    fn of(was: Option<&LockoutState>, now: Timestamp) -> Self {
-        let Some(was) = was else {
-            return Self { state: LockoutState::default(), now, restamped: false };
-        };
+impl<'a> View<'a> {
+    fn of(was: Option<&'a LockoutState>, now: Timestamp) -> Self {
+        static NONE: LockoutState = LockoutState::NONE;
+        let was = was.unwrap_or(&NONE);
+        if was.seen <= now.after(AHEAD) {
+            return Self { state: Cow::Borrowed(was), now: now.max(was.seen) };
+        }
         let mut state = was.clone();
-        if state.seen <= now.after(AHEAD) {
-            let now = now.max(state.seen);
-            return Self { state, now, restamped: false };
-        }
-        state.seen = now;
-        for charge in &mut state.charges {
-            charge.at = charge.at.min(now);
-        }
+        let restamp = |at: &mut Timestamp| *at = (*at).min(now);
+        state.charges.iter_mut().for_each(|charge| restamp(&mut charge.at));
+        state.repeats.iter_mut().for_each(restamp);
+        state.notices.iter_mut().for_each(|notice| restamp(&mut notice.at));
         if let Some(unlocked) = &mut state.unlocked {
-            unlocked.at = unlocked.at.min(now);
+            restamp(&mut unlocked.at);
         }
-        Self { state, now, restamped: true }
+        if let Some(run) = &mut state.run {
+            restamp(&mut run.last);
+        }
+        state.devices_since.iter_mut().for_each(restamp);
+        Self { state: Cow::Owned(state), now }
     }
 
-    fn find(&self, id: ChargeId) -> Option<&Charge> {
-        self.state.charges.iter().find(|charge| charge.id == id)
+    /// The state to be changed, copied with room for one more charge.
+    fn with_room(&mut self) -> &mut LockoutState {
+        if let Cow::Borrowed(was) = self.state {
+            let mut charges = Vec::with_capacity(was.charges.len().saturating_add(1));
+            charges.extend_from_slice(&was.charges);
+            let state = LockoutState {
+                charges,
+                wrong: was.wrong.clone(),
+                repeats: was.repeats.clone(),
+                notices: was.notices.clone(),
+                ..*was
+            };
+            self.state = Cow::Owned(state);
+        }
+        self.state.to_mut()
     }
 }
 

@@ -3,21 +3,15 @@
 //! A policy is what it refuses: A is no weaker than B when every sequence of wrong attempts that A
 //! admits, B admits too. For limits without timed locks that is decided by one curve, the most
 //! attempts that A admits in a span, read at B's windows; the attempts that reach it are the
-//! witness.
+//! witness. Counters that A keeps apart and B does not add up.
 
 use std::fmt;
 use std::time::Duration;
 
-use vouchsafe_core::{ChargeId, Order, Timestamp};
+use vouchsafe_core::Order;
 
-use crate::state::{Charge, full};
-use crate::{Limit, LockoutPolicy, OnSuccess, Release};
-
-/// Microseconds from the first attempt.
-type Micros = i64;
-
-/// No self-release.
-const NEVER: Micros = i64::MAX;
+use crate::curve::{self, Micros};
+use crate::{Limit, LockoutPolicy, OnSuccess, replay};
 
 /// One attempt of a [`Witness`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,13 +20,24 @@ pub struct WitnessStep {
     pub after: Duration,
     /// Whether the secret is right.
     pub right: bool,
+    /// The known device that it comes from, if it does: by its id, with a cookie that is renewed.
+    pub device: Option<u64>,
+    /// Whether the wrong secret is the same as that of every attempt so marked.
+    pub repeated: bool,
+}
+
+impl WitnessStep {
+    pub(crate) const fn wrong(after: Duration, device: Option<u64>) -> Self {
+        Self { after, right: false, device, repeated: false }
+    }
 }
 
 /// Attempts of which the weaker policy admits every one, and the baseline refuses the last.
 ///
-/// Exact where the candidate's locks end as the window slides. Where they last longer and no such
-/// attempts were found, the comparison errs on the side of "weaker" unless the limits one by one
-/// show the contrary: the baseline still refuses one of the attempts, but so may the candidate.
+/// Exact where the candidate's locks end as the window slides and it bounds no consecutive failures.
+/// Elsewhere, where no such attempts were found, the comparison errs on the side of "weaker" unless
+/// the numbers one by one show the contrary: the baseline still refuses one of the attempts, but so
+/// may the candidate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Witness {
     attempts: Vec<WitnessStep>,
@@ -44,11 +49,6 @@ impl Witness {
     pub fn attempts(&self) -> &[WitnessStep] {
         &self.attempts
     }
-
-    fn wrong(times: &[Micros]) -> Self {
-        let step = |&at: &Micros| WitnessStep { after: duration(at), right: false };
-        Self { attempts: times.iter().map(step).collect() }
-    }
 }
 
 impl fmt::Display for Witness {
@@ -59,209 +59,192 @@ impl fmt::Display for Witness {
         if self.attempts.iter().any(|attempt| attempt.right) {
             f.write_str(" when the owner signs in between them")?;
         }
+        if self.attempts.iter().any(|attempt| attempt.repeated) {
+            f.write_str(" when they are one and the same")?;
+        }
+        if self.attempts.iter().any(|attempt| attempt.device.is_some()) {
+            f.write_str(", some from devices that have signed in before")?;
+        }
         Ok(())
     }
 }
 
-fn duration(micros: Micros) -> Duration {
-    Duration::from_micros(u64::try_from(micros).unwrap_or(0))
-}
+/// A known device, or nobody known.
+type Origin = Option<u64>;
 
-fn micros(duration: Duration) -> Micros {
-    Micros::try_from(duration.as_micros()).unwrap_or(NEVER)
-}
-
-impl Limit {
-    fn size(&self) -> usize {
-        usize::try_from(self.capacity()).unwrap_or(usize::MAX)
-    }
-
-    fn span(&self) -> Micros {
-        micros(self.window())
-    }
-
-    /// The least time from the attempt that fills it to the next one.
-    fn hold(&self) -> Micros {
-        match self.release() {
-            Release::WindowSlides => 0,
-            Release::After(hold) => micros(hold),
-            Release::Admin => NEVER,
-        }
-    }
-
-    /// The window as far as counting goes: one attempt fills a limit of one, so a timed lock is
-    /// just a longer window.
-    fn reach(&self) -> Micros {
-        if self.capacity() == 1 { self.span().max(self.hold()) } else { self.span() }
-    }
-}
-
-/// The earliest moments of the first `count` wrong attempts, locks left aside. A moment that never
-/// comes is [`NEVER`].
-fn earliest(limits: &[Limit], count: usize) -> Vec<Micros> {
-    let mut times: Vec<Micros> = Vec::with_capacity(count.min(1_024));
-    while times.len() < count {
-        let previous = times.last().copied().unwrap_or(0);
-        let next = limits.iter().filter_map(|limit| {
-            let nth = times.len().checked_sub(limit.size())?;
-            Some(times.get(nth)?.saturating_add(limit.reach()))
-        });
-        times.push(next.fold(previous, Micros::max));
-    }
-    times
-}
-
-/// Whether `limits` admit at most `count` attempts in any half-open span of this length.
-fn at_most(limits: &[Limit], count: usize, span: Micros) -> bool {
-    earliest(limits, count.saturating_add(1)).last().is_some_and(|&time| time >= span)
-}
-
-/// Whether `limits` together refuse whatever `limit` refuses.
-fn covers(limits: &[Limit], limit: &Limit) -> bool {
-    let (count, span, hold) = (limit.size(), limit.span(), limit.hold());
-    if !at_most(limits, count, span) {
-        return false;
-    }
-    // Not weaker while nothing is full. Once `limit` is full, the next attempt must be far enough.
-    let held: Vec<Limit> = limits.iter().filter(|own| own.hold() >= hold).copied().collect();
-    at_most(limits, count.saturating_sub(1), span)
-        || at_most(&held, count, span)
-        || limits.iter().any(|own| own.capacity() == 1 && own.reach() >= hold)
-        || at_most(limits, count, span.saturating_add(hold).saturating_sub(1))
-}
-
-/// The limits that the others do not imply, shortest window first.
-pub(crate) fn normalised(mut limits: Vec<Limit>) -> Vec<Limit> {
-    limits.sort_by_key(|limit| (limit.span(), limit.size(), limit.hold(), limit.failures()));
-    limits.dedup_by_key(|limit| (limit.span(), limit.size(), limit.hold()));
-    for index in (0..limits.len()).rev() {
-        if limits.len() == 1 {
-            break;
-        }
-        let limit = limits.remove(index);
-        if !covers(&limits, &limit) {
-            limits.insert(index, limit);
-        }
-    }
-    limits
-}
-
-/// The log after failures at these moments.
-fn log(times: &[Micros]) -> Vec<Charge> {
-    let charge = |&at: &Micros| Charge {
-        at: Timestamp::EPOCH.after(duration(at)),
-        id: ChargeId::new(0),
-        failed: true,
+/// The same wrong attempts from each of these, in order of time.
+fn spread(times: &[Micros], origins: &[Origin]) -> Vec<WitnessStep> {
+    let each = |&at: &Micros| {
+        let after = curve::duration(at);
+        origins.iter().map(move |&device| WitnessStep::wrong(after, device))
     };
-    times.iter().map(charge).collect()
+    let mut attempts: Vec<_> = times.iter().flat_map(each).collect();
+    attempts.sort_by_key(|attempt| attempt.after);
+    attempts
 }
 
-/// The first of these wrong attempts that is refused.
-fn refused(limits: &[Limit], times: &[Micros]) -> Option<usize> {
-    let charges = log(times);
-    charges.iter().enumerate().position(|(index, next)| {
-        let before = charges.get(..index).unwrap_or_default();
-        limits.iter().any(|limit| full(limit, before).is_some_and(|(_, until)| until > next.at))
-    })
-}
-
-/// The earliest moments of `count` wrong attempts, locks minded; stays one below each limit until
-/// the last `fill` attempts.
-fn careful(limits: &[Limit], count: usize, fill: usize) -> Vec<Micros> {
-    let mut times: Vec<Micros> = Vec::new();
-    for done in 0..count {
-        let filling = count.saturating_sub(done) <= fill;
-        let previous = times.last().copied().unwrap_or(0);
-        let charges = log(&times);
-        let next = limits.iter().filter_map(|limit| {
-            let below = usize::from(!filling && limit.hold() > 0);
-            let slides = charges
-                .len()
-                .checked_sub(limit.size().saturating_sub(below))
-                .and_then(|nth| times.get(nth))
-                .map(|time| time.saturating_add(limit.span()));
-            let held = full(limit, &charges).map(|(_, until)| until.micros());
-            slides.max(held)
-        });
-        times.push(next.fold(previous, Micros::max));
-    }
-    times
-}
-
-/// Attempts that reach `limit` as late as they can and go on as early as they can, locks minded.
-fn crowded(limits: &[Limit], limit: &Limit) -> Vec<Micros> {
-    let mut times = earliest(limits, limit.size().saturating_add(1));
-    let mut latest = times.last().copied().unwrap_or(0);
-    let last_inside = limit.span().saturating_sub(1);
-    for index in (1..times.len().saturating_sub(1)).rev() {
-        let bound = limits.iter().filter_map(|own| {
-            let later = times.get(index.saturating_add(own.size()))?;
-            Some(later.saturating_sub(own.reach()))
-        });
-        latest = bound.fold(latest.min(last_inside), Micros::min);
-        if let Some(time) = times.get_mut(index) {
-            *time = latest;
+/// Wrong attempts with the owner's sign-ins between them, of which a baseline that takes less back
+/// refuses the first after `count` wrong ones. Empty where nobody can sign in between.
+fn relieved(policy: &LockoutPolicy, count: usize) -> Vec<WitnessStep> {
+    let smallest = policy.limits.iter().map(Limit::size).min().unwrap_or(1);
+    let beside = smallest.min(policy.bound(false)).saturating_sub(1);
+    let (wrong_from, right_from, room) = match (policy.relief(), policy.devices) {
+        (1, _) => (Some(0), Some(0), smallest.min(policy.bound(true)).saturating_sub(1)),
+        // From a counter of their own, even when the strangers' is full.
+        (_, Some(_)) => {
+            let room = smallest.min(policy.bound(false)).min(policy.bound(true).saturating_sub(1));
+            (None, Some(0), room)
         }
-    }
-    if let Some(last) = times.pop() {
-        let charges = log(&times);
-        let held = limits.iter().filter_map(|own| full(own, &charges));
-        times.push(held.map(|(_, until)| until.micros()).fold(last, Micros::max));
-    }
-    times
-}
-
-/// Wrong attempts with the owner's sign-ins between them, of which a baseline that takes nothing
-/// back refuses the first after `count` wrong ones.
-fn relieved(limits: &[Limit], count: usize) -> Vec<WitnessStep> {
-    let room = limits.iter().map(Limit::size).min().unwrap_or(1).saturating_sub(1);
+        (_, None) => (None, None, beside),
+    };
     let mut attempts = Vec::new();
-    let (mut since, mut wrong) = (0_usize, 0_usize);
-    if room == 0 {
-        return attempts;
-    }
-    loop {
-        let right = since == room;
-        attempts.push(WitnessStep { after: Duration::ZERO, right });
-        if wrong == count {
-            return attempts;
+    for done in 0..=count {
+        match done.checked_rem(room) {
+            None => break,
+            Some(0) if done > 0 => attempts.push(WitnessStep {
+                right: true,
+                ..WitnessStep::wrong(Duration::ZERO, right_from)
+            }),
+            Some(_) => {}
         }
-        since = if right { 0 } else { since.saturating_add(1) };
-        wrong = wrong.saturating_add(usize::from(!right));
+        attempts.push(WitnessStep::wrong(Duration::ZERO, wrong_from));
+    }
+    attempts
+}
+
+impl LockoutPolicy {
+    /// How many consecutive failures disable for a known device, or for a stranger.
+    fn bound(&self, known: bool) -> usize {
+        let bound = self.consecutive.map_or(u32::MAX, |rule| {
+            if known && self.devices.is_some() { rule.disable_at } else { rule.devices_only_from }
+        });
+        usize::try_from(bound).unwrap_or(usize::MAX)
+    }
+
+    /// How much a success takes back: without device counters, nobody is the same device.
+    fn relief(&self) -> u8 {
+        match (self.on_success, self.devices) {
+            (OnSuccess::OwnCharge, _) | (OnSuccess::SameDevice, None) => 0,
+            (OnSuccess::SameDevice, Some(_)) => 1,
+            (OnSuccess::OlderFailures, _) => 2,
+        }
+    }
+
+    /// Attempts that are on counters of their own here, and on one counter under `baseline`.
+    fn merged(&self, baseline: &Self) -> Vec<Vec<Origin>> {
+        let mut strangers = vec![None];
+        let Some(own) = self.devices else { return vec![strangers] };
+        let all = || (0..u64::from(own.counters)).map(Some);
+        if baseline.devices.is_none() {
+            strangers.extend(all());
+        }
+        let mut merged = vec![strangers];
+        if let Some(other) = baseline.devices {
+            let step = usize::try_from(other.counters).unwrap_or(usize::MAX);
+            merged.push(all().step_by(step.max(1)).collect());
+        }
+        merged
+    }
+
+    /// The first of these that the baseline refuses and this policy admits, as a witness.
+    fn shown(&self, baseline: &Self, mut attempts: Vec<WitnessStep>) -> Option<Witness> {
+        let last = replay::refused(baseline, &attempts)?;
+        attempts.truncate(last.saturating_add(1));
+        replay::refused(self, &attempts).is_none().then_some(Witness { attempts })
+    }
+
+    /// Attempts that the limits here admit and those of the baseline do not.
+    fn over_limits(&self, baseline: &Self, origins: &[Origin]) -> Option<Witness> {
+        for limit in &baseline.limits {
+            if curve::covers(&self.limits, limit, origins.len()) {
+                continue;
+            }
+            let count = limit.size().saturating_add(1);
+            let mut tried =
+                vec![curve::earliest(&self.limits, count), curve::crowded(&self.limits, limit)];
+            tried.extend((0..=count).map(|fill| curve::careful(&self.limits, count, fill)));
+            for times in &tried {
+                let times = times.split(|time| *time == curve::NEVER).next().unwrap_or_default();
+                let attempts = spread(times, origins);
+                let with_sign_ins = replay::with_sign_ins(self, &attempts);
+                let shown = self.shown(baseline, attempts);
+                if let Some(witness) = shown.or_else(|| self.shown(baseline, with_sign_ins)) {
+                    return Some(witness);
+                }
+            }
+            // Not decided, which timed locks and bounds on runs alone can bring about: the safe
+            // answer.
+            return Some(Witness { attempts: spread(&vec![0; count], &[None]) });
+        }
+        None
+    }
+
+    /// Attempts that the bound on consecutive failures here admits and the baseline's does not.
+    fn over_run(&self, baseline: &Self) -> Option<Witness> {
+        let theirs = baseline.consecutive?;
+        let forgets = self.consecutive.is_none_or(|ours| ours.memory < theirs.memory);
+        for origin in [None, Some(0)] {
+            let bound = baseline.bound(origin.is_some());
+            if !forgets && self.bound(origin.is_some()) <= bound {
+                continue;
+            }
+            let count = bound.saturating_add(1);
+            let times = curve::careful(&self.limits, count, 0);
+            let careful = spread(&times, &[origin]);
+            let shown = self.shown(baseline, replay::greedy(self, origin, count));
+            return shown.or_else(|| self.shown(baseline, careful)).or_else(|| {
+                // Not decided: as above.
+                let most = baseline.limits.iter().map(Limit::size).max().unwrap_or(0);
+                let count = most.min(bound).saturating_add(1);
+                Some(Witness { attempts: spread(&vec![0; count], &[None]) })
+            });
+        }
+        None
+    }
+
+    /// Attempts between which a success takes more back here than under the baseline.
+    fn over_relief(&self, baseline: &Self) -> Option<Witness> {
+        if self.relief() <= baseline.relief() {
+            return None;
+        }
+        let smallest = baseline.limits.iter().map(Limit::size).min().unwrap_or(0);
+        let attempts = relieved(self, smallest);
+        if attempts.is_empty() {
+            return None;
+        }
+        self.shown(baseline, attempts.clone()).or(Some(Witness { attempts }))
+    }
+}
+
+impl LockoutPolicy {
+    /// One wrong secret more often than the baseline forgives.
+    fn over_repeats(&self, baseline: &Self) -> Option<Witness> {
+        if self.repeats <= baseline.repeats {
+            return None;
+        }
+        let smallest = baseline.limits.iter().map(Limit::size).min().unwrap_or(0);
+        let forgiven = usize::try_from(baseline.repeats).unwrap_or(0);
+        let same = WitnessStep { repeated: true, ..WitnessStep::wrong(Duration::ZERO, None) };
+        let attempts = vec![same; smallest.saturating_add(forgiven).saturating_add(1)];
+        // Not shown where the limits here lock before anything can be repeated often enough.
+        self.shown(baseline, attempts.clone()).or(Some(Witness { attempts }))
     }
 }
 
 impl Order for LockoutPolicy {
     type Witness = Witness;
 
-    /// Compares what is refused: limits, releases, and what a success takes back. The times to
-    /// settle and to wait decide no verification, so they are not compared.
+    /// Compares what is refused: limits, releases, counters of devices, consecutive failures,
+    /// repeats, and what a success takes back. The times to settle and to wait decide no
+    /// verification, and how long a device is known decides which counter an attempt is on and not
+    /// how many are admitted; so they are not compared.
     fn weakening(&self, baseline: &Self) -> Option<Witness> {
-        for limit in &baseline.limits {
-            if covers(&self.limits, limit) {
-                continue;
-            }
-            let count = limit.size().saturating_add(1);
-            let mut tried = vec![earliest(&self.limits, count), crowded(&self.limits, limit)];
-            tried.extend((0..=count).map(|fill| careful(&self.limits, count, fill)));
-            for times in &tried {
-                let beyond = refused(&baseline.limits, times);
-                if let Some(times) = beyond.and_then(|last| times.get(..=last))
-                    && refused(&self.limits, times).is_none()
-                {
-                    return Some(Witness::wrong(times));
-                }
-            }
-            // Not decided, which timed locks alone can bring about: the safe answer.
-            return Some(Witness::wrong(&vec![0; count]));
-        }
-        let relief = (self.on_success, baseline.on_success);
-        if relief == (OnSuccess::OlderFailures, OnSuccess::OwnCharge) {
-            let smallest = baseline.limits.iter().map(Limit::size).min().unwrap_or(0);
-            let attempts = relieved(&self.limits, smallest);
-            return (!attempts.is_empty()).then_some(Witness { attempts });
-        }
-        None
+        let merged = self.merged(baseline);
+        let limits = merged.iter().find_map(|origins| self.over_limits(baseline, origins));
+        limits
+            .or_else(|| self.over_run(baseline))
+            .or_else(|| self.over_relief(baseline))
+            .or_else(|| self.over_repeats(baseline))
     }
 }
 
@@ -271,73 +254,38 @@ impl LockoutPolicy {
     /// Of what is not compared, the smaller bound is taken.
     #[must_use]
     pub fn join(&self, other: &Self) -> Self {
-        let on_success = match (self.on_success, other.on_success) {
-            (OnSuccess::OlderFailures, OnSuccess::OlderFailures) => OnSuccess::OlderFailures,
-            _ => OnSuccess::OwnCharge,
-        };
         let mut wait = self.wait;
         wait.time = wait.time.min(other.wait.time);
         wait.per_process = wait.per_process.min(other.wait.per_process);
         wait.per_key = wait.per_key.min(other.wait.per_key);
+        let devices = self.devices.zip(other.devices).map(|(mut one, two)| {
+            one.counters = one.counters.min(two.counters);
+            one.valid_for = one.valid_for.min(two.valid_for);
+            one
+        });
+        let consecutive = match (self.consecutive, other.consecutive) {
+            (Some(mut one), Some(two)) => {
+                one.disable_at = one.disable_at.min(two.disable_at);
+                one.devices_only_from = one.devices_only_from.min(two.devices_only_from);
+                one.memory = one.memory.max(two.memory);
+                Some(one)
+            }
+            (one, two) => one.or(two),
+        };
         Self {
-            limits: normalised([self.limits.as_slice(), &other.limits].concat()),
+            limits: curve::normalised([self.limits.as_slice(), &other.limits].concat()),
             settle_within: self.settle_within.min(other.settle_within),
             wait,
-            on_success,
+            on_success: self.on_success.min(other.on_success),
+            devices,
+            repeats: self.repeats.min(other.repeats),
+            // Without devices everybody is a stranger.
+            consecutive: consecutive.map(|mut rule| {
+                if devices.is_none() {
+                    rule.disable_at = rule.devices_only_from;
+                }
+                rule
+            }),
         }
     }
-
-    /// The most wrong attempts on one account that are verified in any span of this length, absent
-    /// unlocks and, under [`OnSuccess::OlderFailures`], sign-ins of the owner.
-    ///
-    /// Exact for one limit; for several never too small.
-    #[must_use]
-    pub fn guess_budget(&self, horizon: Duration) -> u64 {
-        let span = micros(horizon);
-        if span <= 0 {
-            return 0;
-        }
-        let alone = self.limits.iter().map(|limit| budget(limit, span)).min().unwrap_or(u64::MAX);
-        if self.limits.len() == 1 {
-            return alone;
-        }
-        // The curve is subadditive: what is beyond the horizon of the search is paid in full.
-        let times = earliest(&self.limits, MAX_STEPS);
-        let searched = times.last().copied().unwrap_or(0);
-        let within = times.partition_point(|&time| time < span.min(searched.max(1)));
-        let repeats = span.div_euclid(searched.max(1)).saturating_add(1);
-        let repeats = if searched >= span { 1 } else { u64::try_from(repeats).unwrap_or(u64::MAX) };
-        alone.min(u64::try_from(within).unwrap_or(u64::MAX).saturating_mul(repeats))
-    }
 }
-
-/// Attempts followed one by one before [`LockoutPolicy::guess_budget`] estimates.
-const MAX_STEPS: usize = 100_000;
-
-/// The most attempts that one limit admits in a half-open span.
-fn budget(limit: &Limit, span: Micros) -> u64 {
-    let size = u64::from(limit.capacity());
-    let (window, hold) = (limit.reach(), limit.hold().max(limit.reach()));
-    // The last round fills the limit; before it a round either fills it and waits for the lock to
-    // end, or stays one below and waits for the window to slide.
-    let left = span.saturating_sub(1);
-    let rounds = |time: Micros, each: Micros| -> u64 {
-        if each == NEVER { 0 } else { u64::try_from(time.div_euclid(each.max(1))).unwrap_or(0) }
-    };
-    let most = rounds(left, hold);
-    let total = |filled: u64| {
-        let spent = Micros::try_from(filled).unwrap_or(0).saturating_mul(hold.min(left));
-        let shy = rounds(left.saturating_sub(spent).max(0), window);
-        filled
-            .saturating_mul(size)
-            .saturating_add(shy.saturating_mul(size.saturating_sub(1)))
-            .saturating_add(size)
-    };
-    // One kind of round pays better per microsecond; the other only fills the rest of the span.
-    let few = 0..=most.min(MAX_MIXED);
-    let many = most.saturating_sub(MAX_MIXED)..=most;
-    few.chain(many).map(total).max().unwrap_or(size)
-}
-
-/// Rounds of the less paying kind that are tried.
-const MAX_MIXED: u64 = 1_024;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::LockoutError;
+use crate::{Consecutive, Devices, LockoutError};
 
 /// Which failure locks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -29,14 +29,17 @@ pub enum Release {
     Admin,
 }
 
-/// What a correct attempt takes back, beside its own charge.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+/// What a correct attempt takes back, beside its own charge; least first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum OnSuccess {
     /// Nothing: a stranger's failures are still there after the owner has signed in, so that the
     /// owner's daily sign-in hands nobody fresh guesses.
-    #[default]
     OwnCharge,
+    /// Older failures of the same known device, whose user has just shown who they are. From a
+    /// stranger's browser, nothing.
+    #[default]
+    SameDevice,
     /// The account's older failures too. Each sign-in of the owner then gives a stranger new
     /// guesses; attempts that are not settled yet stay counted.
     OlderFailures,
@@ -153,6 +156,9 @@ pub struct LockoutPolicy {
     pub(crate) settle_within: Duration,
     pub(crate) wait: Wait,
     pub(crate) on_success: OnSuccess,
+    pub(crate) devices: Option<Devices>,
+    pub(crate) consecutive: Option<Consecutive>,
+    pub(crate) repeats: u32,
 }
 
 impl LockoutPolicy {
@@ -169,6 +175,9 @@ impl LockoutPolicy {
     pub const MIN_SETTLE_WITHIN: Duration = Duration::from_secs(1);
     /// Longest time to settle: for as long a crashed attempt makes others wait.
     pub const MAX_SETTLE_WITHIN: Duration = Duration::from_secs(300);
+    /// Most repeats that are forgiven in any 24 hours: a client that polls with an old password once
+    /// in 72 minutes is let by, and hashing for nothing stays bounded.
+    pub const MAX_REPEATS: u32 = 20;
     /// Longest wait.
     pub const MAX_WAIT: Duration = Duration::from_secs(60);
     /// Most waiting attempts in a process.
@@ -181,6 +190,9 @@ impl LockoutPolicy {
             settle_within: Duration::from_secs(10),
             wait: Wait::default(),
             on_success: OnSuccess::default(),
+            devices: None,
+            consecutive: None,
+            repeats: 0,
         }
     }
 
@@ -209,6 +221,25 @@ impl LockoutPolicy {
         self.on_success
     }
 
+    /// The device counters; `None`: all devices together are one counter.
+    #[must_use]
+    pub const fn devices(&self) -> Option<Devices> {
+        self.devices
+    }
+
+    /// The bound on failures without a success between them, if there is one. Without device
+    /// counters its two numbers are equal.
+    #[must_use]
+    pub const fn consecutive(&self) -> Option<Consecutive> {
+        self.consecutive
+    }
+
+    /// How many repeats of one of the last three wrong secrets are forgiven in any 24 hours.
+    #[must_use]
+    pub const fn repeats(&self) -> u32 {
+        self.repeats
+    }
+
     pub(crate) fn longest_window(&self) -> Duration {
         self.limits.iter().map(Limit::window).max().unwrap_or_default()
     }
@@ -222,6 +253,9 @@ pub struct PolicyBuilder {
     settle_within: Duration,
     wait: Wait,
     on_success: OnSuccess,
+    devices: Option<Devices>,
+    consecutive: Option<Consecutive>,
+    repeats: u32,
 }
 
 impl PolicyBuilder {
@@ -243,9 +277,27 @@ impl PolicyBuilder {
         self
     }
 
-    /// Default [`OnSuccess::OwnCharge`].
+    /// Default [`OnSuccess::SameDevice`].
     pub fn on_success(mut self, on_success: OnSuccess) -> Self {
         self.on_success = on_success;
+        self
+    }
+
+    /// Default `None`: "five failures" is read as five on the account, whatever they come from.
+    pub fn devices(mut self, devices: impl Into<Option<Devices>>) -> Self {
+        self.devices = devices.into();
+        self
+    }
+
+    /// Default `None`: a source that says nothing of it promises nothing of it.
+    pub fn consecutive(mut self, consecutive: impl Into<Option<Consecutive>>) -> Self {
+        self.consecutive = consecutive.into();
+        self
+    }
+
+    /// Default 0: whoever counts failed attempts counts those, too.
+    pub fn repeats(mut self, repeats: u32) -> Self {
+        self.repeats = repeats;
         self
     }
 
@@ -276,14 +328,30 @@ impl PolicyBuilder {
         if self.wait.per_process > max || self.wait.per_key > self.wait.per_process {
             found.push(LockoutError::WaitCount { max });
         }
+        if let Some(devices) = self.devices {
+            devices.problems(&mut found);
+        }
+        if let Some(consecutive) = self.consecutive {
+            consecutive.problems(&mut found);
+        }
+        if self.repeats > LockoutPolicy::MAX_REPEATS {
+            found.push(LockoutError::Repeats { max: LockoutPolicy::MAX_REPEATS });
+        }
         if !found.is_empty() {
             return Err(found);
         }
+        let without_devices = |rule: Consecutive| match self.devices {
+            Some(_) => rule,
+            None => Consecutive { devices_only_from: rule.disable_at, ..rule },
+        };
         Ok(LockoutPolicy {
-            limits: crate::order::normalised(self.limits),
+            limits: crate::curve::normalised(self.limits),
             settle_within: self.settle_within,
             wait: self.wait,
             on_success: self.on_success,
+            devices: self.devices,
+            consecutive: self.consecutive.map(without_devices),
+            repeats: self.repeats,
         })
     }
 }

@@ -1,8 +1,11 @@
 //! What is kept of one account: its charges, nothing that identifies it.
 
-use vouchsafe_core::{AccountDigest, Cell, CellKey, ChargeId, Corrupt, Space, Timestamp};
+use vouchsafe_core::{
+    AccountDigest, Cell, CellKey, ChargeId, Corrupt, Space, Timestamp, WrongDigest,
+};
 
-use crate::{Limit, LockoutPolicy, Release};
+use crate::bytes;
+use crate::event::CrossingKind;
 
 /// One attempt that was charged and not refunded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,6 +14,10 @@ pub(crate) struct Charge {
     pub(crate) id: ChargeId,
     /// Settled as a failure. Unsettled otherwise.
     pub(crate) failed: bool,
+    /// From before the last success: it counts in its windows, and no longer in the run.
+    pub(crate) past: bool,
+    /// The known device that it came from.
+    pub(crate) device: Option<u64>,
 }
 
 /// The last unlock: what makes a repeat of it harmless.
@@ -18,6 +25,23 @@ pub(crate) struct Charge {
 pub(crate) struct Unlocked {
     pub(crate) at: Timestamp,
     pub(crate) id: ChargeId,
+}
+
+/// Failures since the last success whose charges have left the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Run {
+    pub(crate) count: u32,
+    pub(crate) last: Timestamp,
+}
+
+/// A crossing that somebody has been told to announce.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Notice {
+    pub(crate) id: ChargeId,
+    pub(crate) kind: CrossingKind,
+    /// When somebody was told so.
+    pub(crate) at: Timestamp,
+    pub(crate) announced: bool,
 }
 
 /// The failures of one account or unknown name: a log of charges, oldest first.
@@ -28,16 +52,34 @@ pub(crate) struct Unlocked {
 pub struct LockoutState {
     /// The latest moment any step has seen.
     pub(crate) seen: Timestamp,
-    pub(crate) unlocked: Option<Unlocked>,
     pub(crate) charges: Vec<Charge>,
+    pub(crate) unlocked: Option<Unlocked>,
+    /// Device cookies issued up to then are void.
+    pub(crate) devices_since: Option<Timestamp>,
+    pub(crate) run: Option<Run>,
+    /// The last wrong secrets, newest last; at most [`MAX_WRONG`](Self::MAX_WRONG).
+    pub(crate) wrong: Vec<WrongDigest>,
+    /// When repeats were refunded, newest last; at most [`MAX_REPEATS`](crate::LockoutPolicy::MAX_REPEATS).
+    pub(crate) repeats: Vec<Timestamp>,
+    pub(crate) notices: Vec<Notice>,
 }
 
-const VERSION: u8 = 1;
-const HAS_UNLOCK: u8 = 1;
-/// One more than the largest number of failures, for [`crate::LockOn::Exceeding`].
-const MAX_CHARGES: usize = LockoutPolicy::MAX_FAILURES as usize + 1;
-
 impl LockoutState {
+    /// How many wrong secrets are recognised when they come again.
+    pub const MAX_WRONG: usize = 3;
+
+    /// No failures, and no moment seen.
+    pub(crate) const NONE: Self = Self {
+        seen: Timestamp::MIN,
+        charges: Vec::new(),
+        unlocked: None,
+        devices_since: None,
+        run: None,
+        wrong: Vec::new(),
+        repeats: Vec::new(),
+        notices: Vec::new(),
+    };
+
     /// Where the failures of `account` are kept.
     #[must_use]
     pub const fn key(account: AccountDigest) -> CellKey {
@@ -57,105 +99,15 @@ impl LockoutState {
     }
 }
 
-/// The charges that fill `limit`, and when it lets go of them by itself.
-pub(crate) fn full<'a>(limit: &Limit, charges: &'a [Charge]) -> Option<(&'a [Charge], Timestamp)> {
-    let start = charges.len().checked_sub(usize::try_from(limit.capacity()).ok()?)?;
-    let newest = charges.get(start..)?;
-    let (first, last) = (newest.first()?.at, newest.last()?.at);
-    let slid = first.after(limit.window());
-    if slid <= last {
-        return None;
-    }
-    let end = match limit.release() {
-        Release::WindowSlides => slid,
-        Release::After(hold) => slid.max(last.after(hold)),
-        Release::Admin => Timestamp::MAX,
-    };
-    Some((newest, end))
-}
-
-/// ```text
-/// version = 1 | flags | seen: i64 | [unlocked: at i64, id u64] | count: u8 | count × (at i64, id u64, failed u8)
-/// ```
-/// Numbers are little-endian. 28 bytes with one charge.
+/// Written as version 2, which [`bytes`] describes; version 1 is read.
 impl Cell for LockoutState {
     const SPACE: Space = Space::Lockout;
 
     fn from_bytes(bytes: Vec<u8>) -> Result<Self, Corrupt> {
-        let mut reader = Reader(&bytes);
-        if reader.byte()? != VERSION {
-            return Err(Corrupt);
-        }
-        let flags = reader.byte()?;
-        let seen = reader.time()?;
-        let unlocked = match flags {
-            0 => None,
-            HAS_UNLOCK => Some(Unlocked { at: reader.time()?, id: reader.id()? }),
-            _ => return Err(Corrupt),
-        };
-        let count = usize::from(reader.byte()?);
-        if count > MAX_CHARGES {
-            return Err(Corrupt);
-        }
-        let mut charges: Vec<Charge> = Vec::with_capacity(count);
-        for _ in 0..count {
-            let (at, id) = (reader.time()?, reader.id()?);
-            let failed = match reader.byte()? {
-                0 => false,
-                1 => true,
-                _ => return Err(Corrupt),
-            };
-            if at > seen || charges.last().is_some_and(|before| before.at > at) {
-                return Err(Corrupt);
-            }
-            charges.push(Charge { at, id, failed });
-        }
-        if !reader.0.is_empty() {
-            return Err(Corrupt);
-        }
-        Ok(Self { seen, unlocked, charges })
+        bytes::read(&bytes)
     }
 
     fn into_bytes(self) -> Vec<u8> {
-        let mut bytes =
-            Vec::with_capacity(self.charges.len().saturating_mul(17).saturating_add(27));
-        bytes.extend([VERSION, if self.unlocked.is_some() { HAS_UNLOCK } else { 0 }]);
-        bytes.extend(self.seen.micros().to_le_bytes());
-        if let Some(unlocked) = self.unlocked {
-            bytes.extend(unlocked.at.micros().to_le_bytes());
-            bytes.extend(unlocked.id.get().to_le_bytes());
-        }
-        bytes.push(u8::try_from(self.charges.len()).unwrap_or(u8::MAX));
-        for charge in self.charges {
-            bytes.extend(charge.at.micros().to_le_bytes());
-            bytes.extend(charge.id.get().to_le_bytes());
-            bytes.push(u8::from(charge.failed));
-        }
-        bytes
-    }
-}
-
-struct Reader<'a>(&'a [u8]);
-
-impl Reader<'_> {
-    fn take<const N: usize>(&mut self) -> Result<[u8; N], Corrupt> {
-        let (head, rest) = self.0.split_first_chunk::<N>().ok_or(Corrupt)?;
-        self.0 = rest;
-        Ok(*head)
-    }
-
-    fn byte(&mut self) -> Result<u8, Corrupt> {
-        self.take::<1>().map(|[byte]| byte)
-    }
-
-    fn time(&mut self) -> Result<Timestamp, Corrupt> {
-        let micros = i64::from_le_bytes(self.take()?);
-        let time = Timestamp::from_micros(micros);
-        // A moment outside the calendar was never written.
-        if time.micros() == micros { Ok(time) } else { Err(Corrupt) }
-    }
-
-    fn id(&mut self) -> Result<ChargeId, Corrupt> {
-        Ok(ChargeId::new(u64::from_le_bytes(self.take()?)))
+        bytes::written(&self)
     }
 }

@@ -18,7 +18,7 @@ use common::*;
 use vouchsafe_core::{ChargeId, Machine, Matched, PolicyDigest, Standing, Timestamp};
 use vouchsafe_lockout::{
     Begin, Limit, Lock, LockOn, LockoutEvent, LockoutMachine, LockoutPolicy, LockoutVerdict as V,
-    OnSuccess, Release, retry_after,
+    OnSuccess, Reason, Release, retry_after,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -33,7 +33,7 @@ fn fill(account: &mut Account, count: u64, now: Timestamp) {
 #[track_caller]
 fn locked_until(verdict: V) -> Option<Timestamp> {
     match verdict {
-        V::Locked { until } => until,
+        V::Locked { lock, .. } => lock.until,
         other => panic!("not locked: {other:?}"),
     }
 }
@@ -46,7 +46,7 @@ fn admitted(verdict: V) {
 #[track_caller]
 fn lock_reported(verdict: V) -> Option<Lock> {
     match verdict {
-        V::Failed { locked } => locked,
+        V::Failed { locked, .. } => locked,
         other => panic!("not a failure: {other:?}"),
     }
 }
@@ -58,7 +58,11 @@ fn fifth_failure_locks_and_the_sixth_is_refused() {
     for id in 0..5 {
         admitted(account.send(begin(id), START));
         let locked = lock_reported(account.send(wrong(id), START));
-        assert_eq!(locked, (id == 4).then_some(Lock { until: Some(until) }), "failure {id}");
+        assert_eq!(
+            locked,
+            (id == 4).then_some(Lock { until: Some(until), reason: Reason::Limit }),
+            "failure {id}"
+        );
     }
     assert_eq!(locked_until(account.send(begin(9), START)), Some(until));
 }
@@ -136,7 +140,7 @@ fn one_decided_limit_is_enough_to_be_locked() {
     }
     assert_eq!(
         lock_reported(account.send(wrong(2), later)),
-        Some(Lock { until: Some(START.after(DAY)) })
+        Some(Lock { until: Some(START.after(DAY)), reason: Reason::Limit })
     );
 }
 
@@ -219,7 +223,10 @@ fn only_an_administrator_ends_an_administrators_lock() {
     let years = START.after(DAY * 3_660);
     assert_eq!(account.until, Timestamp::MAX);
     assert_eq!(locked_until(account.send(begin(9), years)), None);
-    assert_eq!(lock_reported(account.send(wrong(77), years)), Some(Lock { until: None }));
+    assert_eq!(
+        lock_reported(account.send(wrong(77), years)),
+        Some(Lock { until: None, reason: Reason::Limit })
+    );
     assert!(matches!(account.send(unlock(1), years), V::Unlocked));
     admitted(account.send(begin(9), years));
 }
@@ -289,7 +296,7 @@ fn repeats_of_an_event_change_nothing() {
     }
     assert_eq!(account.saves, saves);
     for _ in 0..3 {
-        assert!(matches!(account.send(wrong(1), START), V::Failed { locked: None }));
+        assert!(matches!(account.send(wrong(1), START), V::Failed { locked: None, .. }));
     }
     assert_eq!((account.saves, account.state.as_ref().unwrap().len()), (saves + 1, 1));
     // A failure is final: no second verification, no refund of it.
@@ -305,7 +312,7 @@ fn an_expired_charge_is_not_admitted_again() {
     admitted(account.send(begin(1), START));
     let due = START.after(D);
     admitted(account.send(begin(1), due.before(MS)));
-    assert!(matches!(account.send(begin(1), due), V::Failed { locked: None }));
+    assert!(matches!(account.send(begin(1), due), V::Failed { locked: None, .. }));
 }
 
 #[test]
@@ -317,7 +324,7 @@ fn late_settles_after_an_unlock_are_ignored() {
     assert!(matches!(account.send(unlock(1), START), V::Unlocked));
     let saves = account.saves;
     for id in 0..4 {
-        assert!(matches!(account.send(wrong(id), START), V::Failed { locked: None }));
+        assert!(matches!(account.send(wrong(id), START), V::Failed { locked: None, .. }));
     }
     assert!(matches!(account.send(right(4), START), V::Authenticated(_)));
     assert_eq!((account.saves, account.state.as_ref().unwrap().len()), (saves, 0));
@@ -422,7 +429,10 @@ fn the_lock_can_be_looked_at() {
     assert_eq!(shown(&account, START), None);
     fill(&mut account, 5, START);
     let end = START.after(DAY);
-    assert_eq!(shown(&account, end.before(MS)), Some(Lock { until: Some(end) }));
+    assert_eq!(
+        shown(&account, end.before(MS)),
+        Some(Lock { until: Some(end), reason: Reason::Limit })
+    );
     assert_eq!(shown(&account, end), None);
 }
 

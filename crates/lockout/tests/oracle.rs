@@ -17,7 +17,7 @@ use std::time::Duration;
 use common::*;
 use proptest::prelude::*;
 use vouchsafe_core::Timestamp;
-use vouchsafe_lockout::{Limit, LockOn, LockoutVerdict as V};
+use vouchsafe_lockout::{Limit, Lock, LockOn, LockoutVerdict as V};
 use vouchsafe_testkit::runs;
 
 /// The rule, word for word: every charge ever made stays on the list; an attempt is admitted when
@@ -112,7 +112,7 @@ proptest! {
                     });
                     match verdict {
                         V::Admitted(_) => oracle.charges.push((now, next, true)),
-                        V::Locked { until: Some(until) } => {
+                        V::Locked { lock: Lock { until: Some(until), .. }, .. } => {
                             // Waiting is enough, and nothing less is, unless a charge is taken back.
                             prop_assert!(oracle.admits(&raw, until));
                             prop_assert!(!oracle.admits(&raw, until.before(Duration::from_micros(1))));
@@ -145,10 +145,10 @@ proptest! {
                             oracle.take_back(|other| other == id);
                         }
                         _ => match account.send(wrong(id), now) {
-                            V::Failed { locked: Some(_) } => {
+                            V::Failed { locked: Some(_), .. } => {
                                 prop_assert!(!oracle.admits(&raw, now), "locked with room left");
                             }
-                            V::Failed { locked: None } => {}
+                            V::Failed { locked: None, .. } => {}
                             other => prop_assert!(false, "{:?}", other),
                         },
                     }

@@ -18,8 +18,8 @@ use common::*;
 use proptest::prelude::*;
 use vouchsafe_core::{Comparison, Order, PolicyDigest, compare};
 use vouchsafe_lockout::{
-    Limit, LockOn, LockoutError as E, LockoutMachine, LockoutPolicy, LockoutVerdict as V,
-    OnSuccess, Release, Wait, Witness,
+    Consecutive, Devices, Limit, LockOn, LockoutError as E, LockoutMachine, LockoutPolicy,
+    LockoutVerdict as V, OnSuccess, Release, Wait, Witness,
 };
 use vouchsafe_testkit::runs;
 
@@ -28,9 +28,18 @@ fn refused(policy: &LockoutPolicy, witness: &Witness) -> Option<usize> {
     let mut account = Account::new(LockoutMachine::new(policy.clone(), PolicyDigest::NONE));
     witness.attempts().iter().enumerate().position(|(index, attempt)| {
         let (id, now) = (index as u64, START.after(attempt.after));
-        let admitted = matches!(account.send(begin(id), now), V::Admitted(_));
+        let event = match attempt.device {
+            Some(device) => begin_from_cookie(id, device, now),
+            None => begin(id),
+        };
+        let admitted = matches!(account.send(event, now), V::Admitted(_));
         if admitted {
-            account.send(if attempt.right { right(id) } else { wrong(id) }, now);
+            let settle = match (attempt.right, attempt.repeated) {
+                (true, _) => right(id),
+                (false, true) => wrong_secret(id, 0),
+                (false, false) => wrong(id),
+            };
+            account.send(settle, now);
         }
         !admitted
     })
@@ -180,8 +189,141 @@ fn clearing_on_success_is_weaker() {
     assert!(witness.to_string().ends_with("when the owner signs in between them"));
     // Locked after one failure, nobody can sign in between.
     assert!(compare(&clearing(1), &one(1, DAY)).is_no_weaker());
-    assert_eq!(clearing(5).join(&one(5, DAY)).on_success(), OnSuccess::OwnCharge);
+    assert_eq!(clearing(5).join(&one(5, DAY)).on_success(), OnSuccess::SameDevice);
     assert_eq!(clearing(5).join(&clearing(5)).on_success(), OnSuccess::OlderFailures);
+}
+
+fn with(devices: Option<Devices>, consecutive: Option<Consecutive>) -> LockoutPolicy {
+    let builder = LockoutPolicy::builder().limit(Limit::new(5, DAY));
+    builder.devices(devices).consecutive(consecutive).build().unwrap()
+}
+
+fn counters(counters: u32) -> LockoutPolicy {
+    with(Some(Devices { counters, ..Devices::default() }), None)
+}
+
+#[test]
+fn more_device_counters_are_weaker() {
+    weaker(&counters(1), &one(5, DAY));
+    for (more, fewer) in [(2, 1), (4, 2), (8, 4), (8, 1)] {
+        weaker(&counters(more), &counters(fewer));
+        assert_eq!(counters(more).join(&counters(fewer)), counters(fewer));
+    }
+    assert_eq!(counters(4).join(&one(5, DAY)), one(5, DAY));
+    // Two counters of two a day are no more than four a day, and more than three.
+    let two = |n| {
+        let builder = LockoutPolicy::builder().limit(Limit::new(n, DAY));
+        builder.devices(Devices { counters: 1, ..Devices::default() })
+    };
+    let two = two(2).on_success(OnSuccess::OwnCharge).build().unwrap();
+    assert!(compare(&two, &one(4, DAY)).is_no_weaker());
+    let Some(witness) = two.weakening(&one(3, DAY)) else { panic!("not weaker") };
+    shows(&two, &one(3, DAY), &witness);
+    assert!(witness.to_string().ends_with("some from devices that have signed in before"));
+}
+
+#[test]
+fn for_how_long_devices_are_known_is_not_compared() {
+    let known = |days: u32| with(Some(Devices { counters: 4, valid_for: DAY * days }), None);
+    assert!(compare(&known(181), &known(180)).is_no_weaker());
+    assert!(compare(&known(180), &known(181)).is_no_weaker());
+    assert_eq!(known(181).join(&known(180)), known(180));
+}
+
+#[test]
+fn a_success_that_clears_its_device_is_weaker_than_one_that_does_not() {
+    let clears = |on_success| {
+        let builder = LockoutPolicy::builder().limit(Limit::new(5, DAY));
+        builder.devices(Devices::default()).on_success(on_success).build().unwrap()
+    };
+    weaker(&clears(OnSuccess::SameDevice), &clears(OnSuccess::OwnCharge));
+    weaker(&clears(OnSuccess::OlderFailures), &clears(OnSuccess::SameDevice));
+    // Without devices, nobody is the same device.
+    let builder = LockoutPolicy::builder().limit(Limit::new(5, DAY));
+    let own = builder.on_success(OnSuccess::OwnCharge).build().unwrap();
+    assert!(compare(&one(5, DAY), &own).is_no_weaker());
+    assert!(compare(&own, &one(5, DAY)).is_no_weaker());
+}
+
+#[test]
+fn each_number_of_a_run_has_its_direction() {
+    let run = |disable_at, devices_only_from, days| {
+        let memory = DAY * days;
+        Some(Consecutive { disable_at, devices_only_from, memory })
+    };
+    let four = Some(Devices::default());
+    let base = with(four, run(100, 90, 90));
+    weaker(&with(four, None), &base);
+    weaker(&base, &with(four, run(99, 90, 90)));
+    weaker(&base, &with(four, run(100, 89, 90)));
+    weaker(&base, &with(four, run(100, 90, 91)));
+    weaker(&with(None, None), &with(None, run(100, 100, 90)));
+    weaker(&with(None, run(100, 90, 90)), &with(None, run(99, 99, 90)));
+    assert_eq!(with(None, run(100, 90, 90)).consecutive(), run(100, 100, 90));
+    // Devices are told apart from strangers on one side only.
+    let strict = with(None, run(90, 90, 90));
+    assert!(compare(&strict, &base).is_no_weaker());
+    let Some(witness) = with(None, run(100, 100, 90)).weakening(&base) else { panic!("no weaker") };
+    shows(&with(None, run(100, 100, 90)), &base, &witness);
+    // The join holds what both hold.
+    let joined = with(four, run(100, 50, 90)).join(&with(None, run(95, 95, 100)));
+    assert_eq!(joined.consecutive(), run(50, 50, 100));
+    assert_eq!(base.join(&with(four, None)), base);
+}
+
+#[test]
+fn a_run_is_no_limit_because_a_success_ends_it() {
+    // Five in a row and three an hour; six a day all the same, when the owner signs in between.
+    let builder = LockoutPolicy::builder().limit(Limit::new(3, HOUR));
+    let run = Consecutive { disable_at: 5, devices_only_from: 5, memory: DAY * 90 };
+    let candidate = builder.consecutive(run).build().unwrap();
+    let Some(witness) = candidate.weakening(&one(5, DAY)) else { panic!("not weaker") };
+    shows(&candidate, &one(5, DAY), &witness);
+}
+
+#[test]
+fn forgiving_repeats_is_weaker() {
+    let forgiving = |repeats| {
+        LockoutPolicy::builder().limit(Limit::new(5, DAY)).repeats(repeats).build().unwrap()
+    };
+    weaker(&forgiving(1), &one(5, DAY));
+    weaker(&forgiving(20), &forgiving(19));
+    assert_eq!(forgiving(20).join(&forgiving(3)), forgiving(3));
+    let built = LockoutPolicy::builder().limit(Limit::new(5, DAY)).repeats(21).build();
+    assert_eq!(built, Err(vec![E::Repeats { max: 20 }]));
+}
+
+#[test]
+fn says_what_is_wrong_with_counters() {
+    let wrong = |devices: Devices, run: Consecutive| {
+        let builder = LockoutPolicy::builder().limit(Limit::new(5, DAY));
+        builder.devices(devices).consecutive(run).build().err().unwrap_or_default()
+    };
+    let (fine, run) = (Devices::default(), Consecutive::default());
+    assert_eq!(wrong(fine, run), []);
+    for counters in [0, 3, 5, 16] {
+        let devices = Devices { counters, ..fine };
+        assert_eq!(wrong(devices, run), [E::DeviceCounters { found: counters }]);
+    }
+    let (min, max) = (Devices::MIN_VALID_FOR, Devices::MAX_VALID_FOR);
+    for valid_for in [min - MS, max + MS] {
+        let devices = Devices { valid_for, ..fine };
+        assert_eq!(wrong(devices, run), [E::DeviceValidity { min, max }]);
+    }
+    for (disable_at, devices_only_from) in [(0, 0), (101, 90), (90, 91), (90, 0)] {
+        let bad = Consecutive { disable_at, devices_only_from, ..run };
+        assert_eq!(wrong(fine, bad), [E::ConsecutiveCount { max: 100 }]);
+    }
+    let (min, max) = (Consecutive::MIN_MEMORY, LockoutPolicy::MAX_WINDOW);
+    for memory in [min - MS, max + MS] {
+        assert_eq!(wrong(fine, Consecutive { memory, ..run }), [E::ConsecutiveMemory { min, max }]);
+    }
+    for (valid_for, memory) in [
+        (Devices::MIN_VALID_FOR, Consecutive::MIN_MEMORY),
+        (Devices::MAX_VALID_FOR, LockoutPolicy::MAX_WINDOW),
+    ] {
+        assert_eq!(wrong(Devices { valid_for, ..fine }, Consecutive { memory, ..run }), []);
+    }
 }
 
 #[test]
@@ -264,7 +406,8 @@ fn bounds_are_inclusive() {
     assert_eq!(defaults.settle_within(), Duration::from_secs(10));
     let wait = defaults.wait();
     assert_eq!((wait.time.as_secs(), wait.per_key, wait.per_process), (5, 256, 4_096));
-    assert_eq!(defaults.on_success(), OnSuccess::OwnCharge);
+    assert_eq!(defaults.on_success(), OnSuccess::SameDevice);
+    assert_eq!((defaults.devices(), defaults.consecutive()), (None, None));
 }
 
 #[test]
@@ -315,6 +458,54 @@ fn policies(limit: impl Strategy<Value = Limit>) -> impl Strategy<Value = Lockou
         let clears = if clears { OnSuccess::OlderFailures } else { OnSuccess::OwnCharge };
         builder.on_success(clears).build().unwrap()
     })
+}
+
+/// Policies with every kind of counter.
+fn counting() -> impl Strategy<Value = LockoutPolicy> {
+    let devices = proptest::option::of(proptest::sample::select(vec![1_u32, 2, 4]));
+    let memory = proptest::sample::select(vec![3_600_u64, 5_000]).prop_map(Duration::from_secs);
+    let run = proptest::option::of((1_u32..5, 0_u32..3, memory));
+    let limits = proptest::collection::vec(held_limit(), 1..=2);
+    (limits, 0_usize..3, devices, run).prop_map(|(limits, success, devices, run)| {
+        let success =
+            [OnSuccess::OwnCharge, OnSuccess::SameDevice, OnSuccess::OlderFailures][success];
+        let builder = limits.iter().fold(LockoutPolicy::builder(), |builder, l| builder.limit(*l));
+        let devices = devices.map(|counters| Devices { counters, ..Devices::default() });
+        let run = run.map(|(devices_only_from, more, memory)| Consecutive {
+            disable_at: devices_only_from + more,
+            devices_only_from,
+            memory,
+        });
+        builder.on_success(success).devices(devices).consecutive(run).build().unwrap()
+    })
+}
+
+/// Attempts from here and there, now and then, of which some are right. Whatever the strict policy
+/// admits of them one after the other, the lax one has to.
+fn attempts_admitted_by_both(
+    strict: &LockoutPolicy,
+    lax: &LockoutPolicy,
+    attempts: &[(u64, Option<u64>, bool)],
+) -> bool {
+    let machine = |policy: &LockoutPolicy| {
+        Account::new(LockoutMachine::new(policy.clone(), PolicyDigest::NONE))
+    };
+    let (mut one, mut two) = (machine(strict), machine(lax));
+    let mut now = START;
+    for (id, &(pause, device, is_right)) in (0..).zip(attempts) {
+        now = now.after(Duration::from_millis(pause * 250));
+        let event = || device.map_or_else(|| begin(id), |device| begin_from(id, device));
+        if !matches!(one.send(event(), now), V::Admitted(_)) {
+            continue;
+        }
+        if !matches!(two.send(event(), now), V::Admitted(_)) {
+            return false;
+        }
+        for account in [&mut one, &mut two] {
+            account.send(if is_right { right(id) } else { wrong(id) }, now);
+        }
+    }
+    true
 }
 
 /// Wrong attempts that a policy admits, pausing at random; none of them may be refused by a
@@ -374,6 +565,40 @@ proptest! {
             }
         }
         prop_assert!(admitted_by_both(&a.join(&b), &a, &pauses));
+    }
+
+    /// So it is with every counter, from strangers and devices, with sign-ins between.
+    #[test]
+    fn no_weaker_admits_no_more_with_every_counter(
+        a in counting(),
+        b in counting(),
+        attempts in proptest::collection::vec(
+            (
+                prop_oneof![6 => Just(0_u64), 3 => 0_u64..45, 1 => Just(4 * 3_600)],
+                proptest::option::of(0_u64..5),
+                proptest::bool::weighted(0.1),
+            ),
+            1..60,
+        ),
+    ) {
+        for (strict, lax) in [(&a, &b), (&b, &a)] {
+            if compare(strict, lax).is_no_weaker() {
+                prop_assert!(attempts_admitted_by_both(strict, lax, &attempts));
+            }
+        }
+        prop_assert!(attempts_admitted_by_both(&a.join(&b), &a, &attempts));
+    }
+
+    /// What is called weaker shows at least what the baseline refuses.
+    #[test]
+    fn every_witness_is_refused_by_the_baseline(a in counting(), b in counting()) {
+        if let Some(witness) = a.weakening(&b) {
+            prop_assert!(refused(&b, &witness).is_some(), "{}", witness);
+        }
+        prop_assert!(compare(&a, &a).is_no_weaker());
+        let join = a.join(&b);
+        prop_assert!(compare(&join, &a).is_no_weaker() && compare(&join, &b).is_no_weaker());
+        prop_assert_eq!(&a.join(&a), &a);
     }
 
     #[test]

@@ -155,6 +155,6 @@ fn sigkill_between_begin_and_settle_keeps_the_charge() {
     };
     assert!(matches!(attempt(START), V::Wait { .. }));
     let due = START.after(std::time::Duration::from_secs(10));
-    assert!(matches!(attempt(due), V::Locked { until } if until == Some(START.after(DAY))));
+    assert!(matches!(attempt(due), V::Locked { lock, .. } if lock.until == Some(START.after(DAY))));
     assert!(matches!(attempt(START.after(DAY)), V::Admitted(_)));
 }

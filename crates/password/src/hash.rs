@@ -3,7 +3,6 @@
 use std::hint::black_box;
 
 use argon2::{Algorithm, Argon2, AssociatedData, Block, ParamsBuilder, Version};
-use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::{Binding, Params};
@@ -79,18 +78,18 @@ pub(crate) fn run(
     done.map_err(|_| NotRun)
 }
 
-/// As [`run`], and whether the tag is `expected`.
-pub(crate) fn matches(
+/// As [`run`], in memory of its own.
+pub(crate) fn tag(
     params: Params,
     salt: &[u8],
     binding: Option<&Binding>,
     password: &str,
     memory: &mut Memory,
-    expected: &[u8],
-) -> Result<bool, NotRun> {
-    let mut tag = Zeroizing::new(vec![0; expected.len()]);
+    len: usize,
+) -> Result<Zeroizing<Vec<u8>>, NotRun> {
+    let mut tag = Zeroizing::new(vec![0; len]);
     run(params, salt, binding, password, memory, &mut tag)?;
-    Ok(tag.ct_eq(expected).into())
+    Ok(tag)
 }
 
 /// BLAKE2b keeps its input block on the stack and does not wipe it: this overwrites the stack

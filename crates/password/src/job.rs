@@ -4,9 +4,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use subtle::ConstantTimeEq;
 use vouchsafe_core::{
-    Charged, Clock, Entropy, Matched, NoEntropy, NotMatched, Standing, Timestamp,
+    AccountDigest, Charged, Clock, Entropy, Matched, NoEntropy, NotMatched, Standing, Timestamp,
+    WrongDigest,
 };
+use vouchsafe_crypto::MacKey;
 
 use crate::hash::{self, Memory, NotRun};
 use crate::pool::not_verified;
@@ -44,8 +47,17 @@ pub(crate) struct Bench {
     entropy: Arc<dyn Entropy>,
     /// Salt and tag of nobody's password.
     dummy: ([u8; Record::SALT], [u8; Record::HASH]),
+    /// What digests of wrong passwords are keyed with.
+    wrong: MacKey,
     runs: AtomicU64,
     blocks: AtomicU64,
+}
+
+/// What a comparison came to.
+struct Compared {
+    right: bool,
+    /// Which password it was, should it be wrong.
+    digest: WrongDigest,
 }
 
 impl Job {
@@ -89,13 +101,14 @@ impl VerifyJob {
         if bench.now() > charged.deadline() {
             return answer.give(not_verified(charged, NotVerifiedReason::Late));
         }
+        let account = charged.account();
         let compared = caught(|| match &record {
-            Some(record) => bench.compare(record, &password, &binding, memory),
-            None => bench.compare_with_nobody(&password, memory),
+            Some(record) => bench.compare(record, account, &password, &binding, memory),
+            None => bench.compare_with_nobody(account, &password, memory),
         });
         let outcome = match (compared, record) {
             (Err(NotRun), _) => not_verified(charged, NotVerifiedReason::Failed),
-            (Ok(true), Some(record)) => {
+            (Ok(Compared { right: true, .. }), Some(record)) => {
                 let standing = record.standing;
                 let upgrade =
                     caught(|| bench.upgrade(record, &password, &binding, memory)).unwrap_or(None);
@@ -106,12 +119,12 @@ impl VerifyJob {
                 let matched = Matched::assertion(charged, standing);
                 Verified::Match { matched, upgrade }
             }
-            (Ok(_), _) => {
+            (Ok(Compared { digest, .. }), _) => {
                 #[expect(
                     clippy::disallowed_methods,
                     reason = "the verifier mints it: the tags differ"
                 )]
-                let outcome = NotMatched::assertion(charged);
+                let outcome = NotMatched::assertion(charged).with_digest(digest);
                 Verified::NoMatch(outcome)
             }
         };
@@ -148,12 +161,22 @@ impl Bench {
         policy: HashPolicy,
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
+        wrong: Option<MacKey>,
     ) -> Result<Self, PasswordError> {
         let mut dummy = ([0; Record::SALT], [0; Record::HASH]);
         entropy.fill(&mut dummy.0)?;
         entropy.fill(&mut dummy.1)?;
+        let wrong = match wrong {
+            // Nobody's salt is everywhere the same, as everybody else's is: a wrong password that
+            // is repeated elsewhere is recognised for a name that nobody answers to, too.
+            Some(key) => {
+                dummy.0 = key.digest("vouchsafe salt of nobody v1", &[]);
+                key
+            }
+            None => MacKey::generate(&entropy)?,
+        };
         let (runs, blocks) = (AtomicU64::new(0), AtomicU64::new(0));
-        Ok(Self { policy, clock, entropy, dummy, runs, blocks })
+        Ok(Self { policy, clock, entropy, dummy, wrong, runs, blocks })
     }
 
     /// The present moment; with a clock that panics it is too late for anybody.
@@ -174,20 +197,24 @@ impl Bench {
     fn compare(
         &self,
         record: &Record,
+        account: AccountDigest,
         password: &Password,
         binding: &Binding,
         memory: &mut Memory,
-    ) -> Result<bool, NotRun> {
+    ) -> Result<Compared, NotRun> {
+        let Record { params, salt, hash, .. } = record;
+        let binding = record.bound.then_some(binding);
         let mut compare = |text| {
-            self.count(record.params);
-            let binding = record.bound.then_some(binding);
-            hash::matches(record.params, &record.salt, binding, text, memory, &record.hash)
+            self.count(*params);
+            let tag = hash::tag(*params, salt, binding, text, memory, hash.len())?;
+            Ok(self.compared(account, &tag, hash))
         };
         match record.form {
             Form::Nfc => compare(password.nfc()),
             // Enrolled elsewhere as it was typed there; here it may have been typed composed.
             Form::Raw if password.raw() != password.nfc() => {
-                Ok(compare(password.raw())? || compare(password.nfc())?)
+                let raw = compare(password.raw())?;
+                if raw.right { Ok(raw) } else { compare(password.nfc()) }
             }
             Form::Raw => compare(password.raw()),
         }
@@ -196,15 +223,24 @@ impl Bench {
     /// The same work for an account that has nothing to compare with.
     fn compare_with_nobody(
         &self,
+        account: AccountDigest,
         password: &Password,
         memory: &mut Memory,
-    ) -> Result<bool, NotRun> {
+    ) -> Result<Compared, NotRun> {
         let params = self.policy.params();
         self.count(params);
         let nobody = Binding::nobody();
-        let (salt, tag) = &self.dummy;
-        hash::matches(params, salt, Some(&nobody), password.nfc(), memory, tag)?;
-        Ok(false)
+        let (salt, hash) = &self.dummy;
+        let tag = hash::tag(params, salt, Some(&nobody), password.nfc(), memory, hash.len())?;
+        Ok(Compared { right: false, ..self.compared(account, &tag, hash) })
+    }
+
+    /// The same work whether or not the tag is the expected one.
+    fn compared(&self, account: AccountDigest, tag: &[u8], expected: &[u8]) -> Compared {
+        let mac = self.wrong.mac("vouchsafe wrong password v1", &[account.as_bytes(), tag]);
+        let [a, b, c, d, e, f, ..] = mac;
+        let digest = WrongDigest::new([a, b, c, d, e, f]);
+        Compared { right: tag.ct_eq(expected).into(), digest }
     }
 
     /// What a matching record is to be hashed with anew, if it is: never with less.

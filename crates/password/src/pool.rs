@@ -6,6 +6,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use vouchsafe_core::{Charged, Clock, Entropy, NotVerified};
+use vouchsafe_crypto::MacKey;
 
 use crate::job::{Bench, HashJob, Job, VerifyJob};
 use crate::queue::{Config, Queue};
@@ -112,7 +113,7 @@ impl HashPool {
     /// in 16. Costlier records are refused like malformed ones.
     pub const MAX_BLOCKS: u64 = 1 << 20;
 
-    /// Starts the workers.
+    /// Starts the workers. A wrong password is recognised when it comes to this pool once more.
     ///
     /// # Errors
     /// [`PasswordError::Pool`] for a configuration that cannot be, [`PasswordError::NoEntropy`],
@@ -121,6 +122,29 @@ impl HashPool {
         config: PoolConfig,
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
+    ) -> Result<Self, PasswordError> {
+        Self::start(config, clock, entropy, None)
+    }
+
+    /// As [`new`](Self::new), and a wrong password is recognised by every pool with the same key:
+    /// on other nodes, and after a restart.
+    ///
+    /// # Errors
+    /// As for [`new`](Self::new).
+    pub fn keyed(
+        config: PoolConfig,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+        key: MacKey,
+    ) -> Result<Self, PasswordError> {
+        Self::start(config, clock, entropy, Some(key))
+    }
+
+    fn start(
+        config: PoolConfig,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+        key: Option<MacKey>,
     ) -> Result<Self, PasswordError> {
         let PoolConfig { policy, workers, budget_kib, queue, max_wait } = config;
         let one = policy.params().memory_kib();
@@ -140,7 +164,7 @@ impl HashPool {
         if budget_kib < one {
             return Err(PasswordError::Pool("memory for at least one hash under the policy"));
         }
-        let bench = Arc::new(Bench::new(policy, Arc::clone(&clock), entropy)?);
+        let bench = Arc::new(Bench::new(policy, Arc::clone(&clock), entropy, key)?);
         let queue = Arc::new(Queue::new(Config { length: queue, budget_kib, max_wait }, bench));
         // Dropping it stops the workers that were started, should a later one fail to.
         let mut pool = Self { queue, policy, budget_kib, clock, threads: Vec::new() };

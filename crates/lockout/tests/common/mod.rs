@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use vouchsafe_core::{
     AccountDigest, ChargeId, Charged, Effect, Machine, Matched, NotMatched, NotVerified,
-    PolicyDigest, Standing, Timestamp,
+    PolicyDigest, Standing, Timestamp, WrongDigest,
 };
+use vouchsafe_crypto::MacKey;
 use vouchsafe_lockout::{
-    Begin, Limit, LockoutEvent, LockoutMachine, LockoutPolicy, LockoutState, LockoutVerdict,
+    Begin, DeviceKey, Limit, LockoutEvent, LockoutMachine, LockoutPolicy, LockoutState,
+    LockoutVerdict,
 };
 
 pub const DAY: Duration = Duration::from_secs(86_400);
@@ -98,4 +100,28 @@ impl Account {
             _ => false,
         }
     }
+}
+
+/// An attempt of device `id`, whose cookie was issued just before `START`.
+pub fn begin_from(id: u64, device: u64) -> LockoutEvent {
+    begin_from_cookie(id, device, START.before(MS))
+}
+
+/// An attempt of device `id`, whose cookie was issued at `issued`.
+pub fn begin_from_cookie(id: u64, device: u64, issued: Timestamp) -> LockoutEvent {
+    let key = device_key();
+    let cookie = key.issue(ACCOUNT, device, issued);
+    let known = key.verify(ACCOUNT, &cookie);
+    assert!(known.is_some());
+    LockoutEvent::Begin(Begin::new(ACCOUNT, ChargeId::new(id)).from_device(known))
+}
+
+pub fn device_key() -> DeviceKey {
+    DeviceKey::new(MacKey::new(&[9; 32]))
+}
+
+/// As [`wrong`], with the verifier's digest of what was typed.
+pub fn wrong_secret(id: u64, secret: u8) -> LockoutEvent {
+    let digest = WrongDigest::new([secret; 6]);
+    LockoutEvent::NotMatched(NotMatched::assertion(charge(id)).with_digest(digest))
 }

@@ -94,8 +94,11 @@ impl Section for LockoutPolicy {
     }
 }
 
-const ON_SUCCESS: [(&str, OnSuccess); 2] =
-    [("own-charge", OnSuccess::OwnCharge), ("older-failures", OnSuccess::OlderFailures)];
+const ON_SUCCESS: [(&str, OnSuccess); 3] = [
+    ("own-charge", OnSuccess::OwnCharge),
+    ("same-device", OnSuccess::SameDevice),
+    ("older-failures", OnSuccess::OlderFailures),
+];
 const LOCK_ON: [(&str, LockOn); 2] = [("nth", LockOn::Nth), ("exceeding", LockOn::Exceeding)];
 const WINDOW_SLIDES: &str = "window-slides";
 const ADMIN: &str = "admin";

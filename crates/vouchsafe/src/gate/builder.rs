@@ -373,7 +373,6 @@ impl GateBuilder {
             sealed,
             digests: keyring.digest_key(),
             tokens: TokenKeys::new(&keyring.token_root()),
-            keyring,
             timer: match self.timer {
                 Some(timer) => timer,
                 None => AnyTimer(Arc::new(ThreadTimer::start()?)),
@@ -381,7 +380,13 @@ impl GateBuilder {
             accounts,
             notify,
             sink,
-            pool: HashPool::new(config, Arc::clone(&clock), Arc::clone(&entropy))?,
+            pool: HashPool::keyed(
+                config,
+                Arc::clone(&clock),
+                Arc::clone(&entropy),
+                keyring.digest_key(),
+            )?,
+            keyring,
             entropy: Arc::clone(&entropy),
             turns: waiting_room(&policies),
             settlements: Settlements::default(),

@@ -178,10 +178,10 @@ impl Gate {
             match self.lockout(policy, LockoutEvent::Begin(begin)).await {
                 Ok(LockoutVerdict::Admitted(charged)) => return Ok(charged),
                 Ok(LockoutVerdict::Wait { .. }) => {}
-                Ok(LockoutVerdict::Locked { until }) => {
+                Ok(LockoutVerdict::Locked { lock, .. }) => {
                     let refused = Refused::new(Code::Locked, policy.digest())
                         .under(policy.clause_for("lockout.limits").cloned());
-                    return Err(match until {
+                    return Err(match lock.until {
                         Some(until) => refused.after(until.since(self.now())),
                         None => refused,
                     });
@@ -267,9 +267,14 @@ impl Gate {
         let proof = match verdict {
             LockoutVerdict::Authenticated(proof) => Proof::Authenticated(proof),
             LockoutVerdict::ChangeOnly(proof) => Proof::ChangeOnly(proof),
-            LockoutVerdict::Failed { locked } => {
+            LockoutVerdict::Failed { locked, .. } => {
                 let (refusal, locked) = (refusal(Code::WrongCredentials), locked.is_some());
                 return Err(Failure { refusal, hashed: true, locked });
+            }
+            // Hashed, and the same wrong password as before: not worth a charge.
+            LockoutVerdict::Repeated => {
+                let refusal = refusal(Code::WrongCredentials);
+                return Err(Failure { refusal, hashed: true, locked: false });
             }
             // Nothing was hashed; the charge is back.
             _ => return Err(refusal(Code::Busy).into()),

@@ -1,0 +1,227 @@
+//! Known devices: whose cookies count, and what counters they have.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::disallowed_methods,
+    missing_docs,
+    reason = "tests"
+)]
+
+mod common;
+
+use std::time::Duration;
+
+use common::*;
+use proptest::prelude::*;
+use vouchsafe_core::{AccountDigest, ChargeId, PolicyDigest, Timestamp};
+use vouchsafe_crypto::MacKey;
+use vouchsafe_lockout::{
+    Begin, DeviceKey, Devices, Limit, LockoutEvent, LockoutMachine, LockoutPolicy,
+    LockoutVerdict as V, OnSuccess,
+};
+
+fn with(devices: Option<Devices>, on_success: OnSuccess) -> Account {
+    let builder = LockoutPolicy::builder().limit(Limit::new(5, DAY));
+    let policy = builder.devices(devices).on_success(on_success).build().unwrap();
+    Account::new(LockoutMachine::new(policy, PolicyDigest::NONE))
+}
+
+fn four() -> Account {
+    with(Some(Devices::default()), OnSuccess::SameDevice)
+}
+
+fn reset(id: u64, revoke_devices: bool) -> LockoutEvent {
+    LockoutEvent::Reset { account: ACCOUNT, id: ChargeId::new(id), revoke_devices }
+}
+
+fn wrong_from(account: &mut Account, id: u64, device: u64, now: Timestamp) -> bool {
+    let admitted = matches!(account.send(begin_from(id, device), now), V::Admitted(_));
+    if admitted {
+        account.send(wrong(id), now);
+    }
+    admitted
+}
+
+#[test]
+fn only_a_cookie_of_ours_for_this_account_is_known() {
+    let key = device_key();
+    let cookie = key.issue(ACCOUNT, 42, START);
+    assert_eq!(cookie.len(), DeviceKey::LENGTH);
+    let device = key.verify(ACCOUNT, &cookie).unwrap();
+    assert_eq!((device.account(), device.id(), device.issued()), (ACCOUNT, 42, START));
+    assert_eq!(key.verify(AccountDigest::new([8; 16]), &cookie), None, "another account's");
+    let other = DeviceKey::new(MacKey::new(&[8; 32]));
+    assert_eq!(other.verify(ACCOUNT, &cookie), None, "another key's");
+    for bad in ["", "A", &cookie[1..], &format!("{cookie}A"), &format!("{}=", &cookie[1..])] {
+        assert_eq!(key.verify(ACCOUNT, bad), None, "{bad}");
+    }
+    assert_ne!(key.issue(ACCOUNT, 43, START), cookie);
+    assert_ne!(key.issue(ACCOUNT, 42, START.after(MS)), cookie);
+    // The whole cookie counts, to its last letter.
+    for at in 0..cookie.len() {
+        for letter in *b"AZaz09-_" {
+            let mut forged = cookie.clone().into_bytes();
+            if forged[at] != letter {
+                forged[at] = letter;
+                let forged = String::from_utf8(forged).unwrap();
+                assert_eq!(key.verify(ACCOUNT, &forged), None, "letter {at} is {letter}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_cookie_is_of_one_form_for_ever() {
+    let cookie = device_key().issue(ACCOUNT, 42, START);
+    assert_eq!(cookie, "ASoAAAAAAAAAAEBFFl9pBQBjSKjBwx2-cRlhUpiadU7x");
+}
+
+#[test]
+fn strangers_do_not_lock_a_known_device_out() {
+    let mut account = four();
+    for id in 0..5 {
+        assert!(account.guess(id, START));
+    }
+    assert!(!account.guess(9, START));
+    assert!(matches!(account.send(begin_from(10, 1), START), V::Admitted(_)));
+    assert!(matches!(account.send(right(10), START), V::Authenticated(_)));
+    // Where the policy has no device counters, five are five whatever they come from.
+    let mut account = with(None, OnSuccess::SameDevice);
+    for id in 0..5 {
+        assert!(wrong_from(&mut account, id, id, START));
+    }
+    assert!(!wrong_from(&mut account, 9, 9, START));
+    assert!(!account.guess(10, START));
+}
+
+/// A month under attack from everywhere, a guess a minute, while the owner signs in each hour and
+/// mistypes once a day.
+#[test]
+fn the_owner_signs_in_during_an_attack() {
+    let mut account = four();
+    let (mut verified, mut signed_in, mut tried) = (0_u32, 0, 0);
+    for minute in 0..30 * 24 * 60_u32 {
+        let (id, now) = (u64::from(minute) * 4, START.after(Duration::from_secs(60) * minute));
+        verified += u32::from(account.guess(id, now));
+        if minute % 60 == 30 {
+            if minute % 1_440 == 30 {
+                wrong_from(&mut account, id + 1, 1, now);
+            }
+            tried += 1;
+            if matches!(account.send(begin_from(id + 2, 1), now), V::Admitted(_)) {
+                account.send(right(id + 2), now);
+                signed_in += 1;
+            }
+        }
+    }
+    assert_eq!((signed_in, tried), (720, 720));
+    assert_eq!(verified, 150, "five a day, as without devices");
+}
+
+#[test]
+fn each_device_counter_holds_the_limits_for_itself() {
+    let mut account = four();
+    // Ids 0 to 3 are four counters, 4 and 1 000 are on the first of them.
+    let mut verified = 0;
+    for id in 0..1_000 {
+        verified += u32::from(wrong_from(&mut account, id, id, START));
+        verified += u32::from(account.guess(10_000 + id, START));
+    }
+    assert_eq!(verified, 5 * (1 + 4));
+    for device in [4, 1_000, u64::MAX] {
+        assert!(!wrong_from(&mut account, 99_999, device, START));
+    }
+    assert_eq!(account.state.as_ref().unwrap().len(), 25);
+    // Fewer counters by a new policy: what is there counts together.
+    let one = Devices { counters: 1, ..Devices::default() };
+    account.machine = with(Some(one), OnSuccess::SameDevice).machine;
+    assert!(!wrong_from(&mut account, 99_999, 3, START.after(DAY).before(MS)));
+    assert!(wrong_from(&mut account, 99_999, 3, START.after(DAY)));
+}
+
+#[test]
+fn a_cookie_that_is_foreign_too_old_or_revoked_counts_as_absent() {
+    let day = |n: u32| START.after(DAY * n);
+    let micro = Duration::from_micros(1);
+    let locked = || {
+        let mut account = four();
+        for id in 0..5 {
+            assert!(account.guess(id, day(200)));
+        }
+        account
+    };
+    let known = |account: &mut Account, issued| {
+        let verdict = account.send(begin_from_cookie(9, 1, issued), day(200));
+        account.send(unverified(9), day(200));
+        matches!(verdict, V::Admitted(_))
+    };
+    assert!(known(&mut locked(), day(20).after(micro)));
+    assert!(!known(&mut locked(), day(20)), "180 days old");
+    assert!(!known(&mut locked(), day(201)), "issued by a clock that was wrong");
+    let key = device_key();
+    let other = AccountDigest::new([8; 16]);
+    let foreign = key.verify(other, &key.issue(other, 1, day(199)));
+    let begin = Begin::new(ACCOUNT, ChargeId::new(9)).from_device(foreign);
+    let verdict = locked().send(LockoutEvent::Begin(begin), day(200));
+    assert!(matches!(verdict, V::Locked { .. }), "another account's");
+    // Revoked: what was issued up to then is void, whatever else is forgotten.
+    let mut account = locked();
+    assert!(matches!(account.send(reset(1, true), day(200)), V::Unlocked));
+    assert!(account.until >= day(200 + 180), "remembered as long as a cookie is valid");
+    for id in 20..25 {
+        assert!(account.guess(id, day(200)));
+    }
+    assert!(!known(&mut account, day(199)));
+    assert!(!known(&mut account, day(200)));
+    assert!(known(&mut account, day(200).after(micro)));
+    // An unlock or a reset that does not ask for it changes nothing of that.
+    for event in [unlock(2), reset(3, false)] {
+        assert!(matches!(account.send(event, day(200)), V::Unlocked));
+        for id in 30..35 {
+            assert!(account.guess(id, day(200)));
+        }
+        assert!(!known(&mut account, day(200)));
+        assert!(known(&mut account, day(200).after(micro)));
+    }
+}
+
+#[test]
+fn success_takes_back_what_on_success_says_and_nothing_else() {
+    for (on_success, left) in
+        [(OnSuccess::OwnCharge, 6), (OnSuccess::SameDevice, 4), (OnSuccess::OlderFailures, 1)]
+    {
+        let mut account = with(Some(Devices::default()), on_success);
+        // Two of the device, two of another on the same counter, one of a stranger.
+        for (id, device) in [(0, 1), (1, 1), (2, 5), (3, 5)] {
+            assert!(wrong_from(&mut account, id, device, START));
+        }
+        assert!(account.guess(4, START));
+        assert!(matches!(account.send(begin_from(5, 1), START), V::Admitted(_)));
+        assert!(account.guess(6, START), "younger than the success");
+        assert!(matches!(account.send(right(5), START), V::Authenticated(_)));
+        assert_eq!(account.state.as_ref().unwrap().len(), left, "{on_success:?}");
+    }
+    // A stranger's success is nobody's device.
+    let mut account = four();
+    assert!(account.guess(0, START));
+    assert!(matches!(account.send(begin(1), START), V::Admitted(_)));
+    assert!(matches!(account.send(right(1), START), V::Authenticated(_)));
+    assert_eq!(account.state.unwrap().len(), 1);
+}
+
+proptest! {
+    #[test]
+    fn no_text_is_a_cookie(text in "[A-Za-z0-9_-]{44}") {
+        prop_assert_eq!(device_key().verify(ACCOUNT, &text), None);
+    }
+
+    #[test]
+    fn what_is_issued_is_known(id: u64, micros in 0..4_000_000_000_000_000_i64) {
+        let (key, issued) = (device_key(), Timestamp::from_micros(micros));
+        let device = key.verify(ACCOUNT, &key.issue(ACCOUNT, id, issued)).unwrap();
+        prop_assert_eq!((device.id(), device.issued()), (id, issued));
+    }
+}
