@@ -6,7 +6,7 @@ use std::time::Duration;
 use vouchsafe_core::{
     Authenticated, Cell, Charged, Corrupt, Machine, PolicyDigest, Space, Step, Timestamp,
 };
-use vouchsafe_lockout::{LockoutEvent, LockoutVerdict};
+use vouchsafe_lockout::{Lock, LockoutEvent, LockoutVerdict, Reason};
 
 /// What is wrong with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,7 +95,7 @@ impl Machine for Sketch {
                     return Step::keep(if due > now {
                         admitted(event, due)
                     } else {
-                        LockoutVerdict::Failed { locked: None }
+                        LockoutVerdict::Failed { locked: None, crossing: None }
                     });
                 }
                 log.charges.retain(|charge| charge.0 > now.before(self.window));
@@ -105,7 +105,10 @@ impl Machine for Sketch {
                         Some(open) if self.fault != Fault::LocksWhileVerifying => {
                             LockoutVerdict::Wait { until: open.0.after(self.settle) }
                         }
-                        _ => LockoutVerdict::Locked { until: None },
+                        _ => LockoutVerdict::Locked {
+                            lock: Lock { until: None, reason: Reason::Limit },
+                            crossing: None,
+                        },
                     });
                 }
                 let verdict = admitted(event, now.after(self.settle));
@@ -121,7 +124,7 @@ impl Machine for Sketch {
                     log.charges.push((now, id, true));
                 }
                 log.charges.iter_mut().filter(|charge| charge.1 == id).for_each(|c| c.2 = true);
-                save(log, LockoutVerdict::Failed { locked: None })
+                save(log, LockoutVerdict::Failed { locked: None, crossing: None })
             }
             LockoutEvent::Matched(settle) => {
                 let id = settle.id().get();
@@ -156,6 +159,9 @@ impl Machine for Sketch {
                     log.unlocked.push(id.get());
                 }
                 save(log, LockoutVerdict::Unlocked)
+            }
+            LockoutEvent::Reset { .. } | LockoutEvent::Announced { .. } => {
+                panic!("not in the small world")
             }
         }
     }

@@ -174,8 +174,8 @@ impl Gate {
         let begin = LockoutEvent::Begin(Begin::new(ACCOUNT, self.fresh_id(policy)?));
         let charged = match step(begin).await? {
             LockoutVerdict::Admitted(charged) => charged,
-            LockoutVerdict::Locked { until } => {
-                let left = until.map_or(Duration::ZERO, |until| until.since(self.now()));
+            LockoutVerdict::Locked { lock, .. } => {
+                let left = lock.until.map_or(Duration::ZERO, |until| until.since(self.now()));
                 return Err(refusal(Code::Locked).after(left));
             }
             _ => return Err(refusal(Code::Busy)),
