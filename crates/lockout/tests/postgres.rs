@@ -139,7 +139,9 @@ fn the_servers_time_wins_over_a_skewed_nodes() {
         let store = open(&server.url(), &server.fresh_schema());
         assert_eq!((0..20).filter(|_| guess(&store, &entropy, locks)).count(), 5);
         let before = block_on(store.load(LockoutEvent::cell(&begin(1)))).unwrap().time.unwrap();
-        let V::Locked { lock: Lock { until: Some(until), .. }, .. } = attempt(&store, &entropy, asks) else {
+        let V::Locked { lock: Lock { until: Some(until), .. }, .. } =
+            attempt(&store, &entropy, asks)
+        else {
             panic!("let in by a clock that is wrong")
         };
         assert!(until <= before.after(DAY) && until > before.after(DAY - HOUR), "{until}");
