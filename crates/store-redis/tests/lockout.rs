@@ -19,7 +19,8 @@ use std::time::Duration;
 
 use vouchsafe_core::{AccountDigest, ChargeId, NotMatched, PolicyDigest, Timestamp};
 use vouchsafe_lockout::{
-    Begin, Limit, Lock, LockoutEvent, LockoutMachine, LockoutPolicy, LockoutState, LockoutVerdict as V,
+    Begin, Limit, Lock, LockoutEvent, LockoutMachine, LockoutPolicy, LockoutState,
+    LockoutVerdict as V,
 };
 use vouchsafe_store::{Cells, StoreError, Turns, drive};
 use vouchsafe_store_redis::RedisStore;
@@ -190,7 +191,9 @@ fn the_servers_time_wins_over_a_skewed_nodes() {
     }
     // On its own clock the fast node would be past the window, and the slow one before it.
     for at in [slow, real, fast] {
-        let V::Locked { lock: Lock { until: Some(until), .. }, .. } = send(&store, &entropy, begin(&entropy), at) else {
+        let V::Locked { lock: Lock { until: Some(until), .. }, .. } =
+            send(&store, &entropy, begin(&entropy), at)
+        else {
             panic!("not locked")
         };
         let from = until.before(DAY);
