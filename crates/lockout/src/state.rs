@@ -99,7 +99,7 @@ impl LockoutState {
     }
 }
 
-/// Written as version 2, which [`bytes`] describes; version 1 is read.
+/// Written as version 2, which the module `bytes` describes; version 1 is read.
 impl Cell for LockoutState {
     const SPACE: Space = Space::Lockout;
 
