@@ -18,8 +18,8 @@ use common::*;
 use proptest::prelude::*;
 use vouchsafe_core::{Comparison, Order, PolicyDigest, compare};
 use vouchsafe_lockout::{
-    Consecutive, Devices, Limit, LockOn, LockoutMachine, LockoutPolicy, LockoutVerdict as V,
-    OnSuccess, Release, Witness,
+    Consecutive, Devices, Limit, LockOn, LockoutError as E, LockoutMachine, LockoutPolicy,
+    LockoutVerdict as V, OnSuccess, Release, Witness,
 };
 use vouchsafe_testkit::runs;
 
