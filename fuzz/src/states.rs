@@ -15,17 +15,20 @@ fn lockout() -> LockoutMachine {
     LockoutMachine::new(policy, PolicyDigest::NONE)
 }
 
-/// Whatever is read as a state is written back alike, and steps without a panic.
+/// Whatever is read as a state steps without a panic, and is written back alike: in the present
+/// format, which reads as the same state.
 pub fn lockout_state(data: &[u8]) {
     let Ok(state) = LockoutState::from_bytes(data.to_vec()) else { return };
     let event = LockoutEvent::Begin(Begin::new(ACCOUNT, ChargeId::new(1)));
     for now in [Timestamp::MIN, NOW, Timestamp::MAX] {
         let _ = lockout().step(Some(&state), &event, now);
     }
-    assert_eq!(state.into_bytes(), data);
+    let written = state.clone().into_bytes();
+    assert!(data.first() == Some(&1) || written == data);
+    assert_eq!(LockoutState::from_bytes(written), Ok(state));
 }
 
-/// As for lockout.
+/// Whatever is read as a state is written back alike, and steps without a panic.
 pub fn session_state(data: &[u8]) {
     let Ok(state) = Sessions::from_bytes(data) else { return };
     assert_eq!(state.to_bytes(), data);

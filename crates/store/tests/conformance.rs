@@ -39,5 +39,6 @@ mod apart {
         || Apart::new(MemoryStore::new(4 << 20), MemoryStore::new(4 << 20))
     }
 
-    vouchsafe_testkit::suite!(make, bounded);
+    // Each of the two is full by itself, so not the suite's `bounded`.
+    vouchsafe_testkit::suite!(make);
 }

@@ -51,7 +51,9 @@ impl RedisServer {
         let of = format!("replicaof 127.0.0.1 {}", self.port());
         let replica = Self::with(&[&of, "repl-diskless-sync-delay 0"]);
         let synced = crate::server::eventually(|| {
+            // The replica has read everything, and the primary knows: only then does it send more.
             replica.ask(&["INFO", "replication"]).contains("master_link_status:up")
+                && self.ask(&["INFO", "replication"]).contains("state=online")
         });
         assert!(synced, "the replica does not reach its primary");
         replica
