@@ -107,15 +107,19 @@ fn ours() -> Result<Arc<MemoryStore>> {
 
 fn swap(store: &MemoryStore, digest: [u8; 16]) -> Result<()> {
     let key = CellKey::new(Space::Lockout, digest);
-    let cell = at_once(store.load(key))??.cell;
-    let (expected, version) = match cell {
-        Some(cell) => (Some(cell.version), next(*cell.version.as_bytes())),
-        None => (None, [0; 16]),
-    };
-    let put = Put::save(vec![7; VALUE], Timestamp::MAX, Version::new(version));
-    match at_once(store.swap(key, expected, black_box(put)))?? {
-        Swap::Done => Ok(()),
-        other => Err(Error::from(format!("{other:?}"))),
+    let mut cell = at_once(store.load(key))??.cell;
+    loop {
+        let (expected, version) = match cell {
+            Some(cell) => (Some(cell.version), next(*cell.version.as_bytes())),
+            None => (None, [0; 16]),
+        };
+        let put = Put::save(vec![7; VALUE], Timestamp::MAX, Version::new(version));
+        match at_once(store.swap(key, expected, black_box(put)))?? {
+            Swap::Done => return Ok(()),
+            // The other thread was first.
+            Swap::Conflict(current) => cell = current.cell,
+            Swap::Full => return Err(Error::from("full")),
+        }
     }
 }
 
