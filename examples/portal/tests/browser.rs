@@ -42,7 +42,10 @@ fn both_tenants_live_through_the_whole_story() {
     let portal = house.start(true);
     let browser = Browser::start(&house.aside("browser"));
     browser.go(&format!("http://{}/", portal.address));
-    assert_eq!(browser.tab(), "Skip to the content");
+    // A key that comes before the new window has the focus moves nothing.
+    let mut tabs = std::iter::repeat_with(|| browser.tab()).take(3);
+    let first = tabs.find(|text| !text.contains("Welcome"));
+    assert_eq!(first.as_deref(), Some("Skip to the content"));
     let stories = [("amigo", 10), ("zoomph", 5)].map(|(tenant, limit)| Story {
         browser: &browser,
         portal: &portal,
@@ -360,6 +363,11 @@ impl Story<'_> {
         self.try_sign_in("stranger", WRONG);
         browser.shows("The name or the password is wrong.");
         self.picture("sign-in-wrong");
+        for page in ["locked", "forgotten"] {
+            self.go(page);
+            browser.shows("to the mail address of your account");
+            self.picture(&format!("{page}-ask"));
+        }
     }
 
     fn unlock(&self) {
