@@ -52,7 +52,13 @@ struct Roll(BTreeSet<TenantId>);
 
 /// Puts what it is given, whatever was there: one process opens a gate at a time, and a lost race
 /// is decided again at the next start.
-struct Put<S>(std::marker::PhantomData<fn() -> S>);
+pub(super) struct Put<S>(std::marker::PhantomData<fn() -> S>);
+
+impl<S> Put<S> {
+    pub(super) const fn new() -> Self {
+        Self(std::marker::PhantomData)
+    }
+}
 
 impl<S: Clone + Cell> Machine for Put<S> {
     type State = S;
@@ -202,7 +208,7 @@ impl<'a> Baselines<'a> {
     }
 
     async fn put<S: Cell + Clone + Sync>(&self, key: CellKey, state: S) -> Result<(), OpenError> {
-        let machine = Put(std::marker::PhantomData);
+        let machine = Put::new();
         drive(self.cells, self.entropy, key, &machine, state, self.now)
             .await
             .map_err(|undelivered| OpenError::Store(undelivered.error))

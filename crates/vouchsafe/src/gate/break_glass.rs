@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use vouchsafe_access_log::{Actor, Name, Operation, Target, Text, name};
 use vouchsafe_core::{
-    AccountDigest, Cell, CellKey, Corrupt, Entropy, Machine, Matched, NotMatched, SecretString,
-    Space, Standing, Step, TenantId, Timestamp,
+    AccountDigest, Cell, CellKey, Corrupt, Entropy, Matched, NotMatched, SecretString, Space,
+    Standing, TenantId,
 };
 use vouchsafe_crypto::{MacKey, RootKey};
 use vouchsafe_lockout::{
@@ -15,6 +15,7 @@ use vouchsafe_policy::Policy;
 use vouchsafe_store::{AnyCells, Cells, Encrypted, StoreError, drive};
 use zeroize::Zeroizing;
 
+use super::baseline::Put;
 use super::call::{Call, Draft};
 use super::{Acting, Code, Gate, Refused, Underway, store_refusal};
 
@@ -83,24 +84,6 @@ impl Cell for CodeDigest {
 
     fn into_bytes(self) -> Vec<u8> {
         [&[1], self.0.as_slice()].concat()
-    }
-}
-
-/// Replaces the code.
-struct Renew;
-
-impl Machine for Renew {
-    type State = CodeDigest;
-    type Event = CodeDigest;
-    type Verdict = ();
-
-    fn step(
-        &self,
-        _was: Option<&CodeDigest>,
-        new: &CodeDigest,
-        _now: Timestamp,
-    ) -> Step<CodeDigest, ()> {
-        Step::save(*new, Timestamp::MAX, ())
     }
 }
 
@@ -220,7 +203,7 @@ impl Acting<'_> {
         let new = CodeDigest(glass.digest(&code));
         gate.recorded(&draft, async {
             let (key, now) = (CodeDigest::KEY, gate.now());
-            drive(&glass.cells, &gate.inner.entropy, key, &Renew, new, now)
+            drive(&glass.cells, &gate.inner.entropy, key, &Put::new(), new, now)
                 .await
                 .map_err(|undelivered| store_refusal(&undelivered.error, &self.policy))
         })

@@ -11,6 +11,7 @@ use vouchsafe_store::{AnyCells, Cells, StoreError, drive};
 
 use super::Policies;
 use super::account::AccountState;
+use super::baseline::Put;
 
 /// How often expired cells are looked for.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
@@ -143,7 +144,8 @@ impl Schedule {
             (by, stale.then_some(certain))
         };
         if let Some(certain) = write {
-            let put = drive(cells, entropy, key, &Note, Certain(certain), now).await;
+            // Of several nodes the last one wins: they observe one store.
+            let put = drive(cells, entropy, key, &Put::new(), Certain(certain), now).await;
             if let Err(undelivered) = put {
                 self.lock().kept = None;
                 return Err(undelivered.error);
@@ -202,19 +204,6 @@ impl Cell for Certain {
 
     fn into_bytes(self) -> Vec<u8> {
         [&[1], self.0.micros().to_be_bytes().as_slice()].concat()
-    }
-}
-
-/// Writes down what is certain. Of several nodes the last one wins: they observe one store.
-struct Note;
-
-impl Machine for Note {
-    type State = Certain;
-    type Event = Certain;
-    type Verdict = ();
-
-    fn step(&self, _was: Option<&Certain>, event: &Certain, _now: Timestamp) -> Step<Certain, ()> {
-        Step::save(*event, Timestamp::MAX, ())
     }
 }
 
