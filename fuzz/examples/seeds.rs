@@ -1,4 +1,5 @@
-//! Writes what the parsers accept into seeds/: `cargo run --example seeds` in fuzz/.
+//! Writes what the parsers accept into seeds/: `cargo run --example seeds` in fuzz/. What older versions
+//! wrote (`version_1`) stays there as it is.
 
 use std::fs;
 use std::num::NonZeroU32;
@@ -7,14 +8,17 @@ use std::time::Duration;
 
 use vouchsafe_access_log::{Actor, Operation, Outcome, Record, Target, Url, name};
 use vouchsafe_core::{
-    AccountDigest, Authenticated, Cell, ChargeId, ClauseId, Effect, Machine, PolicyDigest, Source,
-    TenantId, Timestamp, UserId,
+    AccountDigest, Authenticated, Cell, ChargeId, Charged, ClauseId, Effect, Machine, NotMatched,
+    PolicyDigest, Source, TenantId, Timestamp, UserId, WrongDigest,
 };
-use vouchsafe_crypto::{RootKey, SigningKey};
+use vouchsafe_crypto::{MacKey, RootKey, SigningKey};
 use vouchsafe_envelope::{About, Context, Envelope};
 use vouchsafe_fuzz::{keyring, tenant};
 use vouchsafe_ledger::{Identity, Origin};
-use vouchsafe_lockout::{Begin, Limit, LockoutEvent, LockoutMachine, LockoutPolicy, LockoutState};
+use vouchsafe_lockout::{
+    Begin, Consecutive, DeviceKey, Devices, Limit, LockoutEvent, LockoutMachine, LockoutPolicy,
+    LockoutState,
+};
 use vouchsafe_policy::Policy;
 use vouchsafe_session::{
     Label, LinkEvent, LinkMachine, LinkPolicy, Purpose, Requester, SessionEvent, SessionMachine,
@@ -57,6 +61,39 @@ fn words() {
     keep("session_cookie", "two", "a=b; __Host-Http-sid=abc-_09\n__Host-Http-sid=\"x\"; c");
 }
 
+/// An account with failures of strangers and of a device, a run of them, remembered wrong secrets and
+/// a lock that nobody has announced.
+fn every_counter() -> LockoutState {
+    let policy = LockoutPolicy::builder()
+        .limit(Limit::new(3, Duration::from_secs(86_400)))
+        .devices(Devices::default())
+        .consecutive(Consecutive::default())
+        .repeats(20);
+    let policy = policy.build().expect("a policy");
+    let lockout = LockoutMachine::new(policy, PolicyDigest::NONE).announcing();
+    let cookies = DeviceKey::new(MacKey::new(&[9; 32]));
+    let mut state: Option<LockoutState> = None;
+    let mut step = |event: &LockoutEvent| {
+        let (effect, _) = lockout.step(state.as_ref(), event, NOW).split();
+        state = Some(saved(effect));
+        state.clone().expect("a state")
+    };
+    for id in 1..=5 {
+        let device = (id > 3).then(|| cookies.issue(ACCOUNT, id, NOW));
+        let device = device.and_then(|cookie| cookies.verify(ACCOUNT, &cookie));
+        let id = ChargeId::new(id);
+        step(&LockoutEvent::Begin(Begin::new(ACCOUNT, id).from_device(device)));
+        let charge = Charged::assertion(ACCOUNT, id, PolicyDigest::NONE, Timestamp::MAX);
+        let wrong =
+            NotMatched::assertion(charge).with_digest(WrongDigest::new([id.get() as u8; 6]));
+        step(&LockoutEvent::NotMatched(wrong));
+    }
+    step(&LockoutEvent::Begin(
+        Begin::new(ACCOUNT, ChargeId::new(6))
+            .from_device(cookies.verify(ACCOUNT, &cookies.issue(ACCOUNT, 4, NOW))),
+    ))
+}
+
 fn states() {
     let policy = LockoutPolicy::builder().limit(Limit::new(5, Duration::from_secs(86_400)));
     let lockout = LockoutMachine::new(policy.build().expect("a policy"), PolicyDigest::NONE);
@@ -66,6 +103,7 @@ fn states() {
         state = Some(saved(lockout.step(state.as_ref(), &begin, NOW).split().0));
     }
     keep("lockout_state", "three", state.expect("a state").into_bytes());
+    keep("lockout_state", "every_counter", every_counter().into_bytes());
 
     let entropy = SeededEntropy::new(5);
     let keys = TokenKeys::new(&RootKey::new(&[4; 32]));

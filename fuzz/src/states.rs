@@ -1,27 +1,63 @@
 //! Stored states: what is read is what was written, and can be stepped.
 
-use vouchsafe_core::{AccountDigest, Cell, ChargeId, Machine, PolicyDigest, Timestamp};
-use vouchsafe_lockout::{Begin, Limit, LockoutEvent, LockoutMachine, LockoutPolicy, LockoutState};
+use std::time::Duration;
+
+use vouchsafe_core::{AccountDigest, Cell, ChargeId, Effect, Machine, PolicyDigest, Timestamp};
+use vouchsafe_crypto::MacKey;
+use vouchsafe_lockout::{
+    Begin, Consecutive, Crossing, CrossingKind, DeviceKey, Devices, Limit, LockoutEvent,
+    LockoutMachine, LockoutPolicy, LockoutState, Release,
+};
 use vouchsafe_password::Credential;
 use vouchsafe_session::{Links, SessionEvent, SessionMachine, SessionPolicy, Sessions};
 
 const ACCOUNT: AccountDigest = AccountDigest::new([7; 16]);
 const NOW: Timestamp = Timestamp::from_micros(1_523_232_000_000_000);
 
-/// The machine that steps what was read.
-fn lockout() -> LockoutMachine {
-    let day = std::time::Duration::from_secs(86_400);
-    let policy = LockoutPolicy::builder().limit(Limit::new(5, day)).build().expect("a policy");
-    LockoutMachine::new(policy, PolicyDigest::NONE)
+/// Machines that step what was read: one with a single limit, one with every counter there is.
+fn lockouts() -> [LockoutMachine; 2] {
+    let day = Duration::from_secs(86_400);
+    let simple = LockoutPolicy::builder().limit(Limit::new(5, day));
+    let whole = simple
+        .clone()
+        .limit(Limit::new(3, day / 24).with_release(Release::Admin))
+        .devices(Devices::default())
+        .consecutive(Consecutive::default())
+        .repeats(LockoutPolicy::MAX_REPEATS);
+    [simple, whole].map(|policy| {
+        LockoutMachine::new(policy.build().expect("a policy"), PolicyDigest::NONE).announcing()
+    })
 }
 
-/// Whatever is read as a state steps without a panic, and is written back alike: in the present
-/// format, which reads as the same state.
+fn lockout_events() -> [LockoutEvent; 6] {
+    let id = ChargeId::new(1);
+    let key = DeviceKey::new(MacKey::new(&[9; 32]));
+    let device = key.verify(ACCOUNT, &key.issue(ACCOUNT, 3, NOW));
+    let crossing = Crossing { id, kind: CrossingKind::Locked };
+    [
+        LockoutEvent::Begin(Begin::new(ACCOUNT, id)),
+        LockoutEvent::Begin(Begin::new(ACCOUNT, id).from_device(device)),
+        LockoutEvent::NotVerified(Begin::new(ACCOUNT, id).withdraw()),
+        LockoutEvent::Unlock { account: ACCOUNT, id },
+        LockoutEvent::Reset { account: ACCOUNT, id, revoke_devices: true },
+        LockoutEvent::Announced { account: ACCOUNT, crossing },
+    ]
+}
+
+/// Whatever is read as a state steps without a panic, into what is read again, and is written back
+/// alike: in the present format, which reads as the same state.
 pub fn lockout_state(data: &[u8]) {
     let Ok(state) = LockoutState::from_bytes(data.to_vec()) else { return };
-    let event = LockoutEvent::Begin(Begin::new(ACCOUNT, ChargeId::new(1)));
-    for now in [Timestamp::MIN, NOW, Timestamp::MAX] {
-        let _ = lockout().step(Some(&state), &event, now);
+    for machine in lockouts() {
+        for event in lockout_events() {
+            for now in [Timestamp::MIN, NOW, Timestamp::MAX] {
+                let (effect, _) = machine.step(Some(&state), &event, now).split();
+                if let Effect::Save { state, .. } = effect {
+                    let written = state.clone().into_bytes();
+                    assert_eq!(LockoutState::from_bytes(written), Ok(state));
+                }
+            }
+        }
     }
     let written = state.clone().into_bytes();
     assert!(data.first() == Some(&1) || written == data);
