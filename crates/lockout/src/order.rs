@@ -251,6 +251,9 @@ impl Order for LockoutPolicy {
 impl LockoutPolicy {
     /// The weakest policy that is no weaker than either: the limits of both hold together.
     ///
+    /// Of device counters it has as many as the side that has fewer. A policy with more of them and
+    /// less room in each may also be no weaker than either; to those this is not compared.
+    ///
     /// Of what is not compared, the smaller bound is taken.
     #[must_use]
     pub fn join(&self, other: &Self) -> Self {

@@ -245,6 +245,19 @@ impl<'a> Reader<'a> {
         self.sub_table(key, found)
     }
 
+    /// The table under `key`; nothing where this word stands in its place.
+    pub(crate) fn optional_table(&self, key: &'static str, none: &str) -> Option<Self> {
+        let found = self.find(key)?;
+        if found.item.as_str() == Some(none) {
+            return None;
+        }
+        if !found.item.is_table_like() {
+            self.report_found(key, found, format!("expected a table, or \"{none}\""));
+            return None;
+        }
+        self.sub_table(key, found)
+    }
+
     fn sub_table(&self, key: &str, found: Found<'a>) -> Option<Self> {
         match found.item.as_table_like() {
             Some(table) => {

@@ -227,6 +227,40 @@ fn lockouts() -> Vec<(String, Values)> {
     all
 }
 
+/// What a document says about the counters beside the limits, and another value of one of these.
+fn counters() -> Vec<([&'static str; 3], &'static str, Values)> {
+    let table = |values: &[&str]| values.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let two = "{ counters = 2 }";
+    let run = "{ disable_at = 40, devices_only_from = 30, memory = '90d' }";
+    let devices = [
+        table(&["{ counters = 4 }", "{ counters = 8 }"]),
+        table(&["{ counters = 1 }", "\"none\""]),
+    ];
+    let runs = |weaker: &[&str], stronger: &[&str]| {
+        let run = |numbers: &&str| {
+            let keys = ["disable_at", "devices_only_from", "memory"];
+            let values = numbers.split(' ').zip(keys);
+            let values: Vec<_> = values.map(|(value, key)| format!("{key} = {value}")).collect();
+            format!("{{ {} }}", values.join(", "))
+        };
+        [weaker, stronger].map(|values| values.iter().map(run).collect::<Vec<_>>())
+    };
+    let mut known = runs(
+        &["41 30 '90d'", "40 31 '90d'", "100 30 '90d'", "40 30 '89d'", "40 30 '1h'", "80 60 '90d'"],
+        &["39 30 '90d'", "40 29 '90d'", "40 1 '90d'", "40 30 '91d'", "40 30 '366d'", "1 1 '90d'"],
+    );
+    known[0].push("\"none\"".to_owned());
+    let strangers = runs(&["41 41 '90d'", "100 90 '90d'"], &["39 39 '90d'", "40 40 '100d'"]);
+    let repeats = [table(&["4", "20"]), table(&["2", "0"])];
+    vec![
+        ([two, "\"none\"", "0"], "devices", devices),
+        ([two, "\"none\"", "3"], "repeats", repeats.clone()),
+        (["\"none\"", "\"none\"", "3"], "repeats", repeats),
+        ([two, run, "0"], "consecutive", known),
+        (["\"none\"", "{ disable_at = 40 }", "0"], "consecutive", strangers),
+    ]
+}
+
 /// Every change of each kind, over the presets, their classes, and a score of lockout limits.
 fn for_each_change(weaker: bool, mut check: impl FnMut(&Policy, &Change<'_>)) {
     let presets: Vec<Policy> = Policy::PRESETS.iter().map(|name| roomy(name)).collect();
@@ -260,6 +294,16 @@ fn for_each_change(weaker: bool, mut check: impl FnMut(&Policy, &Change<'_>)) {
         if weaker && !own.contains("failures = 1,") {
             let (path, value) = ("lockout.on_success".to_owned(), "\"older-failures\"".to_owned());
             one(Change { section: "lockout", baseline, path, value });
+        }
+    }
+    for (values, field, mut others) in counters() {
+        let mut baseline = presets[1].clone();
+        for (value, field) in values.iter().zip(["devices", "consecutive", "repeats"]) {
+            baseline = with(&baseline, &format!("lockout.{field}"), value);
+        }
+        for value in std::mem::take(&mut others[kind]) {
+            let path = format!("lockout.{field}");
+            one(Change { section: "lockout", baseline: &baseline, path, value });
         }
     }
     let counted: usize = COUNTED.iter().map(|section| counts[section]).sum();

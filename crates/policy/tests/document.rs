@@ -12,8 +12,11 @@
 
 mod common;
 
+use std::time::Duration;
+
 use common::{document, edited};
 use proptest::prelude::*;
+use vouchsafe_lockout::{Consecutive, Devices};
 use vouchsafe_policy::{Policy, PolicyError, Problems};
 use vouchsafe_testkit::runs;
 
@@ -60,6 +63,58 @@ fn a_class_is_laid_over_what_holds_for_all() {
     };
     assert_eq!(lengths("staff"), (12, 64));
     assert_eq!(lengths("client"), (10, 64));
+}
+
+#[test]
+fn counters_are_none_unless_asked_for() {
+    let read = |lines: &str| {
+        let limits = "[lockout]\nlimits = [{ failures = 5, window = '24h' }]\n";
+        let text = document(&format!("{limits}{lines}[class.staff]\n"));
+        let policy = Policy::parse(&text, "policy.toml").unwrap();
+        assert_eq!(Policy::parse(&policy.to_toml(), "again.toml").unwrap(), policy);
+        policy.lockout().clone()
+    };
+    for silent in ["", "devices = 'none'\nconsecutive = 'none'\nrepeats = 0\n"] {
+        let policy = read(silent);
+        assert_eq!((policy.devices(), policy.consecutive(), policy.repeats()), (None, None, 0));
+    }
+    let policy = read("devices = {}\nconsecutive = {}\n");
+    assert_eq!(policy.devices(), Some(Devices::default()));
+    assert_eq!(policy.consecutive(), Some(Consecutive::default()));
+    let policy =
+        read("devices = { counters = 8 }\nconsecutive = { disable_at = 50 }\nrepeats = 20\n");
+    assert_eq!(policy.devices(), Some(Devices { counters: 8, ..Devices::default() }));
+    let rule = Consecutive { disable_at: 50, devices_only_from: 50, ..Consecutive::default() };
+    assert_eq!((policy.consecutive(), policy.repeats()), (Some(rule), 20));
+    // In all, and in a day: five on each of nine counters; and no more than fifty in a row.
+    assert_eq!(policy.guess_budget(Duration::from_secs(86_400)), 45);
+    assert_eq!(policy.guess_budget(Duration::from_secs(2 * 86_400)), 50);
+
+    let says = |line: &str, place: (u32, &str, &str)| {
+        let text = document(&format!(
+            "[lockout]\nlimits = [{{ failures = 5, window = '24h' }}]\n{line}\n[class.staff]\n"
+        ));
+        let found = problems(&text);
+        let [problem] = found.list() else { panic!("{found}") };
+        let found = (problem.column(), problem.path(), problem.message());
+        assert!(problem.line() == 6 && found == place, "{problem:?}");
+    };
+    let none = "expected a table, or \"none\"";
+    says("devices = 4", (11, "lockout.devices", none));
+    says("consecutive = 'never'", (15, "lockout.consecutive", none));
+    says(
+        "devices = { valid_for = '1h', counters = 5 }",
+        (42, "lockout.devices.counters", "5 device counters: 1, 2, 4 or 8 are allowed"),
+    );
+    says(
+        "consecutive = { disable_at = 10, devices_only_from = 11 }",
+        (
+            15,
+            "lockout.consecutive",
+            "consecutive failures disable at 1 to 100, strangers no later than devices",
+        ),
+    );
+    says("repeats = 21", (11, "lockout.repeats", "at most 20 repeats may be forgiven"));
 }
 
 #[test]

@@ -4,17 +4,19 @@ use std::time::Duration;
 
 use vouchsafe_core::Order;
 use vouchsafe_lockout::{
-    Limit, LockOn, LockoutError, LockoutPolicy, OnSuccess, Rate, Release, SourcePolicy,
+    Consecutive, Devices, Limit, LockOn, LockoutError, LockoutPolicy, OnSuccess, Rate, Release,
+    SourcePolicy,
 };
 
-use super::{Fields, Section, given, note, word};
+use super::{Fields, NONE, Section, given, note, word};
 use crate::compare::Witness;
 use crate::read::Reader;
 use crate::{Value, units};
 
 impl Section for LockoutPolicy {
     const NAME: &'static str = "lockout";
-    const FIELDS: &'static [&'static str] = &["limits", "on_success", "settle_within"];
+    const FIELDS: &'static [&'static str] =
+        &["limits", "on_success", "settle_within", "devices", "consecutive", "repeats"];
 
     fn read(table: &Reader<'_>) -> Option<Self> {
         table.missing("limits");
@@ -24,7 +26,12 @@ impl Section for LockoutPolicy {
         let within = table.duration("settle_within");
         let ten = Duration::from_secs(10);
         let within = given(table, "settle_within", within, ten, ten);
-        let empty = || Self::builder().on_success(on_success).settle_within(within);
+        let (devices, consecutive) = (read_devices(table), read_consecutive(table));
+        let repeats = given(table, "repeats", table.count("repeats"), 0, 0);
+        let empty = || {
+            let builder = Self::builder().on_success(on_success).settle_within(within);
+            builder.devices(devices).consecutive(consecutive).repeats(repeats)
+        };
         let mut builder = empty();
         let mut count = 0_usize;
         for entry in table.tables("limits").unwrap_or_default() {
@@ -48,15 +55,20 @@ impl Section for LockoutPolicy {
             Err(problems) => problems,
         };
         for problem in problems {
-            match problem {
-                LockoutError::SettleWithin { .. } => {
-                    table.report_at("settle_within", problem.to_string());
-                }
-                LockoutError::NoLimit | LockoutError::TooManyLimits { .. } => {
-                    table.report_at("limits", problem.to_string());
-                }
+            let (key, field) = match problem {
+                LockoutError::SettleWithin { .. } => ("settle_within", None),
+                LockoutError::NoLimit | LockoutError::TooManyLimits { .. } => ("limits", None),
+                LockoutError::DeviceCounters { .. } => ("devices", Some("counters")),
+                LockoutError::DeviceValidity { .. } => ("devices", Some("valid_for")),
+                LockoutError::ConsecutiveCount { .. } => ("consecutive", None),
+                LockoutError::ConsecutiveMemory { .. } => ("consecutive", Some("memory")),
+                LockoutError::Repeats { .. } => ("repeats", None),
                 // Said above, at its limit.
-                _ => {}
+                _ => continue,
+            };
+            match field.and_then(|field| Some((field, table.table(key)?))) {
+                Some((field, entry)) => entry.report_at(field, problem.to_string()),
+                None => table.report_at(key, problem.to_string()),
             }
         }
         None
@@ -78,10 +90,27 @@ impl Section for LockoutPolicy {
                 ),
             ])
         };
+        let devices = |devices: Devices| {
+            Value::Table(vec![
+                ("counters", Value::Count(devices.counters)),
+                ("valid_for", Value::Duration(devices.valid_for)),
+            ])
+        };
+        let consecutive = |rule: Consecutive| {
+            Value::Table(vec![
+                ("disable_at", Value::Count(rule.disable_at)),
+                ("devices_only_from", Value::Count(rule.devices_only_from)),
+                ("memory", Value::Duration(rule.memory)),
+            ])
+        };
+        let none = || Value::word(NONE);
         vec![
             ("limits", Value::List(self.limits().iter().map(limit).collect())),
             ("on_success", word(&ON_SUCCESS, self.on_success())),
             ("settle_within", Value::Duration(self.settle_within())),
+            ("devices", self.devices().map_or_else(none, devices)),
+            ("consecutive", self.consecutive().map_or_else(none, consecutive)),
+            ("repeats", Value::Count(self.repeats())),
         ]
     }
 
@@ -102,6 +131,37 @@ const ON_SUCCESS: [(&str, OnSuccess); 3] = [
 const LOCK_ON: [(&str, LockOn); 2] = [("nth", LockOn::Nth), ("exceeding", LockOn::Exceeding)];
 const WINDOW_SLIDES: &str = "window-slides";
 const ADMIN: &str = "admin";
+
+fn read_devices(table: &Reader<'_>) -> Option<Devices> {
+    let entry = table.optional_table("devices", NONE)?;
+    let Devices { counters, valid_for } = Devices::default();
+    let devices = Devices {
+        counters: given(&entry, "counters", entry.count("counters"), counters, counters),
+        valid_for: given(&entry, "valid_for", entry.duration("valid_for"), valid_for, valid_for),
+    };
+    entry.finish();
+    Some(devices)
+}
+
+fn read_consecutive(table: &Reader<'_>) -> Option<Consecutive> {
+    let entry = table.optional_table("consecutive", NONE)?;
+    let Consecutive { disable_at, devices_only_from, memory } = Consecutive::default();
+    let disable_at = given(&entry, "disable_at", entry.count("disable_at"), disable_at, disable_at);
+    let from = devices_only_from.min(disable_at);
+    let rule = Consecutive {
+        disable_at,
+        devices_only_from: given(
+            &entry,
+            "devices_only_from",
+            entry.count("devices_only_from"),
+            from,
+            from,
+        ),
+        memory: given(&entry, "memory", entry.duration("memory"), memory, memory),
+    };
+    entry.finish();
+    Some(rule)
+}
 
 fn read_limit(entry: &Reader<'_>) -> Option<Limit> {
     entry.missing("failures");

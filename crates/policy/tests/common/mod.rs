@@ -9,10 +9,12 @@ use vouchsafe_access_log::{
 };
 use vouchsafe_core::{
     AccountDigest, Authenticated, ChargeId, ClauseId, Effect, Identifier, Machine, NotMatched,
-    PolicyDigest, Source, Standing, TenantId, Timestamp, Unavailable,
+    PolicyDigest, Source, Standing, TenantId, Timestamp, Unavailable, WrongDigest,
 };
-use vouchsafe_crypto::RootKey;
-use vouchsafe_lockout::{Begin, LockoutEvent, LockoutMachine, LockoutPolicy, LockoutVerdict};
+use vouchsafe_crypto::{MacKey, RootKey};
+use vouchsafe_lockout::{
+    Begin, DeviceKey, LockoutEvent, LockoutMachine, LockoutPolicy, LockoutVerdict,
+};
 use vouchsafe_password::{Password, PasswordWitness};
 use vouchsafe_policy::{ClassPolicy, Finding, Policy, Witness, compare};
 use vouchsafe_session::{
@@ -94,14 +96,25 @@ pub fn happens(policy: &Policy, finding: &Finding) -> bool {
 #[allow(clippy::disallowed_methods, reason = "the test is the verifier")]
 fn all_admitted(policy: &LockoutPolicy, witness: &vouchsafe_lockout::Witness) -> bool {
     let mut account = Stepped::new(LockoutMachine::new(policy.clone(), PolicyDigest::NONE));
+    let key = DeviceKey::new(MacKey::new(&[9; 32]));
     (0..).zip(witness.attempts()).all(|(id, attempt)| {
         let now = START.after(attempt.after);
-        let begin = LockoutEvent::Begin(Begin::new(ACCOUNT, ChargeId::new(id)));
-        let LockoutVerdict::Admitted(charged) = account.send(&begin, now) else { return false };
-        let settled = if attempt.right {
-            LockoutEvent::Matched(vouchsafe_core::Matched::assertion(charged, Standing::Chosen))
-        } else {
-            LockoutEvent::NotMatched(NotMatched::assertion(charged))
+        let cookie = attempt.device.map(|device| key.issue(ACCOUNT, device, now));
+        let device = cookie.map(|cookie| key.verify(ACCOUNT, &cookie).unwrap());
+        let begin = Begin::new(ACCOUNT, ChargeId::new(id)).from_device(device);
+        let LockoutVerdict::Admitted(charged) = account.send(&LockoutEvent::Begin(begin), now)
+        else {
+            return false;
+        };
+        let settled = match (attempt.right, attempt.repeated) {
+            (true, _) => {
+                LockoutEvent::Matched(vouchsafe_core::Matched::assertion(charged, Standing::Chosen))
+            }
+            (false, true) => {
+                let digest = WrongDigest::new([1; 6]);
+                LockoutEvent::NotMatched(NotMatched::assertion(charged).with_digest(digest))
+            }
+            (false, false) => LockoutEvent::NotMatched(NotMatched::assertion(charged)),
         };
         account.send(&settled, now);
         true
