@@ -1,5 +1,6 @@
 //! Which cases are there; one file a group.
 
+mod callers;
 mod crypto;
 mod envelope;
 mod lockout;

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Builder;
-use vouchsafe::core::{CellKey, Space, Timestamp};
+use vouchsafe::core::{CellKey, Timestamp};
 use vouchsafe::os::SystemEntropy;
-use vouchsafe::store::{Cells, Put, Swap, Version};
+use vouchsafe::store::{Cells, Put, Version};
 use vouchsafe::store_postgres::PostgresStore;
 use vouchsafe_testkit::PostgresServer;
 
+use super::callers::{VALUE, key, load_again, swap_again};
 use crate::measure::{Batch, Case, Sides, Unit};
 use crate::{Error, Result};
 
@@ -18,7 +19,6 @@ use crate::{Error, Result};
 const CALLERS: u8 = 16;
 const LOADS: u32 = 500;
 const SWAPS: u32 = 100;
-const VALUE: usize = 200;
 
 /// The cases.
 pub const CASES: &[Case] = &[
@@ -47,7 +47,7 @@ const OF_CLIENT: &str = "md5(:client_id::text)::uuid";
 /// same.
 fn loads() -> Result<Sides> {
     let server = Arc::new(PostgresServer::start());
-    let ours = callers(&server, LOADS, load_again)?;
+    let ours = callers(&server, LOADS, |store, key| load_again(store, key, LOADS))?;
     let statement = format!(
         "SELECT clock_timestamp(), c.version,
              CASE WHEN octet_length(c.bytes) <= 1048576 THEN c.bytes END
@@ -61,7 +61,7 @@ fn loads() -> Result<Sides> {
 /// function, each on a cell that it swaps for itself.
 fn swaps() -> Result<Sides> {
     let server = Arc::new(PostgresServer::start());
-    let ours = callers(&server, SWAPS, swap_again)?;
+    let ours = callers(&server, SWAPS, |store, key| swap_again(store, key, Timestamp::MAX, SWAPS))?;
     let statement = format!(
         "SELECT outcome, grown, is_version, is_bytes, is_at FROM public.vouchsafe_swap(
              1::smallint, {OF_CLIENT}, {OF_CLIENT}, {OF_CLIENT}, {}, decode(repeat('07', {VALUE}), 'hex'),
@@ -106,30 +106,6 @@ where
         })?;
         Ok(Batch { operations: u32::from(CALLERS) * each, took: start.elapsed() })
     })
-}
-
-fn key(caller: u8) -> CellKey {
-    CellKey::new(Space::Account, [caller.wrapping_mul(37); 16])
-}
-
-async fn load_again(store: Arc<PostgresStore>, key: CellKey) -> Result<()> {
-    for _ in 0..LOADS {
-        store.load(key).await?.cell.ok_or("no cell")?;
-    }
-    Ok(())
-}
-
-async fn swap_again(store: Arc<PostgresStore>, key: CellKey) -> Result<()> {
-    let entropy = SystemEntropy::new();
-    let mut expected = store.load(key).await?.version();
-    for _ in 0..SWAPS {
-        let version = Version::fresh(&entropy)?;
-        match store.swap(key, expected, Put::save(vec![7; VALUE], Timestamp::MAX, version)).await? {
-            Swap::Done => expected = Some(version),
-            other => return Err(format!("{other:?}").into()),
-        }
-    }
-    Ok(())
 }
 
 /// What `pgbench` says it reaches with this statement, prepared, on sessions that are set up as ours

@@ -5,20 +5,20 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Builder;
-use vouchsafe::core::{CellKey, Space, Timestamp};
+use vouchsafe::core::{CellKey, Timestamp};
 use vouchsafe::os::SystemEntropy;
-use vouchsafe::store::{Cells, Put, Swap, Version};
+use vouchsafe::store::{Cells, Put, Version};
 use vouchsafe::store_redis::RedisStore;
 use vouchsafe_testkit::RedisServer;
 use vouchsafe_testkit::server::find_program;
 
+use super::callers::{VALUE, key, load_again, swap_again};
 use crate::measure::{Batch, Case, Sides, Unit};
 use crate::{Error, Result};
 
 /// Our tasks, and the peer's connections.
 const CALLERS: u8 = 64;
 const EACH: u32 = 400;
-const VALUE: usize = 200;
 /// Far away, and without a zero byte, which no argument of a program can have.
 const UNTIL: Timestamp = Timestamp::from_micros(0x0102_0304_0506_0708);
 
@@ -49,7 +49,7 @@ fn loads() -> Result<Sides> {
     let sent = format!("SET peer {}", "x".repeat(VALUE + 25));
     server.ask(&sent.split(' ').collect::<Vec<_>>());
     let peer = benchmark(&server, vec!["GET".into(), "peer".into()]);
-    Ok(Sides::new(callers(&server, load_again)?, peer))
+    Ok(Sides::new(callers(&server, |store, key| load_again(store, key, EACH))?, peer))
 }
 
 /// 64 tasks that each swap a cell of 200 bytes over and over, against 64 connections that run the
@@ -75,7 +75,10 @@ fn swaps() -> Result<Sides> {
     if (done.as_str(), same.as_str()) != ("1", "1") {
         return Err(format!("the peer's swap: {done}, {same}").into());
     }
-    Ok(Sides::new(callers(&server, swap_again)?, benchmark(&server, again)))
+    Ok(Sides::new(
+        callers(&server, |store, key| swap_again(store, key, UNTIL, EACH))?,
+        benchmark(&server, again),
+    ))
 }
 
 fn callers<F>(
@@ -111,30 +114,6 @@ where
         })?;
         Ok(Batch { operations: u32::from(CALLERS) * EACH, took: start.elapsed() })
     })
-}
-
-fn key(caller: u8) -> CellKey {
-    CellKey::new(Space::Account, [caller.wrapping_mul(37); 16])
-}
-
-async fn load_again(store: Arc<RedisStore>, key: CellKey) -> Result<()> {
-    for _ in 0..EACH {
-        store.load(key).await?.cell.ok_or("no cell")?;
-    }
-    Ok(())
-}
-
-async fn swap_again(store: Arc<RedisStore>, key: CellKey) -> Result<()> {
-    let entropy = SystemEntropy::new();
-    let mut expected = store.load(key).await?.version();
-    for _ in 0..EACH {
-        let version = Version::fresh(&entropy)?;
-        match store.swap(key, expected, Put::save(vec![7; VALUE], UNTIL, version)).await? {
-            Swap::Done => expected = Some(version),
-            other => return Err(format!("{other:?}").into()),
-        }
-    }
-    Ok(())
 }
 
 /// What `redis-benchmark` says it reaches with these words.

@@ -9,9 +9,10 @@ use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 use vouchsafe::core::{CellKey, Space, Timestamp};
 use vouchsafe::os::SystemEntropy;
-use vouchsafe::store::{Cells, Put, Swap, Version};
+use vouchsafe::store::{Cells, Put, Version};
 use vouchsafe::store_sqlite::SqliteStore;
 
+use super::callers::{VALUE, swap_again};
 use crate::draw::numbers;
 use crate::measure::{Batch, Case, Sides, Unit};
 use crate::{Error, Result};
@@ -19,7 +20,6 @@ use crate::{Error, Result};
 const CALLERS: u64 = 64;
 const SWAPS: u32 = 100;
 const ROWS: u32 = 1_000;
-const VALUE: usize = 200;
 
 /// The cases.
 pub const CASES: &[Case] = &[
@@ -100,31 +100,19 @@ fn sqlite_swaps() -> Result<Sides> {
 }
 
 fn swaps(runtime: &Runtime, store: &Arc<SqliteStore>) -> Result<Batch> {
+    let again = |caller| {
+        let key = CellKey::new(Space::Account, digest(caller));
+        swap_again(Arc::clone(store), key, Timestamp::MAX, SWAPS)
+    };
     let start = Instant::now();
     runtime.block_on(async {
-        let callers: Vec<_> =
-            (0..CALLERS).map(|caller| tokio::spawn(swap_again(store.clone(), caller))).collect();
+        let callers: Vec<_> = (0..CALLERS).map(|caller| tokio::spawn(again(caller))).collect();
         for caller in callers {
             caller.await??;
         }
         Ok::<_, Error>(())
     })?;
     Ok(Batch { operations: u32::try_from(CALLERS)? * SWAPS, took: start.elapsed() })
-}
-
-async fn swap_again(store: Arc<SqliteStore>, caller: u64) -> Result<()> {
-    let entropy = SystemEntropy::new();
-    let key = CellKey::new(Space::Account, digest(caller));
-    let mut expected = store.load(key).await?.version();
-    for _ in 0..SWAPS {
-        let version = Version::fresh(&entropy)?;
-        let put = Put::save(vec![7; VALUE], Timestamp::MAX, version);
-        match store.swap(key, expected, put).await? {
-            Swap::Done => expected = Some(version),
-            other => return Err(format!("{other:?}").into()),
-        }
-    }
-    Ok(())
 }
 
 fn one_a_commit(folder: &TempDir) -> Result<impl FnMut() -> Result<Batch> + use<>> {

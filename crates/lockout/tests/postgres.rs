@@ -13,7 +13,7 @@
 mod common;
 
 use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use common::*;
@@ -23,7 +23,7 @@ use vouchsafe_store::{Cells, StoreError, drive};
 use vouchsafe_store_postgres::PostgresStore;
 use vouchsafe_store_sqlite::SqliteStore;
 use vouchsafe_testkit::server::eventually;
-use vouchsafe_testkit::{PostgresServer, SeededEntropy, block_on, runs};
+use vouchsafe_testkit::{ChildTest, PostgresServer, SeededEntropy, block_on, runs};
 
 const URL: &str = "VOUCHSAFE_LOCKOUT_URL";
 const SCHEMA: &str = "VOUCHSAFE_LOCKOUT_SCHEMA";
@@ -70,63 +70,31 @@ fn guesser() {
     let number = |name| std::env::var(name).unwrap().parse::<u64>().unwrap();
     let store = open(&url, &std::env::var(SCHEMA).unwrap());
     let entropy = SeededEntropy::new(number(SEED) << 32);
-    println!("\nready");
-    std::io::stdin().read_line(&mut String::new()).unwrap();
+    ChildTest::say("ready");
+    ChildTest::wait();
     // Each node has another idea of what time it is.
     let now = START.after(DAY * u32::try_from(number(SEED)).unwrap());
     let hashed = (0..number(GUESSES)).filter(|_| guess(&store, &entropy, now)).count();
-    println!("\nhashed {hashed}");
-}
-
-struct Guesser(Child, BufReader<std::process::ChildStdout>);
-
-impl Guesser {
-    fn start(url: &str, schema: &str, seed: u64, guesses: usize) -> Self {
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "guesser", "--nocapture", "--test-threads=1"])
-            .env(URL, url)
-            .env(SCHEMA, schema)
-            .env(SEED, seed.to_string())
-            .env(GUESSES, guesses.to_string())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap());
-        let mut guesser = Self(child, lines);
-        guesser.line("ready");
-        guesser
-    }
-
-    /// The rest of the next line that begins so.
-    fn line(&mut self, begins: &str) -> String {
-        loop {
-            let mut line = String::new();
-            assert_ne!(self.1.read_line(&mut line).unwrap(), 0, "the child ended early");
-            if let Some(rest) = line.strip_prefix(begins) {
-                return rest.trim().to_owned();
-            }
-        }
-    }
-
-    fn hashed(mut self) -> usize {
-        let hashed = self.line("hashed").parse().unwrap();
-        assert!(self.0.wait().unwrap().success());
-        hashed
-    }
+    ChildTest::say(&format!("hashed {hashed}"));
 }
 
 #[test]
 fn four_processes_hash_five_guesses_together() {
     let server = PostgresServer::shared();
     let schema = server.fresh_schema();
-    let each = runs(500, 2_500);
-    let start = |seed| Guesser::start(&server.url(), &schema, seed, each);
-    let mut children: Vec<Guesser> = (1..=4).map(start).collect();
-    for Guesser(child, _) in &mut children {
-        child.stdin.as_mut().unwrap().write_all(b"go\n").unwrap();
-    }
-    assert_eq!(children.into_iter().map(Guesser::hashed).sum::<usize>(), 5);
+    let (url, each) = (server.url(), runs(500, 2_500).to_string());
+    let start = |seed: i32| {
+        let seed = seed.to_string();
+        let variables: [(_, &dyn AsRef<_>); 4] =
+            [(URL, &url), (SCHEMA, &schema), (SEED, &seed), (GUESSES, &each)];
+        let mut child = ChildTest::start("guesser", &variables);
+        child.line("ready");
+        child
+    };
+    let mut children: Vec<ChildTest> = (1..=4).map(start).collect();
+    children.iter_mut().for_each(ChildTest::tell);
+    assert_eq!(children.iter_mut().map(|child| child.number("hashed")).sum::<usize>(), 5);
+    children.into_iter().for_each(ChildTest::finish);
 }
 
 #[test]

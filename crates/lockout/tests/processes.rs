@@ -12,16 +12,15 @@
 
 mod common;
 
-use std::io::{BufRead, BufReader, Write};
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::{Child, ChildStdout, Command, Stdio};
 
 use common::*;
 use vouchsafe_core::{ChargeId, NotMatched};
 use vouchsafe_lockout::{Begin, LockoutEvent, LockoutVerdict as V};
 use vouchsafe_store::drive;
 use vouchsafe_store_sqlite::SqliteStore;
-use vouchsafe_testkit::{SeededEntropy, block_on, runs};
+use vouchsafe_testkit::{ChildTest, SeededEntropy, block_on, runs};
 
 const FILE: &str = "VOUCHSAFE_LOCKOUT_FILE";
 const SEED: &str = "VOUCHSAFE_LOCKOUT_SEED";
@@ -61,59 +60,20 @@ fn guesser() {
     };
     let number = |name| std::env::var(name).unwrap().parse::<u64>().unwrap();
     // The parent starts all children before it lets any of them go.
-    println!("\nready");
-    std::io::stdin().read_line(&mut String::new()).unwrap();
+    ChildTest::say("ready");
+    ChildTest::wait();
     let hashed = guess(file.as_ref(), number(SEED), number(GUESSES) as usize);
-    println!("\nhashed {hashed}");
+    ChildTest::say(&format!("hashed {hashed}"));
     // Only a parent that wants it alive keeps the pipe open.
-    std::io::stdin().read_line(&mut String::new()).unwrap();
+    ChildTest::wait();
 }
 
-struct Guesser {
-    child: Child,
-    lines: BufReader<ChildStdout>,
-}
-
-impl Guesser {
-    fn start(file: &Path, seed: u64, guesses: usize) -> Self {
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "guesser", "--nocapture", "--test-threads=1"])
-            .env(FILE, file)
-            .env(SEED, seed.to_string())
-            .env(GUESSES, guesses.to_string())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap());
-        let mut guesser = Self { child, lines };
-        guesser.line("ready");
-        guesser
-    }
-
-    fn go(&mut self) {
-        self.child.stdin.as_mut().unwrap().write_all(b"go\n").unwrap();
-    }
-
-    /// The rest of the next line that begins so.
-    fn line(&mut self, begins: &str) -> String {
-        loop {
-            let mut line = String::new();
-            assert_ne!(self.lines.read_line(&mut line).unwrap(), 0, "the child ended early");
-            if let Some(rest) = line.strip_prefix(begins) {
-                return rest.trim().to_owned();
-            }
-        }
-    }
-
-    fn hashed(&mut self) -> usize {
-        self.line("hashed").parse().unwrap()
-    }
-
-    fn finish(mut self) {
-        drop(self.child.stdin.take());
-        assert!(self.child.wait().unwrap().success());
-    }
+fn start(file: &Path, seed: u64, guesses: usize) -> ChildTest {
+    let (seed, guesses) = (seed.to_string(), guesses.to_string());
+    let mut child =
+        ChildTest::start("guesser", &[(FILE, &file), (SEED, &seed), (GUESSES, &guesses)]);
+    child.line("ready");
+    child
 }
 
 #[test]
@@ -122,14 +82,11 @@ fn four_processes_hash_five_guesses_together() {
     let file = folder.path().join("lockout.db");
     drop(SqliteStore::open(&file).unwrap());
     let each = runs(500, 2_500);
-    let mut children: Vec<Guesser> =
-        (1..=4).map(|seed| Guesser::start(&file, seed, each)).collect();
-    for child in &mut children {
-        child.go();
-    }
-    let hashed: usize = children.iter_mut().map(Guesser::hashed).sum();
+    let mut children: Vec<ChildTest> = (1..=4).map(|seed| start(&file, seed, each)).collect();
+    children.iter_mut().for_each(ChildTest::tell);
+    let hashed: usize = children.iter_mut().map(|child| child.number("hashed")).sum();
     assert_eq!(hashed, 5);
-    children.into_iter().for_each(Guesser::finish);
+    children.into_iter().for_each(ChildTest::finish);
 }
 
 #[test]
@@ -138,13 +95,10 @@ fn sigkill_between_begin_and_settle_keeps_the_charge() {
     let file = folder.path().join("lockout.db");
     for round in 1..=5 {
         // One guess, charged and never settled, then killed.
-        let mut child = Guesser::start(&file, round, 1);
-        child.go();
-        assert_eq!(child.hashed(), 1, "round {round}");
-        let id = libc::pid_t::try_from(child.child.id()).unwrap();
-        assert!(child.child.kill().is_ok(), "kill {id}");
-        use std::os::unix::process::ExitStatusExt;
-        assert_eq!(child.child.wait().unwrap().signal(), Some(libc::SIGKILL));
+        let mut child = start(&file, round, 1);
+        child.tell();
+        assert_eq!(child.number("hashed"), 1, "round {round}");
+        assert_eq!(child.kill().signal(), Some(libc::SIGKILL));
     }
     // After the restart nothing is left, and nothing is waited for once D has passed.
     let (store, entropy) = (SqliteStore::open(&file).unwrap(), SeededEntropy::new(0));

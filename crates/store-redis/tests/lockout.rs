@@ -10,8 +10,6 @@
     reason = "tests"
 )]
 
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -24,7 +22,7 @@ use vouchsafe_lockout::{
 };
 use vouchsafe_store::{Cells, StoreError, Turns, drive};
 use vouchsafe_store_redis::RedisStore;
-use vouchsafe_testkit::{RedisServer, SeededEntropy, block_on, runs};
+use vouchsafe_testkit::{ChildTest, RedisServer, SeededEntropy, block_on, runs};
 
 const DAY: Duration = Duration::from_secs(86_400);
 const ACCOUNT: AccountDigest = AccountDigest::new([7; 16]);
@@ -116,63 +114,33 @@ fn guesser() {
     let number = |name| std::env::var(name).unwrap().parse::<u64>().unwrap();
     let (store, entropy) = (patient(&url), SeededEntropy::new(number(SEED) << 32));
     // The parent starts all children before it lets any of them go.
-    println!("\nready");
-    std::io::stdin().read_line(&mut String::new()).unwrap();
+    ChildTest::say("ready");
+    ChildTest::wait();
     let guesses = usize::try_from(number(GUESSES)).unwrap();
-    println!("\nhashed {}", guess(&store, &Turns::new(1, 1), &entropy, guesses));
-}
-
-struct Guesser {
-    child: Child,
-    lines: BufReader<ChildStdout>,
-}
-
-impl Guesser {
-    fn start(url: &str, seed: u64, guesses: usize) -> Self {
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "guesser", "--nocapture", "--test-threads=1"])
-            .env(URL, url)
-            .env(SEED, seed.to_string())
-            .env(GUESSES, guesses.to_string())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap());
-        let mut guesser = Self { child, lines };
-        guesser.line("ready");
-        guesser
-    }
-
-    /// The rest of the next line that begins so.
-    fn line(&mut self, begins: &str) -> String {
-        loop {
-            let mut line = String::new();
-            assert_ne!(self.lines.read_line(&mut line).unwrap(), 0, "the child ended early");
-            if let Some(rest) = line.strip_prefix(begins) {
-                return rest.trim().to_owned();
-            }
-        }
-    }
+    let hashed = guess(&store, &Turns::new(1, 1), &entropy, guesses);
+    ChildTest::say(&format!("hashed {hashed}"));
 }
 
 #[test]
 fn four_processes_hash_five_guesses_together_on_redis() {
     let server = RedisServer::start();
-    let each = runs(500, 2_500);
-    let mut children: Vec<Guesser> =
-        (1..=4).map(|seed| Guesser::start(&server.url(), seed, each)).collect();
-    for guesser in &mut children {
-        guesser.child.stdin.as_mut().unwrap().write_all(b"go\n").unwrap();
-    }
-    let mut hashed = 0;
-    for guesser in &mut children {
-        hashed += guesser.line("hashed").parse::<usize>().unwrap();
-    }
-    assert_eq!(hashed, 5);
-    for mut guesser in children {
-        assert!(guesser.child.wait().unwrap().success());
-    }
+    assert_eq!(hashed_by_four_processes(&server.url()), 5);
+}
+
+fn hashed_by_four_processes(url: &str) -> usize {
+    let each = runs(500, 2_500).to_string();
+    let start = |seed: i32| {
+        let seed = seed.to_string();
+        let mut child =
+            ChildTest::start("guesser", &[(URL, &url), (SEED, &seed), (GUESSES, &each)]);
+        child.line("ready");
+        child
+    };
+    let mut children: Vec<ChildTest> = (1..=4).map(start).collect();
+    children.iter_mut().for_each(ChildTest::tell);
+    let hashed = children.iter_mut().map(|child| child.number("hashed")).sum();
+    children.into_iter().for_each(ChildTest::finish);
+    hashed
 }
 
 /// A node whose clock is a day off, either way, gets the verdicts of all others.

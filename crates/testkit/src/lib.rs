@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod child;
 pub mod conformance;
 mod counts;
 #[cfg(feature = "gate")]
@@ -17,6 +18,7 @@ mod stores;
 mod suite;
 mod tally;
 
+pub use child::ChildTest;
 pub use counts::{is_long, runs};
 #[cfg(feature = "gate")]
 pub use gate::{Postbag, TestGate, Users};

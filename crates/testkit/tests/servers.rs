@@ -6,10 +6,9 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::path::Path;
-use std::process::{Command, Stdio};
 
-use vouchsafe_testkit::RedisServer;
 use vouchsafe_testkit::server::eventually;
+use vouchsafe_testkit::{ChildTest, RedisServer};
 
 #[test]
 fn it_is_killed_and_comes_back_with_its_data_on_its_port() {
@@ -65,26 +64,18 @@ fn a_server_does_not_outlive_a_killed_test() {
     const CHILD: &str = "VOUCHSAFE_SERVER_CHILD";
     if std::env::var_os(CHILD).is_some() {
         let server = RedisServer::start();
-        eprintln!("serves {} {}", server.id().unwrap(), server.folder().display());
-        std::io::stdin().read_line(&mut String::new()).unwrap();
+        let id = server.id().unwrap();
+        ChildTest::say(&format!("serves {id} {}", server.folder().display()));
+        ChildTest::wait();
         return;
     }
-    let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["a_server_does_not_outlive_a_killed_test", "--exact", "--nocapture"])
-        .env(CHILD, "1")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
-    let said = lines.find_map(|line| line.strip_prefix("serves ").map(str::to_owned)).unwrap();
+    let mut child = ChildTest::start("a_server_does_not_outlive_a_killed_test", &[(CHILD, &"1")]);
+    let said = child.line("serves ");
     let (id, folder) = said.split_once(' ').unwrap();
     let ended =
         || fs::read_to_string(format!("/proc/{id}/stat")).map_or(true, |s| s.contains(") Z "));
     assert!(!ended());
-    child.kill().unwrap();
-    child.wait().unwrap();
+    child.kill();
     assert!(eventually(|| ended() && !Path::new(folder).exists()));
 }
 
