@@ -33,7 +33,8 @@ const WRONG_SHIFT: u32 = 3;
 const WRONG: u8 = 0b11 << WRONG_SHIFT;
 const REPEATS: u8 = 1 << 5;
 const NOTICES: u8 = 1 << 6;
-const KNOWN: u8 = UNLOCKED | DEVICES_SINCE | RUN | WRONG | REPEATS | NOTICES;
+/// All of the above.
+const KNOWN: u8 = (1 << 7) - 1;
 
 const FAILED: u64 = 1;
 const PAST: u64 = 1 << 1;
@@ -47,8 +48,6 @@ const MAX_CHARGES: usize = (LockoutPolicy::MAX_FAILURES as usize + 1)
     + Consecutive::MAX_FAILURES as usize;
 /// One a counter, and two of the run.
 const MAX_NOTICES: usize = 1 + Devices::MAX_COUNTERS as usize + 2;
-/// Charges of version 1.
-const MAX_CHARGES_1: usize = LockoutPolicy::MAX_FAILURES as usize + 1;
 
 pub(crate) fn written(state: &LockoutState) -> Vec<u8> {
     let guess = state.charges.len().saturating_mul(24).saturating_add(64);
@@ -181,11 +180,8 @@ fn read_1(from: &mut Reader<'_>) -> Result<LockoutState, Corrupt> {
         1 => Some(Unlocked { at: from.time()?.min(seen), id: from.id()? }),
         _ => return Err(Corrupt),
     };
-    let count = usize::from(from.byte()?);
-    if count > MAX_CHARGES_1 {
-        return Err(Corrupt);
-    }
-    let mut charges: Vec<Charge> = Vec::with_capacity(count);
+    let count = from.byte()?;
+    let mut charges: Vec<Charge> = Vec::with_capacity(count.into());
     for _ in 0..count {
         let (at, id) = (from.time()?, from.id()?);
         let failed = match from.byte()? {

@@ -47,6 +47,10 @@ fn hex(text: &str) -> Vec<u8> {
 fn sample() -> LockoutState {
     let mut account = Account::new(five_a_day());
     account.send(unlock(42), START);
+    three_charges(account)
+}
+
+fn three_charges(mut account: Account) -> LockoutState {
     account.guess(1, START);
     account.guess(2, START.after(HOUR / 3600 * 25));
     account.send(begin(3), START.after(HOUR / 60));
@@ -56,6 +60,10 @@ fn sample() -> LockoutState {
 #[test]
 fn version_1_opens_for_ever() {
     assert_eq!(LockoutState::from_bytes(hex(FIXTURE)).unwrap(), sample());
+    let unlocked = "0101 00c7d8195f690500 004045165f690500 2a00000000000000";
+    let never_unlocked = FIXTURE.replacen(unlocked, "0100 00c7d8195f690500", 1);
+    let state = LockoutState::from_bytes(hex(&never_unlocked)).unwrap();
+    assert_eq!(state, three_charges(Account::new(five_a_day())));
 }
 
 #[test]
@@ -174,7 +182,7 @@ fn nothing_else_is_version_1() {
     assert_eq!(change(1, 3), Err(Corrupt), "unknown flag beside a known one");
     assert_eq!(change(9, 0x7f), Err(Corrupt), "a moment beyond the calendar");
     assert_eq!(change(26, 2), Err(Corrupt), "fewer charges than there are");
-    assert_eq!(change(26, 66), Err(Corrupt), "more charges than there can be");
+    assert_eq!(change(26, 66), Err(Corrupt), "more charges than there are");
     assert_eq!(change(good.len() - 1, 2), Err(Corrupt), "neither settled nor not");
     assert_eq!(change(3, 0), Err(Corrupt), "a charge later than anything seen");
     assert_eq!(change(30, 0x19), Err(Corrupt), "charges out of order");
@@ -186,6 +194,8 @@ fn nothing_else_is_version_2() {
     let seen = "00c7d8195f690500";
     let charge = "00 0100000000000000";
     assert!(bytes(&format!("02 00 {seen} {charge} {charge}")).is_ok());
+    let eleven = bytes(&format!("02 40 {seen} 0a {}", charge.repeat(11)));
+    assert!(eleven.is_ok(), "a notice of each counter, and two of the run");
     for (no_state, why) in [
         (format!("02 80 {seen} {charge}"), "an unknown part"),
         ("02 00 ffffffffffffff7f".to_owned(), "a moment beyond the calendar"),
