@@ -11,7 +11,7 @@ use crate::SqliteError;
 const APPLICATION: i32 = 0x5653_6331;
 /// The layout below. A file of another one is refused, never guessed at.
 const SCHEMA: i32 = 1;
-/// How long a connection waits for another process's transaction.
+/// How long opening and copying wait for another process's transaction.
 const BUSY: Duration = Duration::from_secs(5);
 /// What the write-ahead log shrinks to after a checkpoint, in bytes.
 const LOG_LIMIT: i64 = 64 << 20;
@@ -54,6 +54,10 @@ impl Place {
         }
         drop(file);
         path.canonicalize().map(Self).map_err(failed)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
     }
 
     pub(crate) fn error(&self, error: &rusqlite::Error) -> SqliteError {

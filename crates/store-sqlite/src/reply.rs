@@ -1,4 +1,4 @@
-//! An answer from the writer's thread to a future.
+//! An answer from a thread of the store's to a future: the first one counts.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -7,33 +7,39 @@ use std::task::{Context, Poll, Waker};
 
 use vouchsafe_store::StoreError;
 
-type Answer<T> = Result<T, StoreError>;
+pub(crate) type Answer<T> = Result<T, StoreError>;
 
-struct Slot<T> {
+/// Where an answer is left.
+pub(crate) struct Slot<T>(Mutex<Inside<T>>);
+
+struct Inside<T> {
     answer: Option<Answer<T>>,
+    /// There was an answer, be it taken or not.
+    over: bool,
     waker: Option<Waker>,
 }
 
-/// The writer's end. Dropped without an answer, it answers that there is none.
-pub(crate) struct Reply<T>(Option<Arc<Mutex<Slot<T>>>>);
+/// The thread's end. Dropped without an answer, it answers that there is none.
+pub(crate) struct Reply<T>(Arc<Slot<T>>);
 
 /// The caller's end.
-pub(crate) struct Waiting<T>(Arc<Mutex<Slot<T>>>);
+pub(crate) struct Waiting<T>(Arc<Slot<T>>);
 
 pub(crate) fn channel<T>() -> (Reply<T>, Waiting<T>) {
-    let slot = Arc::new(Mutex::new(Slot { answer: None, waker: None }));
-    (Reply(Some(Arc::clone(&slot))), Waiting(slot))
+    let inside = Inside { answer: None, over: false, waker: None };
+    let slot = Arc::new(Slot(Mutex::new(inside)));
+    (Reply(Arc::clone(&slot)), Waiting(slot))
 }
 
-impl<T> Reply<T> {
-    pub(crate) fn send(mut self, answer: Answer<T>) {
-        self.fill(answer);
-    }
-
-    fn fill(&mut self, answer: Answer<T>) {
-        let Some(shared) = self.0.take() else { return };
-        let mut slot = shared.lock().unwrap_or_else(PoisonError::into_inner);
+impl<T> Slot<T> {
+    /// Leaves `answer`, unless there was one.
+    pub(crate) fn fill(&self, answer: Answer<T>) {
+        let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if slot.over {
+            return;
+        }
         slot.answer = Some(answer);
+        slot.over = true;
         let waker = slot.waker.take();
         drop(slot);
         if let Some(waker) = waker {
@@ -42,9 +48,26 @@ impl<T> Reply<T> {
     }
 }
 
+impl<T> Reply<T> {
+    pub(crate) fn send(self, answer: Answer<T>) {
+        self.0.fill(answer);
+    }
+
+    /// Somebody else has answered: the deadline has passed.
+    pub(crate) fn is_over(&self) -> bool {
+        self.0.0.lock().unwrap_or_else(PoisonError::into_inner).over
+    }
+}
+
 impl<T> Drop for Reply<T> {
     fn drop(&mut self) {
-        self.fill(Err(StoreError::unavailable("the writer ended before it answered")));
+        self.0.fill(Err(StoreError::unavailable("the store's thread ended before it answered")));
+    }
+}
+
+impl<T> Waiting<T> {
+    pub(crate) const fn slot(&self) -> &Arc<Slot<T>> {
+        &self.0
     }
 }
 
@@ -52,7 +75,7 @@ impl<T> Future for Waiting<T> {
     type Output = Answer<T>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Answer<T>> {
-        let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slot = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
         match slot.answer.take() {
             Some(answer) => Poll::Ready(answer),
             None => {

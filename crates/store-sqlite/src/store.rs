@@ -1,22 +1,70 @@
-//! The store: a few connections that read, and one thread that writes.
+//! The store: a few threads that read, one that writes, and one that minds the time.
 
-use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode, params};
+use rusqlite::Connection;
 use vouchsafe_core::{CellKey, Space, Timestamp};
 use vouchsafe_store::{Cells, Loaded, MAX_CELL, Put, StoreError, Swap, Version};
 
 use crate::database::Place;
-use crate::writer::{Queue, load};
+use crate::line::Line;
+use crate::reader::{self, Read};
+use crate::watch::{Watch, bound_waiting};
+use crate::writer::{Job, Writer};
 use crate::{SqliteError, backup};
 
-/// Connections that read side by side.
+/// Threads that read side by side: one whose page is on a slow disk does not hold up the others.
 const READERS: usize = 4;
-/// Most cells one sweeping transaction drops, so that swaps do not wait long for it.
+/// Most keys one reading statement returns, and most cells one sweeping transaction drops: others
+/// do not wait long for either.
+const SCAN_BATCH: usize = 1000;
 const SWEEP_BATCH: usize = 512;
+/// How long a call waits for its answer, unless the builder says otherwise: what a person who signs
+/// in does not notice.
+const DEADLINE: Duration = Duration::from_millis(50);
+
+/// How to open a [`SqliteStore`].
+#[derive(Clone, Debug)]
+#[must_use = "a store is there after `open`"]
+pub struct SqliteBuilder {
+    path: PathBuf,
+    max_bytes: Option<u64>,
+    deadline: Duration,
+}
+
+impl SqliteBuilder {
+    /// Lets this process grow the file to `bytes` and no further: beyond, swaps are answered
+    /// [`Swap::Full`]. By default the disk is the bound.
+    pub const fn max_bytes(mut self, bytes: u64) -> Self {
+        self.max_bytes = Some(bytes);
+        self
+    }
+
+    /// The longest time a call waits for its answer; 50 ms by default. A call that has none by then
+    /// is [`StoreError::Unavailable`], also when the disk stands still. A sweep or a scan is made of
+    /// several, each with this deadline.
+    pub const fn deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = deadline;
+        self
+    }
+
+    /// Opens the store; makes the file, for its owner only, if there is none. Waits up to 5 s for
+    /// another process that holds it.
+    ///
+    /// # Errors
+    /// [`SqliteError`] for a file that cannot be used, that is open to all, or that is no store of
+    /// this version.
+    pub fn open(self) -> Result<SqliteStore, SqliteError> {
+        let place = Place::create(&self.path)?;
+        let writer = place.writer(self.max_bytes)?;
+        let readers = (0..READERS).map(|_| place.reader()).collect::<Result<_, _>>()?;
+        SqliteStore::start(place, writer, readers, self.deadline)
+    }
+}
 
 /// Cells in one SQLite file.
 ///
@@ -24,52 +72,80 @@ const SWEEP_BATCH: usize = 512;
 /// (`journal_mode=WAL`, `synchronous=FULL`). All swaps that wait go into one transaction. Several
 /// processes of one machine may share the file; a network file system will not do.
 ///
-/// No runtime is needed: swaps and sweeps are done by a thread of the store's own, which wakes
-/// whoever waits. A load reads on the caller's thread; readers never wait for the writer.
+/// No runtime is needed, and no caller's thread ever waits for the disk: threads of the store's own
+/// read and write, and wake whoever waits. Readers never wait for the writer.
 ///
 /// Dropping the store finishes what was handed over and closes the file.
 #[derive(Debug)]
 pub struct SqliteStore {
     place: Place,
-    readers: Vec<Mutex<Connection>>,
-    turn: AtomicUsize,
-    queue: Arc<Queue>,
-    writer: Option<JoinHandle<()>>,
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<()>>,
+    watcher: Option<JoinHandle<()>>,
+}
+
+struct Shared {
+    reads: Line<Read>,
+    writer: Writer,
+    watch: Watch,
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.writer.fmt(f)
+    }
 }
 
 impl SqliteStore {
     /// Opens the store in the file at `path`; makes one, for its owner only, if there is none.
     ///
     /// # Errors
-    /// [`SqliteError`] for a file that cannot be used, that is open to all, or that is no store of
-    /// this version.
+    /// As [`SqliteBuilder::open`].
     pub fn open(path: impl AsRef<Path>) -> Result<Self, SqliteError> {
-        Self::start(path.as_ref(), None)
+        Self::builder(path).open()
     }
 
-    /// As [`open`](Self::open), for a file that this process lets grow to `max_bytes` and no
-    /// further: beyond, swaps are answered [`Swap::Full`].
-    ///
-    /// # Errors
-    /// As [`open`](Self::open).
-    pub fn open_bounded(path: impl AsRef<Path>, max_bytes: u64) -> Result<Self, SqliteError> {
-        Self::start(path.as_ref(), Some(max_bytes))
+    /// How to open the store in the file at `path`.
+    pub fn builder(path: impl AsRef<Path>) -> SqliteBuilder {
+        SqliteBuilder { path: path.as_ref().to_owned(), max_bytes: None, deadline: DEADLINE }
     }
 
-    fn start(path: &Path, max_bytes: Option<u64>) -> Result<Self, SqliteError> {
-        let place = Place::create(path)?;
-        let mut connection = place.writer(max_bytes)?;
-        let mut readers = Vec::with_capacity(READERS);
-        for _ in 0..READERS {
-            readers.push(Mutex::new(place.reader()?));
+    pub(crate) fn start(
+        place: Place,
+        mut writer: Connection,
+        mut readers: Vec<Connection>,
+        deadline: Duration,
+    ) -> Result<Self, SqliteError> {
+        for connection in std::iter::once(&mut writer).chain(&mut readers) {
+            bound_waiting(connection).map_err(|error| place.error(&error))?;
         }
-        let queue = Arc::new(Queue::default());
-        let writing = Arc::clone(&queue);
-        let writer = std::thread::Builder::new()
+        let shared = Arc::new(Shared {
+            reads: Line::default(),
+            writer: Writer::default(),
+            watch: Watch::new(deadline),
+        });
+        // Whatever fails from here on, dropping the store ends the threads that there are.
+        let mut store = Self { place, shared, threads: Vec::new(), watcher: None };
+        store.watcher = Some(store.thread(|shared| shared.watch.run())?);
+        for reader in readers {
+            let reading =
+                store.thread(move |shared| reader::run(&shared.reads, &shared.watch, &reader))?;
+            store.threads.push(reading);
+        }
+        let writing = store.thread(move |shared| shared.writer.run(&shared.watch, &mut writer))?;
+        store.threads.push(writing);
+        Ok(store)
+    }
+
+    fn thread(
+        &self,
+        run: impl FnOnce(&Shared) + Send + 'static,
+    ) -> Result<JoinHandle<()>, SqliteError> {
+        let shared = Arc::clone(&self.shared);
+        std::thread::Builder::new()
             .name("vouchsafe-sqlite".to_owned())
-            .spawn(move || writing.run(&mut connection))
-            .map_err(|source| SqliteError::File { path: path.to_owned(), source })?;
-        Ok(Self { place, readers, turn: AtomicUsize::new(0), queue, writer: Some(writer) })
+            .spawn(move || run(&shared))
+            .map_err(|source| SqliteError::File { path: self.place.path().to_owned(), source })
     }
 
     /// Copies the store to a new file at `to` while it is in use. The copy holds every swap that
@@ -87,60 +163,30 @@ impl SqliteStore {
     /// they come side by side.
     #[must_use]
     pub fn commits(&self) -> u64 {
-        self.queue.commits.load(Ordering::Relaxed)
-    }
-
-    fn reader(&self) -> Option<MutexGuard<'_, Connection>> {
-        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-        let free = self.readers.iter().find_map(|reader| reader.try_lock().ok());
-        free.or_else(|| {
-            let reader = self.readers.get(turn.checked_rem(self.readers.len())?)?;
-            Some(reader.lock().unwrap_or_else(PoisonError::into_inner))
-        })
-    }
-
-    fn load_now(&self, key: CellKey) -> Result<Loaded, StoreError> {
-        let reader = self.reader().ok_or(StoreError::Corrupt(key))?;
-        load(&reader, key).map_err(|error| read_error(key, &error))?
-    }
-
-    fn scan_now(
-        &self,
-        space: Space,
-        after: Option<[u8; 16]>,
-        limit: usize,
-    ) -> rusqlite::Result<Vec<CellKey>> {
-        let Some(reader) = self.reader() else { return Ok(Vec::new()) };
-        let after: &[u8] = after.as_ref().map_or(&[], <[u8; 16]>::as_slice);
-        let mut query = reader.prepare_cached(
-            "SELECT digest FROM cells WHERE space = ?1 AND digest > ?2 ORDER BY digest LIMIT ?3",
-        )?;
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let digests = query.query_map(params![space.code(), after, limit], |row| row.get(0))?;
-        digests.map(|digest| digest.map(|digest| CellKey::new(space, digest))).collect()
-    }
-}
-
-fn read_error(key: CellKey, error: &rusqlite::Error) -> StoreError {
-    match error.sqlite_error_code() {
-        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => StoreError::Corrupt(key),
-        _ => StoreError::unavailable(error.to_string()),
+        self.shared.writer.commits.load(Ordering::Relaxed)
     }
 }
 
 impl Drop for SqliteStore {
     fn drop(&mut self) {
-        self.queue.close();
-        if let Some(writer) = self.writer.take() {
-            // A writer that panicked has answered everyone already, by dropping their replies.
-            let _ended = writer.join();
+        self.shared.reads.close();
+        self.shared.writer.line.close();
+        for thread in self.threads.drain(..) {
+            // A thread that panicked has answered everyone already, by dropping their replies.
+            let _ended = thread.join();
+        }
+        self.shared.watch.close();
+        if let Some(watcher) = self.watcher.take() {
+            let _ended = watcher.join();
         }
     }
 }
 
 impl Cells for SqliteStore {
     async fn load(&self, key: CellKey) -> Result<Loaded, StoreError> {
-        self.load_now(key)
+        let (reply, waiting) = self.shared.watch.call();
+        self.shared.reads.push(Read::Load { key, reply });
+        waiting.await
     }
 
     async fn swap(
@@ -154,24 +200,40 @@ impl Cells for SqliteStore {
         {
             return Err(StoreError::TooLarge { len: bytes.len(), max: MAX_CELL });
         }
-        self.queue.swap(key, expected, put).await
+        let (reply, waiting) = self.shared.watch.call();
+        self.shared.writer.line.push(Job::Swap { key, expected, put, reply });
+        waiting.await
     }
 
     async fn scan(
         &self,
         space: Space,
-        after: Option<[u8; 16]>,
+        mut after: Option<[u8; 16]>,
         limit: usize,
     ) -> Result<Vec<CellKey>, StoreError> {
-        self.scan_now(space, after, limit)
-            .map_err(|error| StoreError::unavailable(error.to_string()))
+        let mut keys = Vec::new();
+        while keys.len() < limit {
+            let batch = limit.saturating_sub(keys.len()).min(SCAN_BATCH);
+            let (reply, waiting) = self.shared.watch.call();
+            self.shared.reads.push(Read::Scan { space, after, limit: batch, reply });
+            let found: Vec<CellKey> = waiting.await?;
+            let all = found.len() < batch;
+            after = found.last().map(|key| key.digest).or(after);
+            keys.extend(found);
+            if all {
+                break;
+            }
+        }
+        Ok(keys)
     }
 
     async fn sweep(&self, now: Timestamp, limit: usize) -> Result<usize, StoreError> {
         let mut swept = 0_usize;
         while swept < limit {
             let batch = limit.saturating_sub(swept).min(SWEEP_BATCH);
-            let dropped = self.queue.sweep(now, batch).await?;
+            let (reply, waiting) = self.shared.watch.call();
+            self.shared.writer.line.push(Job::Sweep { now, limit: batch, reply });
+            let dropped: usize = waiting.await?;
             swept = swept.saturating_add(dropped);
             if dropped < batch {
                 break;

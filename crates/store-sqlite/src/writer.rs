@@ -1,18 +1,16 @@
 //! The one thread that writes: it puts all swaps that wait into one transaction.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-use rusqlite::{
-    Connection, ErrorCode, OptionalExtension, Transaction, TransactionBehavior, params,
-};
+use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior, params};
 use vouchsafe_core::{CellKey, Timestamp};
-use vouchsafe_store::{Loaded, MAX_CELL, Put, StoreError, Stored, Swap, Version};
+use vouchsafe_store::{Put, StoreError, Swap, Version};
 
-use crate::reply::{Reply, Waiting, channel};
+use crate::line::{self, Job as _, Line};
+use crate::reader::load;
+use crate::reply::Reply;
+use crate::watch::Watch;
 
-/// Most requests that may wait for the writer.
-const MAX_WAITING: usize = 4096;
 /// Most requests in one transaction, so that none waits long for its neighbours.
 const MAX_BATCH: usize = 512;
 
@@ -41,82 +39,29 @@ impl From<rusqlite::Error> for Failure {
     }
 }
 
-/// What waits for the writer.
+/// The writer: what waits for it, and what it has done.
 #[derive(Default)]
-pub(crate) struct Queue {
-    waiting: Mutex<Jobs>,
-    changed: Condvar,
+pub(crate) struct Writer {
+    pub(crate) line: Line<Job>,
     /// Transactions committed.
     pub(crate) commits: AtomicU64,
 }
 
-impl std::fmt::Debug for Queue {
+impl std::fmt::Debug for Writer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Queue({} waiting)", self.lock().jobs.len())
+        write!(f, "Writer({} waiting)", self.line.len())
     }
 }
 
-#[derive(Default)]
-struct Jobs {
-    jobs: Vec<Job>,
-    closed: bool,
-}
-
-impl Queue {
-    pub(crate) fn swap(&self, key: CellKey, expected: Option<Version>, put: Put) -> Waiting<Swap> {
-        let (reply, waiting) = channel();
-        self.push(Job::Swap { key, expected, put, reply });
-        waiting
-    }
-
-    pub(crate) fn sweep(&self, now: Timestamp, limit: usize) -> Waiting<usize> {
-        let (reply, waiting) = channel();
-        self.push(Job::Sweep { now, limit, reply });
-        waiting
-    }
-
-    fn push(&self, job: Job) {
-        let mut queue = self.lock();
-        if queue.closed || queue.jobs.len() >= MAX_WAITING {
-            drop(queue);
-            job.refuse("too many swaps are waiting");
-            return;
-        }
-        queue.jobs.push(job);
-        drop(queue);
-        self.changed.notify_one();
-    }
-
-    /// The writer does what is waiting, and then ends.
-    pub(crate) fn close(&self) {
-        self.lock().closed = true;
-        self.changed.notify_one();
-    }
-
-    /// What waits, at most a batch; empty when the queue is closed and done.
-    ///
-    /// While a batch is being synced the next one gathers by itself, so nobody lingers.
-    fn next(&self) -> Vec<Job> {
-        let queue = self.lock();
-        let mut queue = self
-            .changed
-            .wait_while(queue, |queue| queue.jobs.is_empty() && !queue.closed)
-            .unwrap_or_else(PoisonError::into_inner);
-        let take = queue.jobs.len().min(MAX_BATCH);
-        queue.jobs.drain(..take).collect()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Jobs> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The writer's thread.
-    pub(crate) fn run(&self, connection: &mut Connection) {
+impl Writer {
+    /// Its thread. While a batch is being synced the next one gathers by itself, so nobody lingers.
+    pub(crate) fn run(&self, watch: &Watch, connection: &mut Connection) {
         loop {
-            let jobs = self.next();
+            let jobs = self.line.take(MAX_BATCH);
             if jobs.is_empty() {
                 return;
             }
+            watch.be_patient();
             self.write(connection, jobs);
         }
     }
@@ -153,6 +98,22 @@ impl Queue {
     }
 }
 
+impl line::Job for Job {
+    fn is_over(&self) -> bool {
+        match self {
+            Self::Swap { reply, .. } => reply.is_over(),
+            Self::Sweep { reply, .. } => reply.is_over(),
+        }
+    }
+
+    fn refuse(self, reason: &str) {
+        match self {
+            Self::Swap { reply, .. } => reply.send(Err(StoreError::unavailable(reason))),
+            Self::Sweep { reply, .. } => reply.send(Err(StoreError::unavailable(reason))),
+        }
+    }
+}
+
 impl Job {
     fn apply(&self, transaction: &Transaction<'_>) -> rusqlite::Result<Outcome> {
         match self {
@@ -169,13 +130,6 @@ impl Job {
             (Self::Sweep { reply, .. }, Outcome::Sweep(swept)) => reply.send(Ok(swept)),
             // Outcomes come in the order of their jobs; a reply that is dropped answers for itself.
             (Self::Swap { .. }, Outcome::Sweep(_)) | (Self::Sweep { .. }, Outcome::Swap(_)) => {}
-        }
-    }
-
-    fn refuse(self, reason: &str) {
-        match self {
-            Self::Swap { reply, .. } => reply.send(Err(StoreError::unavailable(reason))),
-            Self::Sweep { reply, .. } => reply.send(Err(StoreError::unavailable(reason))),
         }
     }
 
@@ -231,32 +185,4 @@ fn sweep(transaction: &Transaction<'_>, now: Timestamp, limit: usize) -> rusqlit
                  (SELECT space, digest FROM cells WHERE until < ?1 LIMIT ?2)",
         )?
         .execute(params![now.micros(), i64::try_from(limit).unwrap_or(i64::MAX)])
-}
-
-/// One cell. The inner error says that it is not what a writer wrote.
-pub(crate) fn load(
-    connection: &Connection,
-    key: CellKey,
-) -> rusqlite::Result<Result<Loaded, StoreError>> {
-    let row = connection
-        .prepare_cached("SELECT version, bytes FROM cells WHERE space = ?1 AND digest = ?2")?
-        .query_row(params![key.space.code(), key.digest], |row| {
-            let version: Option<[u8; 16]> =
-                row.get_ref(0)?.as_blob().ok().and_then(|blob| blob.try_into().ok());
-            let bytes = row
-                .get_ref(1)?
-                .as_blob()
-                .ok()
-                .filter(|blob| blob.len() <= MAX_CELL)
-                .map(<[u8]>::to_vec);
-            Ok(version.zip(bytes))
-        })
-        .optional()?;
-    Ok(match row {
-        None => Ok(Loaded::new(None)),
-        Some(None) => Err(StoreError::Corrupt(key)),
-        Some(Some((version, bytes))) => {
-            Ok(Loaded::new(Some(Stored::new(bytes, Version::new(version)))))
-        }
-    })
 }

@@ -1,11 +1,23 @@
 //! The SQLite store does what every store must.
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests")]
 
+use std::path::Path;
+use std::time::Duration;
+
 use tempfile::TempDir;
-use vouchsafe_store_sqlite::SqliteStore;
+use vouchsafe_store_sqlite::{SqliteBuilder, SqliteStore};
 
 fn folder() -> TempDir {
     tempfile::tempdir().unwrap()
+}
+
+/// Patient: the machine that runs the tests may be busy.
+fn builder(folder: &Path) -> SqliteBuilder {
+    SqliteStore::builder(folder.join("cells.db")).deadline(Duration::from_secs(60))
+}
+
+fn bounded(folder: &Path) -> SqliteStore {
+    builder(folder).max_bytes(8 << 20).open().unwrap()
 }
 
 mod sqlite {
@@ -13,7 +25,7 @@ mod sqlite {
 
     fn make() -> impl Fn() -> SqliteStore {
         let folder = folder();
-        move || SqliteStore::open_bounded(folder.path().join("cells.db"), 8 << 20).unwrap()
+        move || bounded(folder.path())
     }
 
     vouchsafe_testkit::suite!(make, persistent, bounded);
@@ -26,11 +38,7 @@ mod sealed_sqlite {
 
     fn make() -> impl Fn() -> Encrypted<SqliteStore> {
         let folder = folder();
-        move || {
-            let path = folder.path().join("cells.db");
-            let store = SqliteStore::open_bounded(path, 8 << 20).unwrap();
-            Encrypted::new(store, RootKey::new(&[1; 32]))
-        }
+        move || Encrypted::new(bounded(folder.path()), RootKey::new(&[1; 32]))
     }
 
     vouchsafe_testkit::suite!(make, persistent, bounded);
@@ -42,7 +50,7 @@ mod erased_sqlite {
 
     fn make() -> impl Fn() -> AnyCells {
         let folder = folder();
-        move || AnyCells::new(SqliteStore::open(folder.path().join("cells.db")).unwrap())
+        move || AnyCells::new(builder(folder.path()).open().unwrap())
     }
 
     vouchsafe_testkit::suite!(make, persistent);

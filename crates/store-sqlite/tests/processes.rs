@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use vouchsafe_core::{Cell, CellKey, Entropy, Space, Timestamp};
 use vouchsafe_crypto::SystemEntropy;
@@ -38,6 +39,11 @@ fn start(test: &str, file: &Path, number: u64) -> Child {
         .unwrap()
 }
 
+/// Patient: the machine that runs the tests may be busy.
+fn open(file: &Path) -> SqliteStore {
+    SqliteStore::builder(file).deadline(Duration::from_secs(60)).open().unwrap()
+}
+
 /// In a child: which file, and the how-manieth child it is.
 fn child() -> Option<(PathBuf, u64)> {
     let file = std::env::var_os(FILE)?;
@@ -58,7 +64,7 @@ fn value(store: &SqliteStore, key: CellKey) -> Option<(u64, Version)> {
 
 /// Four threads count their cells up, and say so after each acknowledged swap.
 fn count_up(file: &Path, seed: u64) {
-    let store = SqliteStore::open(file).unwrap();
+    let store = open(file);
     std::thread::scope(|scope| {
         for thread in 0..4 {
             let store = &store;
@@ -124,7 +130,7 @@ fn kill_9_loses_no_acknowledged_swap() {
         }
         child.wait().unwrap();
         total += acks;
-        let store = SqliteStore::open(&file).unwrap();
+        let store = open(&file);
         for thread in 0..4 {
             for slot in 0..8 {
                 let key = cell(thread, slot);
@@ -148,7 +154,7 @@ fn kill_9_loses_no_acknowledged_swap() {
 fn four_processes_lose_no_event() {
     let each = u64::try_from(runs(60, 2000)).unwrap();
     if let Some((file, number)) = child() {
-        let store = SqliteStore::open(&file).unwrap();
+        let store = open(&file);
         let entropy = SystemEntropy::new();
         for round in 0..each {
             let mut event = TallyEvent::Add(number * each + round);
@@ -174,7 +180,7 @@ fn four_processes_lose_no_event() {
         let output = child.wait_with_output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
-    let store = SqliteStore::open(&file).unwrap();
+    let store = open(&file);
     let bytes = block_on(store.load(KEY)).unwrap().cell.unwrap().bytes;
     let mut ids = Tallied::from_bytes(bytes).unwrap().ids;
     ids.sort_unstable();
