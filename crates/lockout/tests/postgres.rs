@@ -166,7 +166,7 @@ fn a_hosts_rollback_keeps_the_charge_on_postgres() {
 fn a_hosts_rollback_keeps_the_charge_on_sqlite() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("lockout.db");
-    let store = SqliteStore::open(&file).unwrap();
+    let store = SqliteStore::builder(&file).deadline(Duration::from_secs(60)).open().unwrap();
     // The host's tables are in the same file, and its transaction has read them.
     let host = rusqlite::Connection::open(&file).unwrap();
     host.execute_batch("CREATE TABLE users (name); BEGIN").unwrap();

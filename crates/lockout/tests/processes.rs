@@ -33,7 +33,8 @@ fn send(store: &SqliteStore, entropy: &SeededEntropy, event: LockoutEvent) -> V 
 
 /// Guesses until told to stop; says each time it hashes.
 fn guess(file: &Path, seed: u64, guesses: usize) -> usize {
-    let store = SqliteStore::open(file).unwrap();
+    let store =
+        SqliteStore::builder(file).deadline(std::time::Duration::from_secs(60)).open().unwrap();
     let entropy = SeededEntropy::new(seed << 32);
     let mut hashed = 0;
     for _ in 0..guesses {
@@ -80,7 +81,7 @@ fn start(file: &Path, seed: u64, guesses: usize) -> ChildTest {
 fn four_processes_hash_five_guesses_together() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("lockout.db");
-    drop(SqliteStore::open(&file).unwrap());
+    drop(SqliteStore::builder(&file).deadline(std::time::Duration::from_secs(60)).open().unwrap());
     let each = runs(500, 2_500);
     let mut children: Vec<ChildTest> = (1..=4).map(|seed| start(&file, seed, each)).collect();
     children.iter_mut().for_each(ChildTest::tell);
@@ -101,7 +102,10 @@ fn sigkill_between_begin_and_settle_keeps_the_charge() {
         assert_eq!(child.kill().signal(), Some(libc::SIGKILL));
     }
     // After the restart nothing is left, and nothing is waited for once D has passed.
-    let (store, entropy) = (SqliteStore::open(&file).unwrap(), SeededEntropy::new(0));
+    let (store, entropy) = (
+        SqliteStore::builder(&file).deadline(std::time::Duration::from_secs(60)).open().unwrap(),
+        SeededEntropy::new(0),
+    );
     let attempt = |now| {
         let event = LockoutEvent::Begin(Begin::new(ACCOUNT, ChargeId::new(entropy.next())));
         let key = event.cell();

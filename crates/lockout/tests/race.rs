@@ -127,7 +127,10 @@ fn ten_thousand_begins_admit_five_in_memory() {
 #[test]
 fn ten_thousand_begins_admit_five_on_sqlite() {
     let folder = tempfile::tempdir().unwrap();
-    let store = SqliteStore::open(folder.path().join("lockout.db")).unwrap();
+    let store = SqliteStore::builder(folder.path().join("lockout.db"))
+        .deadline(std::time::Duration::from_secs(60))
+        .open()
+        .unwrap();
     assert_eq!(hashed_of_ten_thousand(store), 5);
 }
 
@@ -179,7 +182,10 @@ fn a_thousand_correct_logins_at_once_all_succeed_in_memory() {
 #[test]
 fn a_thousand_correct_logins_at_once_all_succeed_on_sqlite() {
     let folder = tempfile::tempdir().unwrap();
-    let store = SqliteStore::open(folder.path().join("lockout.db")).unwrap();
+    let store = SqliteStore::builder(folder.path().join("lockout.db"))
+        .deadline(std::time::Duration::from_secs(60))
+        .open()
+        .unwrap();
     correct_logins(store, runs(200, 1_000));
 }
 

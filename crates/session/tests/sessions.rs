@@ -228,7 +228,10 @@ fn a_raised_generation_ends_sessions_at_the_next_check_on_every_node() {
     let secret = *new.secret();
     deliver(&store, &machine, 1, AccountEvent::Session(open(new, 0, at(0))), at(0));
     // Another node has its own connection to the same file.
-    let other = vouchsafe_store_sqlite::SqliteStore::open(_dir.path().join("cells.db")).unwrap();
+    let other = vouchsafe_store_sqlite::SqliteStore::builder(_dir.path().join("cells.db"))
+        .deadline(std::time::Duration::from_secs(60))
+        .open()
+        .unwrap();
     let held = deliver(&other, &machine, 1, AccountEvent::Session(check(secret)), at(1));
     assert!(matches!(held, AccountVerdict::Session(SessionVerdict::Active(_))), "{held:?}");
     deliver(&store, &machine, 1, AccountEvent::RaiseGeneration, at(2));

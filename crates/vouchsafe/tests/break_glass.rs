@@ -134,7 +134,11 @@ fn it_outlives_the_process_and_opens_with_its_own_key_only() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("glass.db");
     let open = |root: &RootKey| {
-        BreakGlass::new(SqliteStore::open(&file).unwrap(), root, SystemEntropy::new())
+        BreakGlass::new(
+            SqliteStore::builder(&file).deadline(Duration::from_secs(60)).open().unwrap(),
+            root,
+            SystemEntropy::new(),
+        )
     };
     let root = RootKey::generate(&SystemEntropy::new()).unwrap();
     let (first, _) = gate(Some(open(&root)));

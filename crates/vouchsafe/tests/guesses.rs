@@ -107,7 +107,10 @@ fn ten_thousand_wrong_logins_hash_five_in_memory() {
 #[test]
 fn ten_thousand_wrong_logins_hash_five_on_sqlite() {
     let folder = tempfile::tempdir().unwrap();
-    let store = SqliteStore::open(folder.path().join("cells.db")).unwrap();
+    let store = SqliteStore::builder(folder.path().join("cells.db"))
+        .deadline(Duration::from_secs(60))
+        .open()
+        .unwrap();
     exactly_five(&over(store, |gate| gate), runs(2_000, 10_000));
 }
 

@@ -169,7 +169,7 @@ fn argocd_cve_2024_21652() {
 fn installation(file: &Path) -> TestGate {
     let policy = (TestGate::tenant(), Policy::preset("zoomph-2018").unwrap());
     let keys = Keyring::ephemeral(&SeededEntropy::new(7)).unwrap();
-    let store = SqliteStore::open(file).unwrap();
+    let store = SqliteStore::builder(file).deadline(Duration::from_secs(60)).open().unwrap();
     block_on(TestGate::over(policy, store, |gate| gate.keys(keys))).unwrap()
 }
 

@@ -79,7 +79,12 @@ fn of_sixty_four_racing_redeems_one_wins_in_memory() {
 #[test]
 fn of_sixty_four_racing_redeems_one_wins_on_sqlite() {
     let folder = tempfile::tempdir().unwrap();
-    one_of_sixty_four(&over(SqliteStore::open(folder.path().join("cells.db")).unwrap()));
+    one_of_sixty_four(&over(
+        SqliteStore::builder(folder.path().join("cells.db"))
+            .deadline(Duration::from_secs(60))
+            .open()
+            .unwrap(),
+    ));
 }
 
 /// Makes a link useless, and says where it is then tried.

@@ -50,7 +50,13 @@ fn write(to: &Path) {
     let scratch = tempfile::tempdir().unwrap();
     std::fs::create_dir_all(to).unwrap();
     let keys = Keyring::create(&to.join("keys"), &unlock(), Cost::MINIMUM, &SystemEntropy::new());
-    let gate = open(SqliteStore::open(scratch.path().join("db")).unwrap(), keys.unwrap());
+    let gate = open(
+        SqliteStore::builder(scratch.path().join("db"))
+            .deadline(Duration::from_secs(60))
+            .open()
+            .unwrap(),
+        keys.unwrap(),
+    );
     let users = USERS.map(|user| {
         block_on(async {
             let id = vouchsafe::core::UserId::new(&format!("u-{user}")).unwrap();
@@ -69,7 +75,12 @@ fn write(to: &Path) {
     std::fs::write(to.join("tokens"), tokens).unwrap();
     block_on(gate.gate.close());
     drop(gate);
-    SqliteStore::open(scratch.path().join("db")).unwrap().backup(to.join("db")).unwrap();
+    SqliteStore::builder(scratch.path().join("db"))
+        .deadline(Duration::from_secs(60))
+        .open()
+        .unwrap()
+        .backup(to.join("db"))
+        .unwrap();
 }
 
 #[test]
@@ -88,7 +99,13 @@ fn what_was_left_behind_opens() {
             std::fs::set_permissions(to, Permissions::from_mode(0o600)).unwrap();
         }
         let keys = Keyring::open(&scratch.path().join("keys"), &unlock()).unwrap();
-        let gate = open(SqliteStore::open(scratch.path().join("db")).unwrap(), keys);
+        let gate = open(
+            SqliteStore::builder(scratch.path().join("db"))
+                .deadline(Duration::from_secs(60))
+                .open()
+                .unwrap(),
+            keys,
+        );
         gate.clock.set(TestGate::start().after(Duration::from_secs(60)));
         let tokens = std::fs::read_to_string(from.join("tokens")).unwrap();
         let (session, link) = tokens.trim().split_once('\n').unwrap();

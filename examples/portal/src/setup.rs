@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use vouchsafe::access_log::name;
 use vouchsafe::core::{Clock, SecretString, Source, TenantId, Timestamp, Unavailable};
@@ -167,7 +168,9 @@ impl Portal {
         let database = Database::open(&setup.data.join("portal.db"))?;
         let users = Users::new(database.clone(), &keyring, &tenants)?;
         let campaigns = Campaigns::new(database.clone(), &keyring, &tenants)?;
-        let store = Arc::new(SqliteStore::open(&folders.cells)?);
+        // One machine, which may be busy: rather late than refused.
+        let cells = SqliteStore::builder(&folders.cells).deadline(Duration::from_secs(2));
+        let store = Arc::new(cells.open()?);
         let ledger = Arc::new(open_ledger(&folders.log, &keyring, &database, clock.now())?);
         let outbox = Outbox::open(&folders.outbox, "portal@localhost")
             .map_err(file("make", &folders.outbox))?

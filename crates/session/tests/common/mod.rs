@@ -265,7 +265,10 @@ pub fn memory() -> MemoryStore {
 
 pub fn sqlite() -> (tempfile::TempDir, SqliteStore) {
     let dir = tempfile::tempdir().unwrap();
-    let store = SqliteStore::open(dir.path().join("cells.db")).unwrap();
+    let store = SqliteStore::builder(dir.path().join("cells.db"))
+        .deadline(Duration::from_secs(60))
+        .open()
+        .unwrap();
     (dir, store)
 }
 
