@@ -107,6 +107,16 @@ pub enum LockoutError {
         /// The largest allowed.
         max: u32,
     },
+    /// What a node may count by itself while the store is down is outside its bounds.
+    #[error("while the store is down, 1 to {max_failures} failures in {min:?} to {max:?}")]
+    Degraded {
+        /// The most failures allowed.
+        max_failures: u32,
+        /// The shortest window allowed.
+        min: Duration,
+        /// The longest window allowed.
+        max: Duration,
+    },
     /// A rate of a source throttle that is zero, or whose period is out of bounds.
     #[error("a rate needs 1 to {max_attempts} attempts in {min:?} to {max:?}")]
     Rate {

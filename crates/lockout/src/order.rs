@@ -32,6 +32,19 @@ impl WitnessStep {
     }
 }
 
+/// What the store of the failures does while the attempts of a [`Witness`] are made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Circumstance {
+    /// It answers and forgets nothing.
+    Usual,
+    /// It does not answer.
+    StoreDown,
+    /// It is a store of its own, and forgets each attempt.
+    CountersRolledBack,
+    /// It is the store of everything, and forgets each attempt.
+    StoreRolledBack,
+}
+
 /// Attempts of which the weaker policy admits every one, and the baseline refuses the last.
 ///
 /// Exact where the candidate's locks end as the window slides and it bounds no consecutive failures.
@@ -40,7 +53,8 @@ impl WitnessStep {
 /// may the candidate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Witness {
-    attempts: Vec<WitnessStep>,
+    pub(crate) attempts: Vec<WitnessStep>,
+    pub(crate) circumstance: Circumstance,
 }
 
 impl Witness {
@@ -48,6 +62,16 @@ impl Witness {
     #[must_use]
     pub fn attempts(&self) -> &[WitnessStep] {
         &self.attempts
+    }
+
+    /// What the store does meanwhile.
+    #[must_use]
+    pub const fn circumstance(&self) -> Circumstance {
+        self.circumstance
+    }
+
+    const fn usual(attempts: Vec<WitnessStep>) -> Self {
+        Self { attempts, circumstance: Circumstance::Usual }
     }
 }
 
@@ -65,7 +89,12 @@ impl fmt::Display for Witness {
         if self.attempts.iter().any(|attempt| attempt.device.is_some()) {
             f.write_str(", some from devices that have signed in before")?;
         }
-        Ok(())
+        f.write_str(match self.circumstance {
+            Circumstance::Usual => "",
+            Circumstance::StoreDown => ", while the store of the failures does not answer",
+            Circumstance::CountersRolledBack => ", as a store of failures alone forgets each",
+            Circumstance::StoreRolledBack => ", as the store forgets each",
+        })
     }
 }
 
@@ -73,7 +102,7 @@ impl fmt::Display for Witness {
 type Origin = Option<u64>;
 
 /// The same wrong attempts from each of these, in order of time.
-fn spread(times: &[Micros], origins: &[Origin]) -> Vec<WitnessStep> {
+pub(crate) fn spread(times: &[Micros], origins: &[Origin]) -> Vec<WitnessStep> {
     let each = |&at: &Micros| {
         let after = curve::duration(at);
         origins.iter().map(move |&device| WitnessStep::wrong(after, device))
@@ -114,7 +143,7 @@ fn relieved(policy: &LockoutPolicy, count: usize) -> Vec<WitnessStep> {
 
 impl LockoutPolicy {
     /// How many consecutive failures disable for a known device, or for a stranger.
-    fn bound(&self, known: bool) -> usize {
+    pub(crate) fn bound(&self, known: bool) -> usize {
         let bound = self.consecutive.map_or(u32::MAX, |rule| {
             if known && self.devices.is_some() { rule.disable_at } else { rule.devices_only_from }
         });
@@ -150,7 +179,7 @@ impl LockoutPolicy {
     fn shown(&self, baseline: &Self, mut attempts: Vec<WitnessStep>) -> Option<Witness> {
         let last = replay::refused(baseline, &attempts)?;
         attempts.truncate(last.saturating_add(1));
-        replay::refused(self, &attempts).is_none().then_some(Witness { attempts })
+        replay::refused(self, &attempts).is_none().then(|| Witness::usual(attempts))
     }
 
     /// Attempts that the limits here admit and those of the baseline do not.
@@ -174,7 +203,7 @@ impl LockoutPolicy {
             }
             // Not decided, which timed locks and bounds on runs alone can bring about: the safe
             // answer.
-            return Some(Witness { attempts: spread(&vec![0; count], &[None]) });
+            return Some(Witness::usual(spread(&vec![0; count], &[None])));
         }
         None
     }
@@ -196,7 +225,7 @@ impl LockoutPolicy {
                 // Not decided: as above.
                 let most = baseline.limits.iter().map(Limit::size).max().unwrap_or(0);
                 let count = most.min(bound).saturating_add(1);
-                Some(Witness { attempts: spread(&vec![0; count], &[None]) })
+                Some(Witness::usual(spread(&vec![0; count], &[None])))
             });
         }
         None
@@ -212,7 +241,7 @@ impl LockoutPolicy {
         if attempts.is_empty() {
             return None;
         }
-        self.shown(baseline, attempts.clone()).or(Some(Witness { attempts }))
+        self.shown(baseline, attempts.clone()).or(Some(Witness::usual(attempts)))
     }
 }
 
@@ -227,7 +256,7 @@ impl LockoutPolicy {
         let same = WitnessStep { repeated: true, ..WitnessStep::wrong(Duration::ZERO, None) };
         let attempts = vec![same; smallest.saturating_add(forgiven).saturating_add(1)];
         // Not shown where the limits here lock before anything can be repeated often enough.
-        self.shown(baseline, attempts.clone()).or(Some(Witness { attempts }))
+        self.shown(baseline, attempts.clone()).or(Some(Witness::usual(attempts)))
     }
 }
 
@@ -235,7 +264,7 @@ impl Order for LockoutPolicy {
     type Witness = Witness;
 
     /// Compares what is refused: limits, releases, counters of devices, consecutive failures,
-    /// repeats, and what a success takes back. The times to settle and to wait decide no
+    /// repeats, what a success takes back, and what happens when the store is down or forgets. The times to settle and to wait decide no
     /// verification, and how long a device is known decides which counter an attempt is on and not
     /// how many are admitted; so they are not compared.
     fn weakening(&self, baseline: &Self) -> Option<Witness> {
@@ -245,6 +274,8 @@ impl Order for LockoutPolicy {
             .or_else(|| self.over_run(baseline))
             .or_else(|| self.over_relief(baseline))
             .or_else(|| self.over_repeats(baseline))
+            .or_else(|| self.over_outage(baseline))
+            .or_else(|| self.over_roll_back(baseline))
     }
 }
 
@@ -282,6 +313,8 @@ impl LockoutPolicy {
             on_success: self.on_success.min(other.on_success),
             devices,
             repeats: self.repeats.min(other.repeats),
+            when_store_is_down: self.when_store_is_down.join(other.when_store_is_down),
+            may_roll_back: self.may_roll_back.min(other.may_roll_back),
             // Without devices everybody is a stranger.
             consecutive: consecutive.map(|mut rule| {
                 if devices.is_none() {

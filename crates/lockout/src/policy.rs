@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{Consecutive, Devices, LockoutError};
+use crate::{Consecutive, Devices, LockoutError, MayRollBack, Outage};
 
 /// Which failure locks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -159,6 +159,8 @@ pub struct LockoutPolicy {
     pub(crate) devices: Option<Devices>,
     pub(crate) consecutive: Option<Consecutive>,
     pub(crate) repeats: u32,
+    pub(crate) when_store_is_down: Outage,
+    pub(crate) may_roll_back: MayRollBack,
 }
 
 impl LockoutPolicy {
@@ -193,6 +195,8 @@ impl LockoutPolicy {
             devices: None,
             consecutive: None,
             repeats: 0,
+            when_store_is_down: Outage::default(),
+            may_roll_back: MayRollBack::default(),
         }
     }
 
@@ -240,6 +244,20 @@ impl LockoutPolicy {
         self.repeats
     }
 
+    /// What happens to attempts while the store of the failures does not answer. It is the host's to
+    /// carry out: an engine without its state is not asked.
+    #[must_use]
+    pub const fn when_store_is_down(&self) -> Outage {
+        self.when_store_is_down
+    }
+
+    /// What the store may forget of what it acknowledged. It is the host's to see to, before it
+    /// opens.
+    #[must_use]
+    pub const fn may_roll_back(&self) -> MayRollBack {
+        self.may_roll_back
+    }
+
     pub(crate) fn longest_window(&self) -> Duration {
         self.limits.iter().map(Limit::window).max().unwrap_or_default()
     }
@@ -256,6 +274,8 @@ pub struct PolicyBuilder {
     devices: Option<Devices>,
     consecutive: Option<Consecutive>,
     repeats: u32,
+    when_store_is_down: Outage,
+    may_roll_back: MayRollBack,
 }
 
 impl PolicyBuilder {
@@ -301,6 +321,18 @@ impl PolicyBuilder {
         self
     }
 
+    /// Default [`Outage::Refuse`]: without a count nobody guesses.
+    pub fn when_store_is_down(mut self, outage: Outage) -> Self {
+        self.when_store_is_down = outage;
+        self
+    }
+
+    /// Default [`MayRollBack::Nothing`]: what was counted stays counted.
+    pub fn may_roll_back(mut self, what: MayRollBack) -> Self {
+        self.may_roll_back = what;
+        self
+    }
+
     /// The policy.
     ///
     /// # Errors
@@ -337,6 +369,7 @@ impl PolicyBuilder {
         if self.repeats > LockoutPolicy::MAX_REPEATS {
             found.push(LockoutError::Repeats { max: LockoutPolicy::MAX_REPEATS });
         }
+        self.when_store_is_down.problems(&mut found);
         if !found.is_empty() {
             return Err(found);
         }
@@ -352,6 +385,8 @@ impl PolicyBuilder {
             devices: self.devices,
             consecutive: self.consecutive.map(without_devices),
             repeats: self.repeats,
+            when_store_is_down: self.when_store_is_down,
+            may_roll_back: self.may_roll_back,
         })
     }
 }

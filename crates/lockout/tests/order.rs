@@ -18,15 +18,29 @@ use common::*;
 use proptest::prelude::*;
 use vouchsafe_core::{Comparison, Order, PolicyDigest, compare};
 use vouchsafe_lockout::{
-    Consecutive, Devices, Limit, LockOn, LockoutError as E, LockoutMachine, LockoutPolicy,
-    LockoutVerdict as V, OnSuccess, Release, Witness,
+    Circumstance, Consecutive, Devices, Limit, LockOn, LockoutError as E, LockoutMachine,
+    LockoutPolicy, LockoutVerdict as V, MayRollBack, OnSuccess, Outage, Release, Witness,
 };
 use vouchsafe_testkit::runs;
 
 /// The first of these attempts that the real machine refuses.
 fn refused(policy: &LockoutPolicy, witness: &Witness) -> Option<usize> {
-    let mut account = Account::new(LockoutMachine::new(policy.clone(), PolicyDigest::NONE));
+    let (policy, forgets) = match (witness.circumstance(), policy.when_store_is_down()) {
+        (Circumstance::Usual, _) => (policy.clone(), false),
+        (Circumstance::StoreDown, Outage::Refuse) => return Some(0),
+        (Circumstance::StoreDown, Outage::FailOpen) => return None,
+        (Circumstance::StoreDown, _) => (policy.degraded().unwrap(), false),
+        (lost, _) => {
+            let everything = policy.may_roll_back() == MayRollBack::Everything;
+            let counters = policy.may_roll_back() == MayRollBack::Counters;
+            (policy.clone(), everything || counters && lost == Circumstance::CountersRolledBack)
+        }
+    };
+    let mut account = Account::new(LockoutMachine::new(policy, PolicyDigest::NONE));
     witness.attempts().iter().enumerate().position(|(index, attempt)| {
+        if forgets {
+            account.state = None;
+        }
         let (id, now) = (index as u64, START.after(attempt.after));
         let event = match attempt.device {
             Some(device) => begin_from_cookie(id, device, now),
@@ -291,6 +305,68 @@ fn forgiving_repeats_is_weaker() {
     assert_eq!(forgiving(20).join(&forgiving(3)), forgiving(3));
     let built = LockoutPolicy::builder().limit(Limit::new(5, DAY)).repeats(21).build();
     assert_eq!(built, Err(vec![E::Repeats { max: 20 }]));
+}
+
+fn down(when_store_is_down: Outage) -> LockoutPolicy {
+    let builder = LockoutPolicy::builder().limit(Limit::new(5, DAY));
+    builder.when_store_is_down(when_store_is_down).build().unwrap()
+}
+
+const fn degraded(failures: u32, window: Duration) -> Outage {
+    Outage::FailDegraded { failures, window }
+}
+
+#[test]
+fn an_outage_that_lets_more_by_is_weaker() {
+    weaker(&down(degraded(1, DAY)), &one(5, DAY));
+    weaker(&down(Outage::FailOpen), &down(degraded(64, HOUR)));
+    weaker(&down(degraded(3, DAY)), &down(degraded(2, DAY)));
+    weaker(&down(degraded(2, HOUR)), &down(degraded(2, DAY)));
+    let Comparison::Incomparable { weaker: more, stronger: fewer } =
+        compare(&down(degraded(2, HOUR)), &down(degraded(5, DAY)))
+    else {
+        panic!("comparable")
+    };
+    shows(&down(degraded(2, HOUR)), &down(degraded(5, DAY)), &more);
+    shows(&down(degraded(5, DAY)), &down(degraded(2, HOUR)), &fewer);
+    assert!(more.to_string().ends_with("while the store of the failures does not answer"));
+    // The join is no weaker than either.
+    let joined = |one, two| down(one).join(&down(two)).when_store_is_down();
+    assert_eq!(joined(degraded(2, HOUR), degraded(5, DAY)), degraded(2, DAY));
+    assert_eq!(joined(degraded(2, DAY), degraded(5, DAY)), degraded(2, DAY));
+    assert_eq!(joined(degraded(5, DAY), degraded(2, DAY)), degraded(2, DAY));
+    assert_eq!(joined(degraded(2, DAY), Outage::Refuse), Outage::Refuse);
+    assert_eq!(joined(Outage::FailOpen, degraded(2, DAY)), degraded(2, DAY));
+    let built = |outage| {
+        let builder = LockoutPolicy::builder().limit(Limit::new(5, DAY));
+        builder.when_store_is_down(outage).build().is_ok()
+    };
+    for (outage, stands) in [
+        (degraded(0, DAY), false),
+        (degraded(64, DAY), true),
+        (degraded(65, DAY), false),
+        (degraded(1, Duration::from_millis(999)), false),
+        (degraded(1, DAY * 366), true),
+        (degraded(1, DAY * 367), false),
+    ] {
+        assert_eq!(built(outage), stands, "{outage:?}");
+    }
+    // Only what counts by itself has a rule of its own, under which nothing is forgiven.
+    assert_eq!(down(Outage::Refuse).degraded(), None);
+    assert_eq!(down(Outage::FailOpen).degraded(), None);
+    let alone = down(degraded(2, HOUR)).degraded().unwrap();
+    assert_eq!((alone.limits(), alone.repeats()), ([Limit::new(2, HOUR)].as_slice(), 0));
+}
+
+#[test]
+fn a_store_that_may_forget_is_weaker() {
+    let may = |what| {
+        LockoutPolicy::builder().limit(Limit::new(5, DAY)).may_roll_back(what).build().unwrap()
+    };
+    weaker(&may(MayRollBack::Counters), &one(5, DAY));
+    weaker(&may(MayRollBack::Everything), &may(MayRollBack::Counters));
+    let both = may(MayRollBack::Everything).join(&may(MayRollBack::Counters));
+    assert_eq!(both, may(MayRollBack::Counters));
 }
 
 #[test]

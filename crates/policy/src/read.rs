@@ -245,17 +245,23 @@ impl<'a> Reader<'a> {
         self.sub_table(key, found)
     }
 
-    /// The table under `key`; nothing where this word stands in its place.
-    pub(crate) fn optional_table(&self, key: &'static str, none: &str) -> Option<Self> {
+    /// The table under `key`, or else the meaning of the word that stands in its place.
+    pub(crate) fn table_or<T: Copy>(
+        &self,
+        key: &'static str,
+        words: &[(&str, T)],
+    ) -> Option<Result<Self, T>> {
         let found = self.find(key)?;
-        if found.item.as_str() == Some(none) {
-            return None;
+        let text = found.item.as_str();
+        if let Some((_, meaning)) = words.iter().find(|(word, _)| Some(*word) == text) {
+            return Some(Err(*meaning));
         }
         if !found.item.is_table_like() {
-            self.report_found(key, found, format!("expected a table, or \"{none}\""));
+            let or: String = words.iter().map(|(word, _)| format!(", or \"{word}\"")).collect();
+            self.report_found(key, found, format!("expected a table{or}"));
             return None;
         }
-        self.sub_table(key, found)
+        self.sub_table(key, found).map(Ok)
     }
 
     fn sub_table(&self, key: &str, found: Found<'a>) -> Option<Self> {

@@ -227,9 +227,10 @@ fn lockouts() -> Vec<(String, Values)> {
     all
 }
 
-/// What a document says about the counters beside the limits, and another value of one of these.
-fn counters() -> Vec<([&'static str; 3], &'static str, Values)> {
+/// Some fields of the lockout, of which the last gets other values.
+fn counters() -> Vec<(Vec<(&'static str, &'static str)>, Values)> {
     let table = |values: &[&str]| values.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let down = "when_store_is_down";
     let two = "{ counters = 2 }";
     let run = "{ disable_at = 40, devices_only_from = 30, memory = '90d' }";
     let devices = [
@@ -252,12 +253,29 @@ fn counters() -> Vec<([&'static str; 3], &'static str, Values)> {
     known[0].push("\"none\"".to_owned());
     let strangers = runs(&["41 41 '90d'", "100 90 '90d'"], &["39 39 '90d'", "40 40 '100d'"]);
     let repeats = [table(&["4", "20"]), table(&["2", "0"])];
+    let degraded = |failures: u32, window: &str| {
+        format!("{{ degraded = {{ failures = {failures}, window = '{window}' }} }}")
+    };
+    let open = || "\"open\"".to_owned();
+    let stricter = vec![degraded(2, "24h"), degraded(3, "30h"), "\"refuse\"".to_owned()];
+    let outages = [vec![degraded(4, "24h"), degraded(3, "1h"), open()], stricter];
+    let from_refusal = [vec![degraded(1, "366d"), degraded(64, "1s"), open()], vec![]];
+    let from_open = [vec![], vec![degraded(64, "1s"), degraded(1, "24h")]];
+    let may = |weaker: &[&str], stronger: &[&str]| {
+        [weaker, stronger].map(|words| words.iter().map(|word| format!("\"{word}\"")).collect())
+    };
     vec![
-        ([two, "\"none\"", "0"], "devices", devices),
-        ([two, "\"none\"", "3"], "repeats", repeats.clone()),
-        (["\"none\"", "\"none\"", "3"], "repeats", repeats),
-        ([two, run, "0"], "consecutive", known),
-        (["\"none\"", "{ disable_at = 40 }", "0"], "consecutive", strangers),
+        (vec![("devices", two)], devices),
+        (vec![("devices", two), ("repeats", "3")], repeats.clone()),
+        (vec![("repeats", "3")], repeats),
+        (vec![("devices", two), ("consecutive", run)], known),
+        (vec![("consecutive", "{ disable_at = 40 }")], strangers),
+        (vec![(down, "{ degraded = { failures = 3, window = '24h' } }")], outages),
+        (vec![(down, "\"refuse\"")], from_refusal),
+        (vec![(down, "\"open\"")], from_open),
+        (vec![("may_roll_back", "\"nothing\"")], may(&["counters", "everything"], &[])),
+        (vec![("may_roll_back", "\"counters\"")], may(&["everything"], &["nothing"])),
+        (vec![("may_roll_back", "\"everything\"")], may(&[], &["nothing", "counters"])),
     ]
 }
 
@@ -296,14 +314,15 @@ fn for_each_change(weaker: bool, mut check: impl FnMut(&Policy, &Change<'_>)) {
             one(Change { section: "lockout", baseline, path, value });
         }
     }
-    for (values, field, mut others) in counters() {
+    for (fields, mut others) in counters() {
         let mut baseline = presets[1].clone();
-        for (value, field) in values.iter().zip(["devices", "consecutive", "repeats"]) {
-            baseline = with(&baseline, &format!("lockout.{field}"), value);
+        let mut path = String::new();
+        for (field, value) in fields {
+            path = format!("lockout.{field}");
+            baseline = with(&baseline, &path, value);
         }
         for value in std::mem::take(&mut others[kind]) {
-            let path = format!("lockout.{field}");
-            one(Change { section: "lockout", baseline: &baseline, path, value });
+            one(Change { section: "lockout", baseline: &baseline, path: path.clone(), value });
         }
     }
     let counted: usize = COUNTED.iter().map(|section| counts[section]).sum();

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use common::{document, edited};
 use proptest::prelude::*;
-use vouchsafe_lockout::{Consecutive, Devices};
+use vouchsafe_lockout::{Consecutive, Devices, Limit, MayRollBack, Outage};
 use vouchsafe_policy::{Policy, PolicyError, Problems};
 use vouchsafe_testkit::runs;
 
@@ -99,6 +99,17 @@ fn counters_are_none_unless_asked_for() {
         let found = (problem.column(), problem.path(), problem.message());
         assert!(problem.line() == 6 && found == place, "{problem:?}");
     };
+    let down = "when_store_is_down = { degraded = { failures = 2, window = '1h' } }\n";
+    let policy = read(&format!("{down}may_roll_back = 'counters'\n"));
+    let hour = Duration::from_secs(3_600);
+    let degraded = Outage::FailDegraded { failures: 2, window: hour };
+    assert_eq!(policy.when_store_is_down(), degraded);
+    assert_eq!(policy.degraded().unwrap().limits(), [Limit::new(2, hour)]);
+    assert_eq!(policy.may_roll_back(), MayRollBack::Counters);
+    assert_eq!(read("when_store_is_down = 'open'\n").when_store_is_down(), Outage::FailOpen);
+    assert_eq!(read("").when_store_is_down(), Outage::Refuse);
+    assert_eq!(read("").may_roll_back(), MayRollBack::Nothing);
+
     let none = "expected a table, or \"none\"";
     says("devices = 4", (11, "lockout.devices", none));
     says("consecutive = 'never'", (15, "lockout.consecutive", none));
@@ -113,6 +124,23 @@ fn counters_are_none_unless_asked_for() {
             "lockout.consecutive",
             "consecutive failures disable at 1 to 100, strangers no later than devices",
         ),
+    );
+    says(
+        "when_store_is_down = 'wait'",
+        (22, "lockout.when_store_is_down", "expected a table, or \"refuse\", or \"open\""),
+    );
+    says("when_store_is_down = {}", (22, "lockout.when_store_is_down", "`degraded` is missing"));
+    says(
+        "when_store_is_down = { degraded = { failures = 0, window = '1h' } }",
+        (
+            35,
+            "lockout.when_store_is_down.degraded",
+            "while the store is down, 1 to 64 failures in 1s to 31622400s",
+        ),
+    );
+    says(
+        "when_store_is_down = { degraded = { failures = 2 } }",
+        (35, "lockout.when_store_is_down.degraded", "`window` is missing"),
     );
     says("repeats = 21", (11, "lockout.repeats", "at most 20 repeats may be forgiven"));
 }

@@ -25,8 +25,18 @@ fn counters() -> impl Strategy<Value = String> {
         format!("{{ disable_at = {at}, devices_only_from = {from}, memory = '{hours}h' }}")
     });
     let run = prop_oneof![2 => Just("'none'".to_owned()), 1 => run];
-    (devices, run, 0_u32..3).prop_map(|(devices, run, repeats)| {
-        format!("devices = {devices}\nconsecutive = {run}\nrepeats = {repeats}\n")
+    let down = prop::sample::select(vec![
+        "'refuse'",
+        "{ degraded = { failures = 1, window = '1h' } }",
+        "{ degraded = { failures = 2, window = '1h' } }",
+        "'open'",
+    ]);
+    let lost = prop::sample::select(vec!["nothing", "counters", "everything"]);
+    (devices, run, 0_u32..3, down, lost).prop_map(|(devices, run, repeats, down, lost)| {
+        format!(
+            "devices = {devices}\nconsecutive = {run}\nrepeats = {repeats}\n\
+             when_store_is_down = {down}\nmay_roll_back = '{lost}'\n"
+        )
     })
 }
 

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use vouchsafe_core::Order;
 use vouchsafe_lockout::{
-    Consecutive, Devices, Limit, LockOn, LockoutError, LockoutPolicy, OnSuccess, Rate, Release,
-    SourcePolicy,
+    Consecutive, Devices, Limit, LockOn, LockoutError, LockoutPolicy, MayRollBack, OnSuccess,
+    Outage, Rate, Release, SourcePolicy,
 };
 
 use super::{Fields, NONE, Section, given, note, word};
@@ -15,8 +15,16 @@ use crate::{Value, units};
 
 impl Section for LockoutPolicy {
     const NAME: &'static str = "lockout";
-    const FIELDS: &'static [&'static str] =
-        &["limits", "on_success", "settle_within", "devices", "consecutive", "repeats"];
+    const FIELDS: &'static [&'static str] = &[
+        "limits",
+        "on_success",
+        "settle_within",
+        "devices",
+        "consecutive",
+        "repeats",
+        "when_store_is_down",
+        "may_roll_back",
+    ];
 
     fn read(table: &Reader<'_>) -> Option<Self> {
         table.missing("limits");
@@ -28,9 +36,14 @@ impl Section for LockoutPolicy {
         let within = given(table, "settle_within", within, ten, ten);
         let (devices, consecutive) = (read_devices(table), read_consecutive(table));
         let repeats = given(table, "repeats", table.count("repeats"), 0, 0);
+        let outage = read_outage(table);
+        let nothing = MayRollBack::Nothing;
+        let may_roll_back = table.choice("may_roll_back", &MAY_ROLL_BACK);
+        let may_roll_back = given(table, "may_roll_back", may_roll_back, nothing, nothing);
         let empty = || {
             let builder = Self::builder().on_success(on_success).settle_within(within);
-            builder.devices(devices).consecutive(consecutive).repeats(repeats)
+            let builder = builder.devices(devices).consecutive(consecutive).repeats(repeats);
+            builder.when_store_is_down(outage).may_roll_back(may_roll_back)
         };
         let mut builder = empty();
         let mut count = 0_usize;
@@ -63,6 +76,7 @@ impl Section for LockoutPolicy {
                 LockoutError::ConsecutiveCount { .. } => ("consecutive", None),
                 LockoutError::ConsecutiveMemory { .. } => ("consecutive", Some("memory")),
                 LockoutError::Repeats { .. } => ("repeats", None),
+                LockoutError::Degraded { .. } => ("when_store_is_down", Some("degraded")),
                 // Said above, at its limit.
                 _ => continue,
             };
@@ -103,6 +117,14 @@ impl Section for LockoutPolicy {
                 ("memory", Value::Duration(rule.memory)),
             ])
         };
+        let outage = |outage: Outage| match outage {
+            Outage::FailDegraded { failures, window } => {
+                let numbers =
+                    vec![("failures", Value::Count(failures)), ("window", Value::Duration(window))];
+                Value::Table(vec![("degraded", Value::Table(numbers))])
+            }
+            whole => word(&OUTAGES, whole),
+        };
         let none = || Value::word(NONE);
         vec![
             ("limits", Value::List(self.limits().iter().map(limit).collect())),
@@ -111,6 +133,8 @@ impl Section for LockoutPolicy {
             ("devices", self.devices().map_or_else(none, devices)),
             ("consecutive", self.consecutive().map_or_else(none, consecutive)),
             ("repeats", Value::Count(self.repeats())),
+            ("when_store_is_down", outage(self.when_store_is_down())),
+            ("may_roll_back", word(&MAY_ROLL_BACK, self.may_roll_back())),
         ]
     }
 
@@ -128,12 +152,18 @@ const ON_SUCCESS: [(&str, OnSuccess); 3] = [
     ("same-device", OnSuccess::SameDevice),
     ("older-failures", OnSuccess::OlderFailures),
 ];
+const OUTAGES: [(&str, Outage); 2] = [("refuse", Outage::Refuse), ("open", Outage::FailOpen)];
+const MAY_ROLL_BACK: [(&str, MayRollBack); 3] = [
+    ("nothing", MayRollBack::Nothing),
+    ("counters", MayRollBack::Counters),
+    ("everything", MayRollBack::Everything),
+];
 const LOCK_ON: [(&str, LockOn); 2] = [("nth", LockOn::Nth), ("exceeding", LockOn::Exceeding)];
 const WINDOW_SLIDES: &str = "window-slides";
 const ADMIN: &str = "admin";
 
 fn read_devices(table: &Reader<'_>) -> Option<Devices> {
-    let entry = table.optional_table("devices", NONE)?;
+    let entry = table.table_or("devices", &[(NONE, ())])?.ok()?;
     let Devices { counters, valid_for } = Devices::default();
     let devices = Devices {
         counters: given(&entry, "counters", entry.count("counters"), counters, counters),
@@ -144,7 +174,7 @@ fn read_devices(table: &Reader<'_>) -> Option<Devices> {
 }
 
 fn read_consecutive(table: &Reader<'_>) -> Option<Consecutive> {
-    let entry = table.optional_table("consecutive", NONE)?;
+    let entry = table.table_or("consecutive", &[(NONE, ())])?.ok()?;
     let Consecutive { disable_at, devices_only_from, memory } = Consecutive::default();
     let disable_at = given(&entry, "disable_at", entry.count("disable_at"), disable_at, disable_at);
     let from = devices_only_from.min(disable_at);
@@ -161,6 +191,24 @@ fn read_consecutive(table: &Reader<'_>) -> Option<Consecutive> {
     };
     entry.finish();
     Some(rule)
+}
+
+fn read_outage(table: &Reader<'_>) -> Outage {
+    let entry = match table.table_or("when_store_is_down", &OUTAGES) {
+        None => return Outage::Refuse,
+        Some(Err(whole)) => return whole,
+        Some(Ok(entry)) => entry,
+    };
+    entry.missing("degraded");
+    let degraded = entry.table("degraded").and_then(|numbers| {
+        numbers.missing("failures");
+        numbers.missing("window");
+        let (failures, window) = (numbers.count("failures"), numbers.duration("window"));
+        numbers.finish();
+        Some(Outage::FailDegraded { failures: failures?, window: window? })
+    });
+    entry.finish();
+    degraded.unwrap_or_default()
 }
 
 fn read_limit(entry: &Reader<'_>) -> Option<Limit> {

@@ -13,7 +13,8 @@ use vouchsafe_core::{
 };
 use vouchsafe_crypto::{MacKey, RootKey};
 use vouchsafe_lockout::{
-    Begin, DeviceKey, LockoutEvent, LockoutMachine, LockoutPolicy, LockoutVerdict,
+    Begin, Circumstance, DeviceKey, LockoutEvent, LockoutMachine, LockoutPolicy, LockoutVerdict,
+    MayRollBack, Outage,
 };
 use vouchsafe_password::{Password, PasswordWitness};
 use vouchsafe_policy::{ClassPolicy, Finding, Policy, Witness, compare};
@@ -95,9 +96,25 @@ pub fn happens(policy: &Policy, finding: &Finding) -> bool {
 /// Whether every attempt is admitted to verification.
 #[allow(clippy::disallowed_methods, reason = "the test is the verifier")]
 fn all_admitted(policy: &LockoutPolicy, witness: &vouchsafe_lockout::Witness) -> bool {
-    let mut account = Stepped::new(LockoutMachine::new(policy.clone(), PolicyDigest::NONE));
+    // What a gate applies in these circumstances, if it opens and lets anybody by.
+    let (policy, forgets) = match (witness.circumstance(), policy.when_store_is_down()) {
+        (Circumstance::Usual, _) => (policy.clone(), false),
+        (Circumstance::StoreDown, Outage::Refuse) => return false,
+        (Circumstance::StoreDown, Outage::FailOpen) => return true,
+        (Circumstance::StoreDown, _) => (policy.degraded().unwrap(), false),
+        (Circumstance::CountersRolledBack, _) => {
+            (policy.clone(), policy.may_roll_back() >= MayRollBack::Counters)
+        }
+        (Circumstance::StoreRolledBack, _) => {
+            (policy.clone(), policy.may_roll_back() == MayRollBack::Everything)
+        }
+    };
+    let mut account = Stepped::new(LockoutMachine::new(policy, PolicyDigest::NONE));
     let key = DeviceKey::new(MacKey::new(&[9; 32]));
     (0..).zip(witness.attempts()).all(|(id, attempt)| {
+        if forgets {
+            account.state = None;
+        }
         let now = START.after(attempt.after);
         let cookie = attempt.device.map(|device| key.issue(ACCOUNT, device, now));
         let device = cookie.map(|cookie| key.verify(ACCOUNT, &cookie).unwrap());
