@@ -1,8 +1,10 @@
 //! ST-6: where credentials and one-time links are kept, nothing comes back.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "tests")]
 
-use vouchsafe::core::{CellKey, Space, Timestamp};
-use vouchsafe::gate::OpenError;
+use std::collections::BTreeMap;
+
+use vouchsafe::core::{CellKey, Space, TenantId, Timestamp};
+use vouchsafe::gate::{GateBuilder, OpenError};
 use vouchsafe::policy::Policy;
 use vouchsafe::store::{
     AnyCells, Cells, Durability, Loaded, MemoryStore, Put, StoreError, Swap, Version,
@@ -46,6 +48,53 @@ impl Cells for Shaky {
 
 fn shaky() -> Shaky {
     Shaky(MemoryStore::new(1 << 24))
+}
+
+fn policy(may_roll_back: &str) -> Policy {
+    let text = Policy::preset("zoomph-2018").unwrap().to_toml();
+    let own = format!("may_roll_back = \"{may_roll_back}\"");
+    let text = text.replace("may_roll_back = \"nothing\"", &own);
+    assert!(text.contains(&own));
+    Policy::parse(&text, "policy.toml").unwrap()
+}
+
+fn tenants(policies: [&str; 2]) -> BTreeMap<TenantId, Policy> {
+    let [one, two] = policies.map(policy);
+    let other = TenantId::new("other").unwrap();
+    BTreeMap::from([(TestGate::tenant(), one), (other, two)])
+}
+
+/// Whether a gate opens over a store of everything, and over one of counters, that may roll back.
+fn opens(policies: [&str; 2]) -> (bool, bool) {
+    let opened = |gate: Result<TestGate, OpenError>| match gate {
+        Ok(gate) => {
+            gate.add("ada", "staff", "Brass-Lantern7");
+            let _ = gate.sign_in("ada", "Brass-Lantern7");
+            true
+        }
+        Err(OpenError::MayRollBack) => false,
+        Err(error) => panic!("{error}"),
+    };
+    let whole = block_on(TestGate::over(tenants(policies), shaky(), |gate| gate));
+    let lasting = || MemoryStore::new(1 << 24);
+    let apart = |gate: GateBuilder| gate.counters(shaky());
+    let counters = block_on(TestGate::over(tenants(policies), lasting(), apart));
+    (opened(whole), opened(counters))
+}
+
+#[test]
+fn a_store_that_may_roll_back_is_named_by_every_policy_in_force() {
+    assert_eq!(opens(["nothing", "nothing"]), (false, false));
+    assert_eq!(opens(["counters", "nothing"]), (false, false));
+    assert_eq!(opens(["counters", "counters"]), (false, true));
+    assert_eq!(opens(["everything", "counters"]), (false, true));
+    assert_eq!(opens(["everything", "everything"]), (true, true));
+    // What was promised before names it too, or else the gate does not open at all.
+    let promised =
+        |gate: GateBuilder| gate.counters(shaky()).contract(TestGate::tenant(), policy("nothing"));
+    let gate = TestGate::over(tenants(["counters"; 2]), MemoryStore::new(1 << 24), promised);
+    let Err(error) = block_on(gate) else { panic!("opened") };
+    assert!(matches!(error, OpenError::BelowBaseline { .. }), "{error}");
 }
 
 #[test]

@@ -11,7 +11,7 @@ use vouchsafe_core::{
     Clock, Entropy, NoEntropy, PolicyDigest, Source, TenantId, Timer, Unavailable,
 };
 use vouchsafe_envelope::{EnvelopeError, Keyring};
-use vouchsafe_lockout::SourceThrottle;
+use vouchsafe_lockout::{MayRollBack, SourceThrottle};
 use vouchsafe_password::{HashPolicy, HashPool, PasswordError, PoolConfig};
 use vouchsafe_policy::{Policy, PolicyError};
 use vouchsafe_session::{LinkOrigin, TokenKeys};
@@ -69,8 +69,8 @@ pub enum OpenError {
     /// The store may undo what it acknowledged, which would bring revoked credentials and used links
     /// back.
     #[error(
-        "the store may roll back: set it up to keep what it acknowledges, or open with \
-         danger_store_may_roll_back"
+        "the store may roll back: set it up to keep what it acknowledges, have every policy in force \
+         name it in lockout.may_roll_back, or open with danger_store_may_roll_back"
     )]
     MayRollBack,
     /// There is no tenant to serve.
@@ -210,13 +210,16 @@ impl GateBuilder {
     }
 
     /// A store of its own for the failures of accounts: one that all nodes share, say, beside
-    /// credentials in a store that loses nothing. By default they are in the same one.
+    /// credentials in a store that loses nothing. By default they are in the same one. One that may
+    /// roll back ([`Durability::MayRollBack`]) has to be named by every policy in force:
+    /// `lockout.may_roll_back = "counters"`.
     pub fn counters(mut self, store: impl Cells + 'static) -> Self {
         self.counters = Some(AnyCells::new(store));
         self
     }
 
-    /// Opens even over a store that may undo what it acknowledged ([`Durability::MayRollBack`]). When
+    /// Opens even over a store that may undo what it acknowledged ([`Durability::MayRollBack`]) and
+    /// that not every policy in force names in `lockout.may_roll_back`. When
     /// it does, a used or revoked link works again, an ended session lives on, a password that was
     /// changed is the old one, and an account has as many more guesses as failures were undone. What
     /// such a store says when it happens is the host's to act on.
@@ -313,13 +316,21 @@ impl GateBuilder {
     pub async fn open(self) -> Result<Gate, OpenError> {
         let Self { policies, contracts, clock, entropy, .. } = self;
         let cells = self.cells.ok_or(OpenError::Missing("a store"))?;
+        let named = policies.iter().map(|(_, policy)| policy.lockout().may_roll_back()).min();
+        let refuses = |store: &AnyCells, least: MayRollBack| {
+            let lasts = store.durability() == Durability::Durable || self.may_roll_back;
+            !lasts && named.unwrap_or_default() < least
+        };
+        let counters = self.counters.as_ref();
+        if refuses(&cells, MayRollBack::Everything)
+            || counters.is_some_and(|counters| refuses(counters, MayRollBack::Counters))
+        {
+            return Err(OpenError::MayRollBack);
+        }
         let cells = match self.counters {
             Some(counters) => AnyCells::new(Apart::new(counters, cells)),
             None => cells,
         };
-        if cells.durability() == Durability::MayRollBack && !self.may_roll_back {
-            return Err(OpenError::MayRollBack);
-        }
         let keyring = self.keyring.ok_or(OpenError::Missing("keys"))?;
         let accounts = self.accounts.ok_or(OpenError::Missing("the host's accounts"))?;
         let notify = self.notify.ok_or(OpenError::Missing("a way to send mail"))?;
