@@ -30,7 +30,16 @@ pub enum RedisError {
     /// The server is a replica: it takes no swaps, and its loads may be stale.
     #[error("the Redis server is a replica")]
     Replica,
+    /// Several addresses were given, and a server behind one of them is of no cluster.
+    #[error("several addresses were given, and the Redis server is of no cluster")]
+    NotACluster,
     /// No thread could be started.
     #[error("no thread could be started: {0}")]
     Thread(#[from] std::io::Error),
+}
+
+impl RedisError {
+    pub(crate) fn unreachable(error: redis::RedisError) -> Self {
+        Self::Unreachable(error.to_string())
+    }
 }

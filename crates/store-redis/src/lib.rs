@@ -1,13 +1,16 @@
 #![doc = include_str!("../README.md")]
 
+mod dial;
 mod error;
 mod layout;
 mod link;
+mod route;
 mod scripts;
+mod server;
 mod store;
 
 pub use error::RedisError;
-pub use link::Degraded;
+pub use server::Degraded;
 pub use store::{RedisBuilder, RedisStore};
 
 /// What this crate promises, and the tests that show it.

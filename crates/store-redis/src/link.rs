@@ -1,50 +1,33 @@
-//! The connection: made when needed, checked each time, given up when it fails.
+//! A server's connection: made when needed, checked each time, given up when it fails.
 
-use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, Value};
+use redis::Value;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
+use vouchsafe_core::Space;
 use vouchsafe_store::StoreError;
 
 use crate::RedisError;
+use crate::dial::{Address, Dialer, Wire};
 use crate::scripts::Script;
+use crate::server::{Servers, field};
 
-/// The first server whose scripts say what they may do (`#!lua`).
-const OLDEST: &str = "7.0";
 /// Longest time that making a connection may take, if the deadline is not longer. It goes on when
 /// the calls that wait for it have reached theirs.
 const CONNECTING: Duration = Duration::from_secs(1);
-/// The same for the first one, which the host waits for.
-const OPENING: Duration = Duration::from_secs(5);
-/// Requests that the connection takes in before it writes.
-const BUFFERED: usize = 1024;
 /// The server keeps a buffer as long as the longest argument of late.
 const LONG: usize = 32 * 1024;
-
-/// The server behind the address is another process than before, or was a replica meanwhile: swaps
-/// that were acknowledged may be lost.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Degraded {
-    /// The `run_id` of the server before.
-    pub was: String,
-    /// The `run_id` of the server now.
-    pub is: String,
-    /// Whether the server before synced each swap to its disk and had no replicas, so that nothing
-    /// is lost if this one has its files.
-    pub was_durable: bool,
-}
-
-pub(crate) type OnDegraded = Box<dyn Fn(&Degraded) + Send + Sync>;
+/// Most servers that a cluster is believed to have; Redis speaks of a thousand.
+pub(crate) const MANY: usize = 2048;
 
 /// One request.
 pub(crate) struct Call {
     pub(crate) script: Script,
+    /// Whose cells it is about: they are all on one server.
+    pub(crate) group: (Space, u8),
     pub(crate) keys: Vec<Vec<u8>>,
     pub(crate) arguments: Vec<Vec<u8>>,
 }
@@ -57,10 +40,30 @@ pub(crate) enum Failure {
     Store(StoreError),
 }
 
+/// What the connections to all servers have in common.
+pub(crate) struct Shared {
+    pub(crate) dialer: Dialer,
+    pub(crate) deadline: Duration,
+    pub(crate) servers: Servers,
+    /// Whether several addresses were given, which only a cluster has.
+    pub(crate) several: bool,
+    /// The servers of the cluster as one of them told last, each with whether it is a primary.
+    pub(crate) cluster: Mutex<Vec<(Address, bool)>>,
+}
+
+/// One server.
+pub(crate) struct Node {
+    pub(crate) address: Address,
+    shared: Arc<Shared>,
+    place: Mutex<Place>,
+    links: AtomicU64,
+    failed: AtomicBool,
+}
+
 #[derive(Clone)]
 struct Link {
     number: u64,
-    connection: MultiplexedConnection,
+    wire: Arc<Wire>,
     hashes: Arc<[String]>,
 }
 
@@ -72,64 +75,52 @@ enum Place {
     Ready(Link),
 }
 
-/// Everything behind the store, on its own thread.
-pub(crate) struct Core {
-    client: Client,
-    deadline: Duration,
-    place: Mutex<Place>,
-    links: AtomicU64,
-    seen: Mutex<Seen>,
-    durable: AtomicBool,
-    degraded: AtomicU64,
-    on_degraded: Option<OnDegraded>,
-}
-
-/// Which server it was last.
-#[derive(Default)]
-struct Seen {
-    run_id: Option<String>,
-    replica: bool,
-}
-
-impl Core {
-    pub(crate) fn new(client: Client, deadline: Duration, on_degraded: Option<OnDegraded>) -> Self {
-        Self {
-            client,
-            deadline,
-            place: Mutex::new(Place::Empty),
-            links: AtomicU64::new(0),
-            seen: Mutex::default(),
-            durable: AtomicBool::new(false),
-            degraded: AtomicU64::new(0),
-            on_degraded,
-        }
+impl Node {
+    pub(crate) fn new(address: Address, shared: Arc<Shared>) -> Self {
+        let (links, failed) = (AtomicU64::new(0), AtomicBool::new(false));
+        Self { address, shared, place: Mutex::new(Place::Empty), links, failed }
     }
 
-    pub(crate) fn is_durable(&self) -> bool {
-        self.durable.load(Ordering::SeqCst)
-    }
-
-    pub(crate) fn degraded(&self) -> u64 {
-        self.degraded.load(Ordering::SeqCst)
+    /// Whether it did not serve when it was asked last.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Relaxed)
     }
 
     /// Connects, for the first time.
-    pub(crate) async fn open(&self) -> Result<(), RedisError> {
-        let link = self.connect(OPENING.max(self.deadline)).await?;
+    pub(crate) async fn open(&self, within: Duration) -> Result<(), RedisError> {
+        let link = self.connect(within).await?;
         *self.place() = Place::Ready(link);
         Ok(())
     }
 
-    /// Sends one request and waits for the answer, until `deadline`.
+    /// Sends one request and waits for the answer, until `deadline`. `asking` says that another
+    /// server has sent us.
     pub(crate) async fn ask(
         self: &Arc<Self>,
-        call: Call,
+        call: &Call,
+        asking: bool,
+        deadline: Instant,
+    ) -> Result<Value, Failure> {
+        let answer = self.try_ask(call, asking, deadline).await;
+        let failed = match &answer {
+            Err(Failure::Store(_)) => true,
+            Err(Failure::Server(error)) => is_cut(error),
+            Ok(_) => false,
+        };
+        self.failed.store(failed, Ordering::Relaxed);
+        answer
+    }
+
+    async fn try_ask(
+        self: &Arc<Self>,
+        call: &Call,
+        asking: bool,
         deadline: Instant,
     ) -> Result<Value, Failure> {
         let late = || Failure::Store(StoreError::unavailable("no answer within the deadline"));
         let link = timeout_at(deadline, self.link()).await.map_err(|_| late())?;
-        let mut link = link.map_err(Failure::Store)?;
-        let Ok(answer) = timeout_at(deadline, link.send(&call)).await else {
+        let link = link.map_err(Failure::Store)?;
+        let Ok(answer) = timeout_at(deadline, link.send(call, asking)).await else {
             self.give_up(&link);
             return Err(late());
         };
@@ -166,7 +157,7 @@ impl Core {
     }
 
     async fn make(self: Arc<Self>, tell: watch::Sender<Option<Made>>) {
-        let made = self.connect(CONNECTING.max(self.deadline)).await.map_err(Arc::new);
+        let made = self.connect(CONNECTING.max(self.shared.deadline)).await.map_err(Arc::new);
         *self.place() = match &made {
             Ok(link) => Place::Ready(link.clone()),
             Err(_) => Place::Empty,
@@ -194,103 +185,99 @@ impl Core {
     }
 
     async fn try_connect(&self) -> Result<Link, RedisError> {
-        let failed = |error: redis::RedisError| RedisError::Unreachable(error.to_string());
-        // The deadlines here are ours.
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(None)
-            .set_response_timeout(None)
-            .set_pipeline_buffer_size(BUFFERED);
-        let mut connection = self
-            .client
-            .get_multiplexed_async_connection_with_config(&config)
-            .await
-            .map_err(failed)?;
-        let info: String = redis::cmd("INFO").query_async(&mut connection).await.map_err(failed)?;
+        let wire = self.shared.dialer.dial(&self.address).await?;
+        let mut connection = wire.connection.clone();
+        let info = redis::cmd("INFO").query_async::<String>(&mut connection).await;
+        let info = info.map_err(RedisError::unreachable)?;
         let mut fsync = redis::cmd("CONFIG");
         fsync.arg("GET").arg("appendfsync");
         // Where CONFIG is forbidden, nothing is promised.
         let fsync = fsync.query_async::<Vec<String>>(&mut connection).await.unwrap_or_default();
-        self.check(&info, fsync.get(1).map(String::as_str))?;
+        let servers = &self.shared.servers;
+        servers.check(&self.address, &info, fsync.get(1).map(String::as_str))?;
         let mut loading = redis::pipe();
         for script in Script::ALL {
             loading.cmd("SCRIPT").arg("LOAD").arg(script.text());
         }
-        let hashes: Vec<String> = loading.query_async(&mut connection).await.map_err(failed)?;
+        let hashes: Vec<String> =
+            loading.query_async(&mut connection).await.map_err(RedisError::unreachable)?;
+        if field(&info, "cluster_enabled") == "1" {
+            let slots = redis::cmd("CLUSTER").arg("SLOTS").query_async(&mut connection).await;
+            let servers = self.servers_of(slots.map_err(RedisError::unreachable)?);
+            *self.shared.cluster.lock().unwrap_or_else(PoisonError::into_inner) = servers;
+        } else if self.shared.several {
+            return Err(RedisError::NotACluster);
+        }
         let number = self.links.fetch_add(1, Ordering::Relaxed);
-        Ok(Link { number, connection, hashes: hashes.into() })
+        Ok(Link { number, wire: Arc::new(wire), hashes: hashes.into() })
     }
 
-    /// Is this a server to keep cells in, and the same as before?
-    fn check(&self, info: &str, fsync: Option<&str>) -> Result<(), RedisError> {
-        let field = |name: &str| {
-            let mut lines = info.lines().filter_map(|line| line.split_once(':'));
-            lines.find_map(|(field, value)| (field == name).then_some(value)).unwrap_or_default()
-        };
-        let version = field("redis_version");
-        let major = version.split('.').next().and_then(|major| major.parse::<u32>().ok());
-        if major.is_none_or(|major| major < 7) {
-            return Err(RedisError::Version { found: version.to_owned(), oldest: OLDEST });
-        }
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        if field("role") != "master" {
-            seen.replica = true;
-            return Err(RedisError::Replica);
-        }
-        let policy = field("maxmemory_policy");
-        if policy != "noeviction" {
-            return Err(RedisError::Eviction { policy: policy.to_owned() });
-        }
-        let durable = field("aof_enabled") == "1"
-            && fsync == Some("always")
-            && field("connected_slaves") == "0";
-        let was_durable = self.durable.swap(durable, Ordering::SeqCst);
-        let (is, replica) = (field("run_id").to_owned(), std::mem::take(&mut seen.replica));
-        let was = seen.run_id.replace(is.clone());
-        drop(seen);
-        if let Some(was) = was
-            && (was != is || replica)
-        {
-            self.degraded.fetch_add(1, Ordering::SeqCst);
-            if let Some(tell) = &self.on_degraded {
-                tell(&Degraded { was, is, was_durable: was_durable && !replica });
+    /// Reads what `CLUSTER SLOTS` says: ranges of slots, each with its primary and its replicas.
+    fn servers_of(&self, slots: Value) -> Vec<(Address, bool)> {
+        let Value::Array(ranges) = slots else { return Vec::new() };
+        let mut servers: Vec<(Address, bool)> = Vec::new();
+        for range in ranges {
+            let Value::Array(parts) = range else { continue };
+            for (number, server) in parts.iter().skip(2).enumerate() {
+                let Value::Array(words) = server else { continue };
+                let [host, Value::Int(port), ..] = words.as_slice() else { continue };
+                // A server that does not know its own address leaves it to us.
+                let host = match host {
+                    Value::BulkString(host) => String::from_utf8_lossy(host).into_owned(),
+                    _ => String::new(),
+                };
+                let server = (self.address.said_by(&format!("{host}:{port}")), number == 0);
+                let (Some(address), primary) = server else { continue };
+                if servers.len() < MANY && !servers.iter().any(|(known, _)| *known == address) {
+                    servers.push((address, primary));
+                }
             }
         }
-        Ok(())
+        servers
     }
 }
 
 impl Link {
-    async fn send(&mut self, call: &Call) -> redis::RedisResult<Value> {
-        match self.run(call.script, call).await {
+    async fn send(&self, call: &Call, asking: bool) -> redis::RedisResult<Value> {
+        match self.run(call.script, call, asking).await {
             Err(error) if call.script == Script::Save && error.code() == Some("OOM") => {
-                self.run(Script::Tight, call).await
+                self.run(Script::Tight, call, asking).await
             }
             answer => answer,
         }
     }
 
-    async fn run(&mut self, script: Script, call: &Call) -> redis::RedisResult<Value> {
+    async fn run(&self, script: Script, call: &Call, asking: bool) -> redis::RedisResult<Value> {
         let at = Script::ALL.iter().position(|known| *known == script);
         let hash = at.and_then(|at| self.hashes.get(at)).map_or("", String::as_str);
-        match evaluate(&mut self.connection, "EVALSHA", hash, call).await {
+        match self.evaluate("EVALSHA", hash, call, asking).await {
             // Somebody emptied the server's cache of scripts: this fills it again.
             Err(error) if error.code() == Some("NOSCRIPT") => {
-                evaluate(&mut self.connection, "EVAL", &script.text(), call).await
+                self.evaluate("EVAL", &script.text(), call, asking).await
             }
             answer => answer,
         }
     }
-}
 
-async fn evaluate(
-    connection: &mut MultiplexedConnection,
-    by: &str,
-    script: &str,
-    call: &Call,
-) -> redis::RedisResult<Value> {
-    let mut command = redis::cmd(by);
-    command.arg(script).arg(call.keys.len()).arg(&call.keys).arg(&call.arguments);
-    connection.send_packed_command(&command).await?.extract_error()
+    async fn evaluate(
+        &self,
+        by: &str,
+        script: &str,
+        call: &Call,
+        asking: bool,
+    ) -> redis::RedisResult<Value> {
+        let mut connection = self.wire.connection.clone();
+        let mut command = redis::cmd(by);
+        command.arg(script).arg(call.keys.len()).arg(&call.keys).arg(&call.arguments);
+        if !asking {
+            return connection.send_packed_command(&command).await?.extract_error();
+        }
+        // It holds for the next command on the connection, so the two go together.
+        let mut both = redis::pipe();
+        both.cmd("ASKING").add_command(command);
+        let answers = connection.send_packed_commands(&both, 1, 1).await?;
+        answers.into_iter().next().unwrap_or(Value::Nil).extract_error()
+    }
 }
 
 /// Whether a new connection may do better: this one broke, or leads to what is no primary any more.
@@ -298,12 +285,5 @@ fn is_cut(error: &redis::RedisError) -> bool {
     match error.code() {
         None => true,
         Some(code) => matches!(code, "READONLY" | "MASTERDOWN" | "LOADING" | "NOAUTH"),
-    }
-}
-
-impl fmt::Debug for Core {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The address may hold a password.
-        f.debug_struct("Core").field("degraded", &self.degraded).finish_non_exhaustive()
     }
 }

@@ -4,8 +4,7 @@ use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use redis::io::tcp::TcpSettings;
-use redis::{Client, IntoConnectionInfo, Value};
+use redis::Value;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::Instant;
@@ -13,9 +12,12 @@ use vouchsafe_core::{CellKey, Space, Timestamp};
 use vouchsafe_store::{Cells, Durability, Loaded, MAX_CELL, Put, StoreError, Swap, Version};
 
 use crate::RedisError;
+use crate::dial::Dialer;
 use crate::layout::{self, GROUPS, Group};
-use crate::link::{Call, Core, Degraded, Failure, OnDegraded};
+use crate::link::{Call, Failure};
+use crate::route::Core;
 use crate::scripts::Script;
+use crate::server::{Degraded, OnDegraded};
 
 /// Fifty times what a server on the same network takes, and about one hash: a sign-in that is refused
 /// for want of the store is refused no later than one with a wrong password.
@@ -25,7 +27,7 @@ const WAITING: usize = 1024;
 /// Most cells that one script looks at: some tenths of a millisecond of the server's time.
 const PAGE: usize = 256;
 
-/// Cells in a Redis or Valkey server, for as many nodes as share it.
+/// Cells in a Redis or Valkey server, or in a cluster of them, for as many nodes as share it.
 ///
 /// No runtime is needed: the connection lives on a thread of the store's own, which wakes whoever
 /// waits. It is made again by itself after it broke.
@@ -48,12 +50,21 @@ pub struct RedisStore {
 #[must_use = "a store is there after `open`"]
 pub struct RedisBuilder {
     address: String,
+    others: Vec<String>,
     prefix: String,
     deadline: Duration,
     on_degraded: Option<OnDegraded>,
 }
 
 impl RedisBuilder {
+    /// Another server of the same cluster, as `redis://host:port`, to open the store at when the first
+    /// does not answer. The servers of a cluster name one another, so that one address is enough
+    /// while it answers. Name, password and TLS are those of the first.
+    pub fn node(mut self, address: impl Into<String>) -> Self {
+        self.others.push(address.into());
+        self
+    }
+
     /// What the keys of all cells begin with; `vouchsafe` by default. Stores with different
     /// prefixes share a server without meeting.
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
@@ -83,11 +94,9 @@ impl RedisBuilder {
         if self.prefix.contains(['{', '}']) {
             return Err(RedisError::Prefix);
         }
-        let address = |error: redis::RedisError| RedisError::Address(error.to_string());
-        let info = self.address.as_str().into_connection_info().map_err(address)?;
-        // A request is written as a whole, and waits for nothing.
-        let info = info.set_tcp_settings(TcpSettings::default().set_nodelay(true));
-        let client = Client::open(info).map_err(address)?;
+        let (dialer, first) = Dialer::read(&self.address)?;
+        let others = self.others.iter().map(|other| Ok(Dialer::read(other)?.1));
+        let others: Vec<_> = others.collect::<Result<_, RedisError>>()?;
         let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
         let handle = runtime.handle().clone();
         let (stop, stopped) = oneshot::channel();
@@ -95,7 +104,8 @@ impl RedisBuilder {
             // The other end is never used, only dropped.
             let _dropped = runtime.block_on(stopped);
         })?;
-        let core = Arc::new(Core::new(client, self.deadline, self.on_degraded));
+        let core = Core::new(dialer, first, others, self.deadline, self.on_degraded);
+        let core = Arc::new(core);
         let (answer, answered) = mpsc::channel();
         let opening = Arc::clone(&core);
         handle.spawn(async move {
@@ -127,6 +137,7 @@ impl RedisStore {
     pub fn builder(address: impl Into<String>) -> RedisBuilder {
         RedisBuilder {
             address: address.into(),
+            others: Vec::new(),
             prefix: "vouchsafe".to_owned(),
             deadline: DEADLINE,
             on_degraded: None,
@@ -134,10 +145,10 @@ impl RedisStore {
     }
 
     /// How many times acknowledged swaps may have been lost since the store was opened: each time
-    /// another server process was found behind the address.
+    /// another server process was found behind an address, or a replica had taken over.
     #[must_use]
     pub fn degraded(&self) -> u64 {
-        self.core.degraded()
+        self.core.servers().degraded()
     }
 
     /// The scripts that the server is asked to run, by name, for whoever wants to read them. They
@@ -150,6 +161,7 @@ impl RedisStore {
     async fn ask(
         &self,
         script: Script,
+        group: (Space, u8),
         keys: Vec<Vec<u8>>,
         arguments: Vec<Vec<u8>>,
     ) -> Result<Value, Failure> {
@@ -159,7 +171,7 @@ impl RedisStore {
         };
         let deadline = Instant::now().checked_add(self.deadline);
         let deadline = deadline.ok_or_else(|| failed("a deadline beyond all time"))?;
-        let (core, call) = (Arc::clone(&self.core), Call { script, keys, arguments });
+        let (core, call) = (Arc::clone(&self.core), Call { script, group, keys, arguments });
         let asking = self.runtime.spawn(async move {
             let answer = core.ask(call, deadline).await;
             drop(place);
@@ -168,8 +180,8 @@ impl RedisStore {
         asking.await.unwrap_or_else(|_| Err(failed("the store's thread ended")))
     }
 
-    fn group(&self, key: CellKey) -> Group {
-        Group::new(&self.prefix, key.space, layout::group_of(key.digest))
+    fn group(&self, (space, number): (Space, u8)) -> Group {
+        Group::new(&self.prefix, space, number)
     }
 }
 
@@ -194,8 +206,9 @@ impl From<Failure> for StoreError {
 
 impl Cells for RedisStore {
     async fn load(&self, key: CellKey) -> Result<Loaded, StoreError> {
-        let cell = self.group(key).cell(key.digest);
-        let answer = self.ask(Script::Load, vec![cell], Vec::new()).await;
+        let place = (key.space, layout::group_of(key.digest));
+        let cell = self.group(place).cell(key.digest);
+        let answer = self.ask(Script::Load, place, vec![cell], Vec::new()).await;
         layout::loaded(key, answer.map_err(|failure| failure.of(key))?)
     }
 
@@ -205,7 +218,8 @@ impl Cells for RedisStore {
         expected: Option<Version>,
         put: Put,
     ) -> Result<Swap, StoreError> {
-        let group = self.group(key);
+        let place = (key.space, layout::group_of(key.digest));
+        let group = self.group(place);
         let keys = vec![group.cell(key.digest), group.order, group.due];
         let mut arguments = vec![layout::expected(expected), key.digest.to_vec()];
         let script = match put {
@@ -219,7 +233,7 @@ impl Cells for RedisStore {
             }
             Put::Erase => Script::Erase,
         };
-        match self.ask(script, keys, arguments).await.map_err(|failure| failure.of(key))? {
+        match self.ask(script, place, keys, arguments).await.map_err(|failure| failure.of(key))? {
             Value::Int(1) => Ok(Swap::Done),
             Value::Int(0) => Ok(Swap::Full),
             answer => layout::loaded(key, answer).map(Swap::Conflict),
@@ -240,10 +254,11 @@ impl Cells for RedisStore {
                 if page == 0 {
                     return Ok(found);
                 }
-                let group = Group::new(&self.prefix, space, number);
+                let group = self.group((space, number));
                 let from = after.map_or_else(|| b"-".to_vec(), |after| [b"(", &after[..]].concat());
                 let arguments = vec![from, page.to_string().into_bytes(), group.cells];
-                let answer = self.ask(Script::Scan, vec![group.order], arguments).await?;
+                let answer =
+                    self.ask(Script::Scan, (space, number), vec![group.order], arguments).await?;
                 let (looked_at, last, there) = layout::page(answer).ok_or_else(layout::unclear)?;
                 found.extend(there.into_iter().map(|digest| CellKey::new(space, digest)));
                 if looked_at < page {
@@ -269,13 +284,13 @@ impl Cells for RedisStore {
                 if page == 0 {
                     return Ok(swept);
                 }
-                let group = Group::new(&self.prefix, space, number);
+                let group = self.group((space, number));
                 let numbers = [&now, &hour, &kept.to_string(), &page.to_string()];
                 let mut arguments: Vec<Vec<u8>> =
                     numbers.into_iter().map(|number| number.clone().into_bytes()).collect();
                 arguments.push(group.cells);
                 let keys = vec![group.order, group.due];
-                let answer = self.ask(Script::Sweep, keys, arguments).await?;
+                let answer = self.ask(Script::Sweep, (space, number), keys, arguments).await?;
                 let (looked_at, dropped) = layout::swept(answer).ok_or_else(layout::unclear)?;
                 swept = swept.saturating_add(dropped);
                 kept = kept.saturating_add(looked_at.saturating_sub(dropped));
@@ -289,7 +304,11 @@ impl Cells for RedisStore {
 
     /// As the server was set up when the connection was made last.
     fn durability(&self) -> Durability {
-        if self.core.is_durable() { Durability::Durable } else { Durability::MayRollBack }
+        if self.core.servers().are_durable() {
+            Durability::Durable
+        } else {
+            Durability::MayRollBack
+        }
     }
 }
 

@@ -11,7 +11,7 @@
 )]
 
 use std::sync::Barrier;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ use vouchsafe_lockout::{
 };
 use vouchsafe_store::{Cells, StoreError, Turns, drive};
 use vouchsafe_store_redis::RedisStore;
-use vouchsafe_testkit::{ChildTest, RedisServer, SeededEntropy, block_on, runs};
+use vouchsafe_testkit::{ChildTest, RedisCluster, RedisServer, SeededEntropy, block_on, runs};
 
 const DAY: Duration = Duration::from_secs(86_400);
 const ACCOUNT: AccountDigest = AccountDigest::new([7; 16]);
@@ -83,8 +83,16 @@ fn guess(cells: &impl Cells, turns: &Turns, entropy: &SeededEntropy, guesses: us
 
 #[test]
 fn ten_thousand_begins_admit_five_on_redis() {
-    let server = RedisServer::start();
-    let (store, turns) = (patient(&server.url()), Turns::new(64, 64));
+    assert_eq!(hashed_by_fifty_callers(&RedisServer::start().url(), 200), 5);
+}
+
+#[test]
+fn ten_thousand_begins_admit_five_on_a_cluster() {
+    assert_eq!(hashed_by_fifty_callers(&RedisCluster::start().url(), 200), 5);
+}
+
+fn hashed_by_fifty_callers(url: &str, each: usize) -> usize {
+    let (store, turns) = (patient(url), Turns::new(64, 64));
     let (hashed, start) = (AtomicUsize::new(0), Barrier::new(50));
     thread::scope(|scope| {
         for seed in 0..50 {
@@ -92,12 +100,12 @@ fn ten_thousand_begins_admit_five_on_redis() {
             scope.spawn(move || {
                 let entropy = SeededEntropy::new(seed << 32);
                 start.wait();
-                let ours = guess(store, turns, &entropy, 200);
+                let ours = guess(store, turns, &entropy, each);
                 hashed.fetch_add(ours, Ordering::SeqCst);
             });
         }
     });
-    assert_eq!(hashed.into_inner(), 5);
+    hashed.into_inner()
 }
 
 /// What a child runs: this same test, told by its environment where to guess.
@@ -123,8 +131,25 @@ fn guesser() {
 
 #[test]
 fn four_processes_hash_five_guesses_together_on_redis() {
-    let server = RedisServer::start();
-    assert_eq!(hashed_by_four_processes(&server.url()), 5);
+    assert_eq!(hashed_by_four_processes(&RedisServer::start().url()), 5);
+}
+
+/// The account's slot goes round the servers meanwhile.
+#[test]
+fn four_processes_hash_five_guesses_together_on_a_cluster_that_is_resharded() {
+    let (cluster, over) = (RedisCluster::start(), AtomicBool::new(false));
+    let hashed = thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(Ordering::SeqCst) {
+                let (from, slot) = cluster.owner("vouchsafe{020}");
+                cluster.move_slot(&slot, from, (from + 1) % 3, || {});
+            }
+        });
+        let hashed = hashed_by_four_processes(&cluster.url());
+        over.store(true, Ordering::SeqCst);
+        hashed
+    });
+    assert_eq!(hashed, 5);
 }
 
 fn hashed_by_four_processes(url: &str) -> usize {

@@ -10,6 +10,8 @@ pub mod history;
 mod postgres;
 #[cfg(feature = "servers")]
 mod redis;
+#[cfg(feature = "servers")]
+mod redis_cluster;
 mod run;
 #[cfg(feature = "servers")]
 pub mod server;
@@ -26,6 +28,8 @@ pub use gate::{Postbag, TestGate, Users};
 pub use postgres::PostgresServer;
 #[cfg(feature = "servers")]
 pub use redis::RedisServer;
+#[cfg(feature = "servers")]
+pub use redis_cluster::RedisCluster;
 pub use run::block_on;
 #[cfg(feature = "servers")]
 pub use server::PrivateServer;

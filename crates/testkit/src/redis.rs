@@ -32,7 +32,7 @@ impl RedisServer {
         let program = find_program("redis-server", PACKAGES, &[]);
         let server = PrivateServer::new(|port| {
             // While it reads its data back, it answers LOADING.
-            ask(port, &["PING"]).is_ok_and(|answer| answer == "PONG")
+            ask(port, &["PING"]).is_ok_and(|answer| answer == [b"PONG"])
         });
         let port = format!("port {}", server.port());
         let ours = ["bind 127.0.0.1", &port, "save \"\"", "maxmemory-policy noeviction"];
@@ -67,7 +67,12 @@ impl RedisServer {
     /// What it answers to one command, as text: items of an array stand on lines of their own, an
     /// absent value is empty, and an error begins with `-`.
     pub fn ask(&self, words: &[&str]) -> String {
-        ask(self.port(), words).unwrap_or_else(|error| panic!("{words:?}: {error}"))
+        String::from_utf8_lossy(&self.ask_bytes(words).join(&b'\n')).into_owned()
+    }
+
+    /// The same in bytes, item by item.
+    pub fn ask_bytes(&self, words: &[impl AsRef<[u8]>]) -> Vec<Vec<u8>> {
+        ask(self.port(), words).unwrap_or_else(|error| panic!("{error}"))
     }
 }
 
@@ -79,18 +84,20 @@ impl Deref for RedisServer {
     }
 }
 
-fn ask(port: u16, words: &[&str]) -> io::Result<String> {
+fn ask(port: u16, words: &[impl AsRef<[u8]>]) -> io::Result<Vec<Vec<u8>>> {
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
     stream.set_read_timeout(Some(PATIENCE))?;
-    let mut sent = format!("*{}\r\n", words.len());
+    let mut sent = format!("*{}\r\n", words.len()).into_bytes();
     for word in words {
-        sent.push_str(&format!("${}\r\n{word}\r\n", word.len()));
+        let word = word.as_ref();
+        sent.extend(format!("${}\r\n", word.len()).bytes());
+        sent.extend([word, b"\r\n"].concat());
     }
-    stream.write_all(sent.as_bytes())?;
+    stream.write_all(&sent)?;
     answer(&mut BufReader::new(stream))
 }
 
-fn answer(from: &mut impl BufRead) -> io::Result<String> {
+fn answer(from: &mut impl BufRead) -> io::Result<Vec<Vec<u8>>> {
     let mut line = String::new();
     from.read_line(&mut line)?;
     let line = line.trim_end();
@@ -98,19 +105,19 @@ fn answer(from: &mut impl BufRead) -> io::Result<String> {
     let (kind, rest) = line.split_at_checked(1).ok_or_else(unclear)?;
     let count = || rest.parse::<i64>().map(|count| usize::try_from(count).ok());
     match kind {
-        "+" | ":" => Ok(rest.to_owned()),
-        "-" => Ok(line.to_owned()),
+        "+" | ":" => Ok(vec![rest.as_bytes().to_vec()]),
+        "-" => Ok(vec![line.as_bytes().to_vec()]),
         "$" => {
-            let Some(len) = count().map_err(|_| unclear())? else { return Ok(String::new()) };
+            let Some(len) = count().map_err(|_| unclear())? else { return Ok(vec![Vec::new()]) };
             let mut bytes = vec![0; len.saturating_add(2)];
             from.read_exact(&mut bytes)?;
             bytes.truncate(len);
-            Ok(String::from_utf8_lossy(&bytes).into_owned())
+            Ok(vec![bytes])
         }
         "*" => {
             let items = count().map_err(|_| unclear())?.unwrap_or(0);
-            let items: io::Result<Vec<String>> = (0..items).map(|_| answer(from)).collect();
-            Ok(items?.join("\n"))
+            let items: io::Result<Vec<Vec<Vec<u8>>>> = (0..items).map(|_| answer(from)).collect();
+            Ok(items?.concat())
         }
         _ => Err(unclear()),
     }

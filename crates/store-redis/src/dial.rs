@@ -1,0 +1,97 @@
+//! How a server is reached.
+
+use std::fmt;
+use std::io;
+
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, ConnectionAddr, IntoConnectionInfo, RedisConnectionInfo};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::task::{AbortHandle, spawn};
+
+use crate::RedisError;
+
+/// Requests that the connection takes in before it writes.
+const BUFFERED: usize = 1024;
+
+/// Where a server listens.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Address {
+    pub(crate) host: String,
+    pub(crate) port: u16,
+}
+
+impl Address {
+    /// Reads `host:port`, as a server of a cluster says it of another; without a host it is this one's.
+    pub(crate) fn said_by(&self, text: &str) -> Option<Self> {
+        let (host, port) = text.rsplit_once(':')?;
+        let host = if host.is_empty() { &self.host } else { host };
+        Some(Self { host: host.to_owned(), port: port.parse().ok()? })
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.host, self.port)
+    }
+}
+
+/// Reaches the servers of one store: all with the same name and password.
+pub(crate) struct Dialer {
+    login: RedisConnectionInfo,
+}
+
+/// A connection, and the end of its work with the last that holds it.
+pub(crate) struct Wire {
+    pub(crate) connection: MultiplexedConnection,
+    work: AbortHandle,
+}
+
+impl Drop for Wire {
+    fn drop(&mut self) {
+        self.work.abort();
+    }
+}
+
+impl Dialer {
+    /// Reads an address as `redis://user:password@host:port/database`.
+    pub(crate) fn read(text: &str) -> Result<(Self, Address), RedisError> {
+        // What it says names no part of the address, which may hold a password.
+        let wrong = |error: redis::RedisError| RedisError::Address(error.to_string());
+        let info = text.into_connection_info().map_err(wrong)?;
+        let ConnectionAddr::Tcp(host, port) = info.addr() else {
+            return Err(RedisError::Address("it is none of TCP".to_owned()));
+        };
+        let address = Address { host: host.clone(), port: *port };
+        Ok((Self { login: info.redis_settings().clone() }, address))
+    }
+
+    pub(crate) async fn dial(&self, to: &Address) -> Result<Wire, RedisError> {
+        let failed = |error: io::Error| RedisError::Unreachable(format!("{to}: {error}"));
+        let stream = TcpStream::connect((to.host.as_str(), to.port)).await.map_err(failed)?;
+        // A request is written as a whole, and waits for nothing.
+        stream.set_nodelay(true).map_err(failed)?;
+        self.speak(stream).await
+    }
+
+    async fn speak<S>(&self, stream: S) -> Result<Wire, RedisError>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        // The deadlines here are ours.
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(None)
+            .set_response_timeout(None)
+            .set_pipeline_buffer_size(BUFFERED);
+        let made = MultiplexedConnection::new_with_config(&self.login, stream, config).await;
+        let (connection, work) = made.map_err(RedisError::unreachable)?;
+        Ok(Wire { connection, work: spawn(work).abort_handle() })
+    }
+}
+
+impl fmt::Debug for Dialer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // There may be a password.
+        f.debug_struct("Dialer").finish_non_exhaustive()
+    }
+}
