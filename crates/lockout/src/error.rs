@@ -61,6 +61,13 @@ pub enum LockoutError {
         /// The longest allowed.
         max: Duration,
     },
+    /// A charge that comes late would find the charges of its window forgotten, and be in time for
+    /// its hash.
+    #[error("settle_within must not be longer than the longest window, {longest:?}")]
+    SettleBeyondWindow {
+        /// The longest window.
+        longest: Duration,
+    },
     /// A waiting time above its bound.
     #[error("waiting may last at most {max:?}")]
     WaitTime {

@@ -306,9 +306,11 @@ impl LockoutPolicy {
             }
             (one, two) => one.or(two),
         };
+        let limits = curve::normalised([self.limits.as_slice(), &other.limits].concat());
+        let longest = limits.iter().map(Limit::window).max().unwrap_or_default();
         Self {
-            limits: curve::normalised([self.limits.as_slice(), &other.limits].concat()),
-            settle_within: self.settle_within.min(other.settle_within),
+            limits,
+            settle_within: self.settle_within.min(other.settle_within).min(longest),
             wait,
             on_success: self.on_success.min(other.on_success),
             devices,

@@ -207,7 +207,8 @@ impl LockoutPolicy {
     }
 
     /// For how long a charge may stay unsettled before it counts as failed; no verification
-    /// starts later than that after its charge.
+    /// starts later than that after its charge. Never longer than the longest window: what a store
+    /// may forget, nobody begins to verify.
     #[must_use]
     pub const fn settle_within(&self) -> Duration {
         self.settle_within
@@ -285,7 +286,8 @@ impl PolicyBuilder {
         self
     }
 
-    /// Default 10 s: many times what one Argon2id verification takes.
+    /// Default 10 s: many times what one Argon2id verification takes. A policy of shorter windows
+    /// only has to say less.
     pub fn settle_within(mut self, within: Duration) -> Self {
         self.settle_within = within;
         self
@@ -370,6 +372,11 @@ impl PolicyBuilder {
             found.push(LockoutError::Repeats { max: LockoutPolicy::MAX_REPEATS });
         }
         self.when_store_is_down.problems(&mut found);
+        let limits = crate::curve::normalised(self.limits);
+        let longest = limits.iter().map(Limit::window).max().unwrap_or_default();
+        if found.is_empty() && self.settle_within > longest {
+            found.push(LockoutError::SettleBeyondWindow { longest });
+        }
         if !found.is_empty() {
             return Err(found);
         }
@@ -378,7 +385,7 @@ impl PolicyBuilder {
             None => Consecutive { devices_only_from: rule.disable_at, ..rule },
         };
         Ok(LockoutPolicy {
-            limits: crate::curve::normalised(self.limits),
+            limits,
             settle_within: self.settle_within,
             wait: self.wait,
             on_success: self.on_success,

@@ -60,7 +60,7 @@ impl RunNow {
 
 /// What stands in the way so far.
 #[derive(Default)]
-struct Obstacle {
+pub(crate) struct Obstacle {
     end: Option<Timestamp>,
     due: Option<Timestamp>,
     reason: Option<Reason>,
@@ -69,11 +69,22 @@ struct Obstacle {
 impl Obstacle {
     /// Something is full until `end`; of what fills it, the first undecided counts as failed at
     /// `due`.
-    fn meet(&mut self, end: Timestamp, due: Option<Timestamp>, reason: Reason) {
+    pub(crate) fn meet(&mut self, end: Timestamp, due: Option<Timestamp>, reason: Reason) {
         self.end = self.end.max(Some(end));
         match due {
             Some(due) => self.due = Some(self.due.map_or(due, |other| other.min(due))),
             None => self.reason = Some(reason),
+        }
+    }
+
+    pub(crate) fn standing(self) -> Standing {
+        match self {
+            Self { end: None, .. } => Standing::Free,
+            Self { end: Some(end), reason: Some(reason), .. } => {
+                let until = (end < Timestamp::MAX).then_some(end);
+                Standing::Locked(Lock { until, reason })
+            }
+            Self { end: Some(end), due, .. } => Standing::Wait(due.map_or(end, |due| due.min(end))),
         }
     }
 }
@@ -131,16 +142,7 @@ impl LockoutPolicy {
                 obstacle.meet(run.last.after(rule.memory), due, Reason::Consecutive);
             }
         }
-        match obstacle {
-            Obstacle { end: None, .. } => Standing::Free,
-            Obstacle { end: Some(end), reason: Some(reason), .. } => {
-                let until = (end < Timestamp::MAX).then_some(end);
-                Standing::Locked(Lock { until, reason })
-            }
-            Obstacle { end: Some(end), due, .. } => {
-                Standing::Wait(due.map_or(end, |due| due.min(end)))
-            }
-        }
+        obstacle.standing()
     }
 
     /// The run, unless there is none or it is forgotten.
@@ -178,9 +180,7 @@ impl LockoutPolicy {
             let charges = std::mem::take(&mut state.charges);
             let held = self.held(&charges, now);
             for old in &charges {
-                let in_flight =
-                    !old.past && self.consecutive.is_some() && self.undecided(old, now).is_some();
-                if old.at > gone || in_flight || held.contains(&self.lane(old.device)) {
+                if old.at > gone || held.contains(&self.lane(old.device)) {
                     state.charges.push(*old);
                 } else if !old.past && self.consecutive.is_some() {
                     let run = state.run.get_or_insert(Run { count: 0, last: old.at });

@@ -26,7 +26,7 @@ use sketch::{Fault, Sketch};
 use stateright::{Checker, HasDiscoveries, Model, Property};
 use vouchsafe_core::{Cell, Machine, PolicyDigest};
 use vouchsafe_lockout::{
-    Limit, LockoutEvent, LockoutMachine, LockoutPolicy, LockoutVerdict, OnSuccess,
+    Limit, LockoutError, LockoutEvent, LockoutMachine, LockoutPolicy, LockoutVerdict, OnSuccess,
 };
 use vouchsafe_testkit::is_long;
 use world::{Left, Rule, TICK, World};
@@ -160,6 +160,19 @@ fn no_order_of_events_lets_a_guess_too_many_by() {
 #[test]
 fn nor_where_a_success_forgets_older_failures() {
     no_guess_over_budget(OnSuccess::OlderFailures);
+}
+
+/// Why nobody begins to verify what the store may have forgotten: a swap that expects no cell may
+/// arrive when the charges it did not see have left their window, and be in time for its hash.
+#[test]
+fn a_time_to_settle_beyond_the_window_is_caught() {
+    let late = Left { delays: 1, ticks: 1, ..PLAIN };
+    holds("as long as the window", timed(OnSuccess::OwnCharge, 1, 1, 2, late.clone()));
+    let mut rule = sketch(Fault::ForgetsWithTheWindow, false, late);
+    (rule.machine.window, rule.window, rule.machine.settle, rule.settle) = (TICK, 1, TICK * 2, 2);
+    breaks("beyond the window", rule, BOUND);
+    let policy = LockoutPolicy::builder().limit(Limit::new(2, TICK)).settle_within(TICK * 2);
+    assert_eq!(policy.build(), Err(vec![LockoutError::SettleBeyondWindow { longest: TICK }]));
 }
 
 /// Fewer than N mishaps: a wrong password, a crash, a settlement that is given up.

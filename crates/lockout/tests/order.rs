@@ -413,7 +413,8 @@ fn held_limit() -> impl Strategy<Value = Limit> {
 
 fn policies(limit: impl Strategy<Value = Limit>) -> impl Strategy<Value = LockoutPolicy> {
     (proptest::collection::vec(limit, 1..=3), any::<bool>()).prop_map(|(limits, clears)| {
-        let builder = limits.iter().fold(LockoutPolicy::builder(), |builder, l| builder.limit(*l));
+        let builder = LockoutPolicy::builder().settle_within(LockoutPolicy::MIN_SETTLE_WITHIN);
+        let builder = limits.iter().fold(builder, |builder, l| builder.limit(*l));
         let clears = if clears { OnSuccess::OlderFailures } else { OnSuccess::OwnCharge };
         builder.on_success(clears).build().unwrap()
     })
@@ -428,7 +429,8 @@ fn counting() -> impl Strategy<Value = LockoutPolicy> {
     (limits, 0_usize..3, devices, run).prop_map(|(limits, success, devices, run)| {
         let success =
             [OnSuccess::OwnCharge, OnSuccess::SameDevice, OnSuccess::OlderFailures][success];
-        let builder = limits.iter().fold(LockoutPolicy::builder(), |builder, l| builder.limit(*l));
+        let builder = LockoutPolicy::builder().settle_within(LockoutPolicy::MIN_SETTLE_WITHIN);
+        let builder = limits.iter().fold(builder, |builder, l| builder.limit(*l));
         let devices = devices.map(|counters| Devices { counters, ..Devices::default() });
         let run = run.map(|(devices_only_from, more, memory)| Consecutive {
             disable_at: devices_only_from + more,

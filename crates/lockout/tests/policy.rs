@@ -103,7 +103,8 @@ fn bounds_are_inclusive() {
         (Limit::new(1, LockoutPolicy::MIN_WINDOW - Duration::from_nanos(1)), false),
         (Limit::new(1, LockoutPolicy::MAX_WINDOW + Duration::from_nanos(1)), false),
     ] {
-        assert_eq!(LockoutPolicy::builder().limit(limit).build().is_ok(), good, "{limit:?}");
+        let builder = LockoutPolicy::builder().settle_within(LockoutPolicy::MIN_SETTLE_WITHIN);
+        assert_eq!(builder.limit(limit).build().is_ok(), good, "{limit:?}");
     }
     let (min, max) = (LockoutPolicy::MIN_WINDOW, LockoutPolicy::MAX_WINDOW);
     let nano = Duration::from_nanos(1);
@@ -127,6 +128,24 @@ fn bounds_are_inclusive() {
         (Wait { time: Duration::ZERO, per_key: 0, per_process: 65_537 }, false),
     ] {
         assert_eq!(five().wait(wait).build().is_ok(), good, "{wait:?}");
+    }
+    for (limits, seconds, good) in [
+        ([Limit::new(1, HOUR / 60), Limit::new(1, HOUR / 60)], 60, true),
+        ([Limit::new(1, HOUR / 60), Limit::new(1, HOUR / 60)], 61, false),
+        ([Limit::new(1, LockoutPolicy::MIN_WINDOW), Limit::new(9, HOUR / 60)], 1, true),
+        // Whoever comes once a minute comes 60 times an hour: that limit is dropped.
+        ([Limit::new(1, HOUR / 60), Limit::new(60, HOUR)], 61, false),
+        ([Limit::new(1, HOUR / 60), Limit::new(59, HOUR)], 300, true),
+    ] {
+        let builder = LockoutPolicy::builder().settle_within(Duration::from_secs(seconds));
+        let built = limits.iter().fold(builder, |builder, limit| builder.limit(*limit)).build();
+        let longest = HOUR / 60;
+        match built {
+            Ok(_) => assert!(good, "{limits:?}, {seconds}"),
+            Err(problems) => {
+                assert_eq!((problems, good), (vec![E::SettleBeyondWindow { longest }], false));
+            }
+        }
     }
     let defaults = five().build().unwrap();
     assert_eq!(defaults.settle_within(), Duration::from_secs(10));

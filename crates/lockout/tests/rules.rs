@@ -141,7 +141,7 @@ fn op() -> impl Strategy<Value = Op> {
 }
 
 fn rules() -> impl Strategy<Value = Rules> {
-    let window = prop::sample::select(vec![1_u64, 7, 20, 60]).prop_map(Duration::from_secs);
+    let window = prop::sample::select(vec![10_u64, 17, 20, 60]).prop_map(Duration::from_secs);
     let limits = prop::collection::vec((1_usize..5, window), 1..=2);
     let counters = prop::option::of(prop::sample::select(vec![1_u64, 2, 4]));
     let memory =
@@ -182,7 +182,6 @@ proptest! {
         let (mut account, mut oracle) = (account(&rules), Oracle::default());
         // What the others imply is no limit of the policy.
         let longest = account.machine.policy().limits().last().unwrap().window();
-        let longest = if rules.run.is_some() { longest.max(D) } else { longest };
         let (mut now, mut next) = (START, 0_u64);
         for op in ops {
             // Of those that nobody settled in time, none.

@@ -21,7 +21,9 @@ pub const ACCOUNT: AccountDigest = AccountDigest::new([7; 16]);
 pub const START: Timestamp = Timestamp::from_micros(1_523_232_000_000_000);
 
 pub fn policy(limits: &[Limit]) -> LockoutPolicy {
-    let builder = LockoutPolicy::builder();
+    let ten = Duration::from_secs(10);
+    let short = limits.iter().any(|limit| limit.window() < ten);
+    let builder = LockoutPolicy::builder().settle_within(if short { ten / 10 } else { ten });
     limits.iter().fold(builder, |builder, limit| builder.limit(*limit)).build().unwrap()
 }
 

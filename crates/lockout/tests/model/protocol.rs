@@ -88,7 +88,7 @@ impl<M: Steps> Rule<M> {
     fn note(&self, world: &mut World, errand: Errand, answer: Answer) {
         match (errand, answer) {
             (Errand::Begin(id), Answer::Admitted(at))
-                if world.entry(id).is_none_or(|entry| entry.at != at) =>
+                if world.entry(id).is_none_or(|e| e.at != at && e.fate == Fate::Open) =>
             {
                 // Charged; or again, after a first charge that nobody heard of was over.
                 world.ledger.retain(|entry| entry.id != id);
@@ -219,7 +219,7 @@ impl<M: Steps> Rule<M> {
                 world.clients[at] = self.load(world, Errand::Refund(id), None);
             }
             Action::Hash(at, found) => {
-                let Client::Verifying { id, .. } = world.clients[at] else { return None };
+                let Client::Verifying { id, at: charged } = world.clients[at] else { return None };
                 let errand = match found {
                     Found::Right => Errand::Right(id),
                     Found::Unverified => Errand::Refund(id),
@@ -228,7 +228,8 @@ impl<M: Steps> Rule<M> {
                             return None;
                         }
                         if let Some(entry) = world.entry(id) {
-                            entry.fate = Fate::Guessed;
+                            // Under the charge that was heard of.
+                            (entry.at, entry.fate) = (charged, Fate::Guessed);
                         }
                         Errand::Wrong(id)
                     }

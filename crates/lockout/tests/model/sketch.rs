@@ -26,6 +26,9 @@ pub enum Fault {
     KeepsUnverified,
     /// Full of attempts that are being verified counts as locked.
     LocksWhileVerifying,
+    /// The store may forget everything once the window is over: as ours, and a fault where an
+    /// attempt may take longer than that.
+    ForgetsWithTheWindow,
 }
 
 #[derive(Clone, Debug)]
@@ -85,7 +88,11 @@ impl Machine for Sketch {
         now: Timestamp,
     ) -> Step<Log, LockoutVerdict> {
         let mut log = was.cloned().unwrap_or_default();
-        let save = |log: Log, verdict| Step::save(log, Timestamp::MAX, verdict);
+        let until = match self.fault {
+            Fault::ForgetsWithTheWindow => now.after(self.window),
+            _ => Timestamp::MAX,
+        };
+        let save = |log: Log, verdict| Step::save(log, until, verdict);
         match event {
             LockoutEvent::Begin(begin) => {
                 let id = begin.id().get();

@@ -61,7 +61,7 @@ impl Section for LockoutPolicy {
         }
         if count == 0 && table.length("limits") > 0 {
             // None could be read, which is not the same as none being there.
-            builder = empty().limit(Limit::new(1, Duration::from_secs(1)));
+            builder = empty().limit(Limit::new(1, Self::MAX_WINDOW));
         }
         let problems = match builder.build() {
             Ok(policy) => return Some(policy),
@@ -69,7 +69,9 @@ impl Section for LockoutPolicy {
         };
         for problem in problems {
             let (key, field) = match problem {
-                LockoutError::SettleWithin { .. } => ("settle_within", None),
+                LockoutError::SettleWithin { .. } | LockoutError::SettleBeyondWindow { .. } => {
+                    ("settle_within", None)
+                }
                 LockoutError::NoLimit | LockoutError::TooManyLimits { .. } => ("limits", None),
                 LockoutError::DeviceCounters { .. } => ("devices", Some("counters")),
                 LockoutError::DeviceValidity { .. } => ("devices", Some("valid_for")),
