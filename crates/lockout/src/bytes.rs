@@ -46,6 +46,8 @@ const ANNOUNCED: u64 = 1;
 const MAX_CHARGES: usize = (LockoutPolicy::MAX_FAILURES as usize + 1)
     * (1 + Devices::MAX_COUNTERS as usize)
     + Consecutive::MAX_FAILURES as usize;
+/// A number of one byte, and an id.
+const SHORTEST_CHARGE: usize = 9;
 /// One a counter, and two of the run.
 const MAX_NOTICES: usize = 1 + Devices::MAX_COUNTERS as usize + 2;
 
@@ -155,6 +157,7 @@ fn read_2(from: &mut Reader<'_>) -> Result<LockoutState, Corrupt> {
             state.notices.push(Notice { id: from.id()?, kind, at, announced });
         }
     }
+    state.charges.reserve_exact((from.bytes.len() / SHORTEST_CHARGE).min(MAX_CHARGES));
     while !from.bytes.is_empty() {
         if state.charges.len() == MAX_CHARGES {
             return Err(Corrupt);

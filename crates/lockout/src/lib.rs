@@ -15,6 +15,7 @@ mod event;
 mod machine;
 mod order;
 mod outage;
+mod overflow;
 mod policy;
 mod replay;
 mod rule;
@@ -30,6 +31,7 @@ pub use event::{Begin, Crossing, CrossingKind, Lock, LockoutEvent, LockoutVerdic
 pub use machine::{LockoutMachine, retry_after};
 pub use order::{Circumstance, Witness, WitnessStep};
 pub use outage::{MayRollBack, Outage};
+pub use overflow::Overflow;
 pub use policy::{Limit, LockOn, LockoutPolicy, OnSuccess, PolicyBuilder, Release, Wait};
 pub use source::{Rate, SourcePolicy, SourceThrottle, Throttled};
 pub use spray::{Seen, SprayAlarm, SprayDetector, SprayPolicy};

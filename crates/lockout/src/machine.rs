@@ -14,7 +14,7 @@ use crate::state::{Charge, Notice, Unlocked};
 use crate::{Device, LockoutPolicy, LockoutState};
 
 /// A state stamped further ahead of the clock than this was written while the clock stood wrong.
-const AHEAD: Duration = Duration::from_secs(600);
+pub(crate) const AHEAD: Duration = Duration::from_secs(600);
 
 /// The rules of one policy.
 ///
@@ -131,7 +131,12 @@ impl LockoutMachine {
         })
     }
 
-    fn admitted(&self, account: AccountDigest, id: ChargeId, at: Timestamp) -> LockoutVerdict {
+    pub(crate) fn admitted(
+        &self,
+        account: AccountDigest,
+        id: ChargeId,
+        at: Timestamp,
+    ) -> LockoutVerdict {
         let deadline = at.after(self.policy.settle_within);
         #[expect(clippy::disallowed_methods, reason = "the charge is in the state being saved")]
         LockoutVerdict::Admitted(Charged::assertion(account, id, self.digest, deadline))

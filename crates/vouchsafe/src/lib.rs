@@ -21,6 +21,8 @@ pub use vouchsafe_store_redis as store_redis;
 pub use vouchsafe_store_sqlite as store_sqlite;
 
 #[cfg(feature = "gate")]
+pub mod counting;
+#[cfg(feature = "gate")]
 pub mod gate;
 pub mod os;
 

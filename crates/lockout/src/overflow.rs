@@ -1,0 +1,268 @@
+//! Counting on while the store has no room.
+//!
+//! A store that is full makes no cell for an account which has none. Its attempts are then charged to
+//! one of a few thousand coarse counters, which accounts share, and admitted only where their exact
+//! charges and the coarse ones together leave room: it over-counts, and never under-counts.
+//!
+//! Nothing spans two counters, so every attempt charges first and looks at the other counter
+//! afterwards. Of attempts that are admitted, the last to be charged has seen all the others.
+
+use std::fmt;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use vouchsafe_core::{AccountDigest, ChargeId, Charged, Machine, Timestamp};
+
+use crate::event::{Begin, Lock, LockoutEvent, LockoutVerdict};
+use crate::machine::AHEAD;
+use crate::rule::{Obstacle, Standing};
+use crate::state::Charge;
+use crate::{LockoutMachine, LockoutPolicy, LockoutState, Reason, Release};
+
+/// Most charges of one coarse counter: two windows of the largest limit. Beyond them it refuses.
+const MAX_CHARGES: usize = 128;
+
+/// Coarse counters for the accounts that a store has no room for.
+///
+/// They are this process's: only beside a store that is this process's, too, does an account have
+/// no more than N failures. Where several nodes share a store, a full one refuses.
+///
+/// Whoever drives events goes by this order:
+/// 1. [`settle`](Self::settle): the charge may be one of these counters'. If it is not, or the event
+///    is another, drive it through the store.
+/// 2. Admitted by the store: [`beside`](Self::beside) has to agree, or the charge is taken back.
+/// 3. The store is full: [`charge`](Self::charge), *then* load the account's cell, then
+///    [`admit`](Self::admit).
+///
+/// As long as [`is_idle`](Self::is_idle), the first two have nothing to say.
+pub struct Overflow {
+    counters: Box<[Mutex<Vec<Entry>>]>,
+    /// No charge here counts at that moment any more, in microseconds.
+    busy_until: AtomicI64,
+}
+
+/// A charge, and until when it counts.
+#[derive(Clone, Copy)]
+struct Entry {
+    charge: Charge,
+    until: Timestamp,
+}
+
+impl Overflow {
+    /// Four thousand, so that it takes twenty thousand wrong attempts in a window to fill those of a
+    /// rule of five; with five charges each, about a mebibyte.
+    pub const COUNTERS: usize = 4_096;
+
+    /// So many counters, at least one.
+    #[must_use]
+    pub fn new(counters: usize) -> Self {
+        let counters = (0..counters.max(1)).map(|_| Mutex::default()).collect();
+        Self { counters, busy_until: AtomicI64::new(i64::MIN) }
+    }
+
+    /// Whether no charge here counts at `now`: nobody was refused room for as long as that matters.
+    #[must_use]
+    pub fn is_idle(&self, now: Timestamp) -> bool {
+        self.busy_until.load(Ordering::SeqCst) <= now.micros()
+    }
+
+    fn counter(&self, account: AccountDigest, now: Timestamp) -> Option<Counter<'_>> {
+        let number = u128::from_be_bytes(*account.as_bytes());
+        let count = u128::try_from(self.counters.len()).unwrap_or(u128::MAX);
+        let at = usize::try_from(number.checked_rem(count)?).ok()?;
+        let mut entries = self.counters.get(at)?.lock().unwrap_or_else(PoisonError::into_inner);
+        for entry in entries.iter_mut().filter(|entry| entry.charge.at > now.after(AHEAD)) {
+            // The clock was wrong and is right again.
+            let counts = entry.until.since(entry.charge.at);
+            (entry.charge.at, entry.until) = (now, now.after(counts));
+        }
+        entries.retain(|entry| entry.until > now);
+        Some(Counter(entries))
+    }
+
+    /// Charges an attempt for which the store has no room. It is admitted by [`admit`](Self::admit),
+    /// with what the store holds of the account *after* this.
+    ///
+    /// False: there is no room here, either, or the policy bounds consecutive failures, of which
+    /// nothing is kept here. The attempt is to be refused, as the store is full.
+    #[must_use]
+    pub fn charge(&self, machine: &LockoutMachine, begin: &Begin, now: Timestamp) -> bool {
+        let policy = machine.policy();
+        let Some(mut counter) = self.counter(begin.account(), now) else { return false };
+        if policy.consecutive().is_some() || counter.0.len() >= MAX_CHARGES {
+            return false;
+        }
+        if counter.place(begin.id()).is_none() {
+            let at = counter.0.last().map_or(now, |last| last.charge.at.max(now));
+            let until = at.after(policy.longest_window());
+            let charge = Charge { at, id: begin.id(), failed: false, past: false, device: None };
+            counter.0.push(Entry { charge, until });
+            self.busy_until.fetch_max(until.micros(), Ordering::SeqCst);
+        }
+        true
+    }
+
+    /// Whether an attempt that was [charged](Self::charge) here is admitted: `exact` is what the
+    /// store held of its account afterwards. If it is not, its charge is taken back.
+    pub fn admit(
+        &self,
+        machine: &LockoutMachine,
+        begin: Begin,
+        exact: Option<&LockoutState>,
+        now: Timestamp,
+    ) -> LockoutVerdict {
+        let (account, id) = (begin.account(), begin.id());
+        let wait = LockoutVerdict::Wait { until: now.after(machine.policy().settle_within()) };
+        let Some(mut counter) = self.counter(account, now) else { return wait };
+        // Whoever comes later looks here, too: only those before count against it.
+        let Some((place, own)) = counter.place(id) else { return wait };
+        let others = counter.0.get(..place).unwrap_or_default();
+        match standing(machine.policy(), others, exact, None, own.at.max(now)) {
+            Standing::Free => machine.admitted(account, id, own.at),
+            refused => {
+                counter.0.remove(place);
+                refusal(refused, now)
+            }
+        }
+    }
+
+    /// What becomes of an attempt that the store has admitted, by what the store held of its account
+    /// afterwards. `Some`: there are charges here that leave it no room; its charge is to be taken
+    /// back ([`Begin::withdraw`], on a beginning with its id), and this is its verdict.
+    #[must_use]
+    pub fn beside(
+        &self,
+        machine: &LockoutMachine,
+        charged: &Charged,
+        exact: Option<&LockoutState>,
+        now: Timestamp,
+    ) -> Option<LockoutVerdict> {
+        let own = exact?.charges.iter().find(|charge| charge.id == charged.id())?;
+        // A known device has a counter of its own, and here everybody is a stranger.
+        if machine.policy().lane(own.device) != 0 {
+            return None;
+        }
+        let counter = self.counter(charged.account(), now)?;
+        if counter.0.is_empty() {
+            return None;
+        }
+        match standing(machine.policy(), &counter.0, exact, Some(own.id), own.at.max(now)) {
+            Standing::Free => None,
+            refused => Some(refusal(refused, now)),
+        }
+    }
+
+    /// Settles a charge of these counters. One that is none of theirs is given back: it is for the
+    /// store, like every other event.
+    ///
+    /// # Errors
+    /// The event.
+    pub fn settle(
+        &self,
+        machine: &LockoutMachine,
+        event: LockoutEvent,
+        now: Timestamp,
+    ) -> Result<LockoutVerdict, LockoutEvent> {
+        let (id, failed) = match &event {
+            LockoutEvent::Matched(settle) => (settle.id(), false),
+            LockoutEvent::NotVerified(settle) => (settle.id(), false),
+            LockoutEvent::NotMatched(settle) => (settle.id(), true),
+            _ => return Err(event),
+        };
+        let Some(mut counter) = self.counter(event.account(), now) else { return Err(event) };
+        let Some((place, own)) = counter.place(id) else { return Err(event) };
+        if failed {
+            if let Some(entry) = counter.0.get_mut(place) {
+                entry.charge.failed = true;
+            }
+        } else if !own.failed {
+            counter.0.remove(place);
+        }
+        drop(counter);
+        // What the machine says of a charge that is nowhere: the proof, and nothing to keep.
+        Ok(machine.step(None, &event, now).split().1.committed())
+    }
+
+    /// The lock that what the store holds of an account and the charges here come to.
+    #[must_use]
+    pub fn lock(
+        &self,
+        machine: &LockoutMachine,
+        account: AccountDigest,
+        exact: Option<&LockoutState>,
+        now: Timestamp,
+    ) -> Option<Lock> {
+        let counter = self.counter(account, now).filter(|counter| !counter.0.is_empty())?;
+        match standing(machine.policy(), &counter.0, exact, None, now) {
+            Standing::Locked(lock) => Some(lock),
+            Standing::Free | Standing::Wait(_) => None,
+        }
+    }
+}
+
+impl Default for Overflow {
+    fn default() -> Self {
+        Self::new(Self::COUNTERS)
+    }
+}
+
+impl fmt::Debug for Overflow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Overflow({} counters)", self.counters.len())
+    }
+}
+
+/// One counter, without what no longer counts.
+struct Counter<'a>(MutexGuard<'a, Vec<Entry>>);
+
+impl Counter<'_> {
+    fn place(&self, id: ChargeId) -> Option<(usize, Charge)> {
+        let place = self.0.iter().position(|entry| entry.charge.id == id)?;
+        self.0.get(place).map(|entry| (place, entry.charge))
+    }
+}
+
+/// How these charges and a stranger's exact ones together stand to one more.
+///
+/// A limit whose lock does not end with the window is never filled: half of what filled it could be
+/// forgotten before the lock has ended.
+fn standing(
+    policy: &LockoutPolicy,
+    coarse: &[Entry],
+    exact: Option<&LockoutState>,
+    without: Option<ChargeId>,
+    now: Timestamp,
+) -> Standing {
+    let strangers = exact.into_iter().flat_map(|exact| policy.charges_in(0, &exact.charges));
+    let strangers = strangers.filter(|charge| Some(charge.id) != without).copied();
+    let mut charges: Vec<Charge> = coarse.iter().map(|entry| entry.charge).collect();
+    charges.extend(strangers);
+    // What another thread's clock put ahead of ours counts as of now.
+    charges.iter_mut().for_each(|charge| charge.at = charge.at.min(now));
+    charges.sort_by_key(|charge| charge.at);
+    let mut obstacle = Obstacle::default();
+    for limit in policy.limits() {
+        let most = match limit.release() {
+            Release::WindowSlides => limit.size(),
+            Release::After(_) | Release::Admin => limit.size().saturating_sub(1),
+        };
+        let inside = charges.iter().rev().filter(|charge| charge.at.after(limit.window()) > now);
+        if inside.clone().count() < most {
+            continue;
+        }
+        let filling = inside.take(most);
+        let first = filling.clone().last().map_or(now, |charge| charge.at);
+        let due = filling.filter_map(|charge| policy.undecided(charge, now)).min();
+        obstacle.meet(first.after(limit.window()), due, Reason::Limit);
+    }
+    obstacle.standing()
+}
+
+fn refusal(standing: Standing, now: Timestamp) -> LockoutVerdict {
+    match standing {
+        Standing::Locked(lock) => LockoutVerdict::Locked { lock, crossing: None },
+        Standing::Wait(until) => LockoutVerdict::Wait { until },
+        // Nobody is refused for nothing.
+        Standing::Free => LockoutVerdict::Wait { until: now },
+    }
+}

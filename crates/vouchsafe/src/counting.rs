@@ -1,0 +1,83 @@
+//! Failures counted in a store, and beside it where the store is full.
+
+use vouchsafe_core::{AccountDigest, Cell, Entropy, Timestamp};
+use vouchsafe_lockout::{
+    Begin, LockoutEvent, LockoutMachine, LockoutState, LockoutVerdict, Overflow,
+};
+use vouchsafe_store::{Cells, StoreError, Undelivered};
+
+type Driven = Result<LockoutVerdict, Undelivered<LockoutEvent>>;
+
+/// Drives a lockout event through `cells`, as [`vouchsafe_store::drive`] does, and through
+/// `overflow` where there is no room in them.
+///
+/// `cells` are to be this process's alone, as [`MemoryStore`](vouchsafe_store::MemoryStore)'s are:
+/// other processes do not see what is counted in `overflow`. Until the store is full for the first
+/// time, and once that is over, an attempt costs what it costs without.
+///
+/// # Errors
+/// As [`vouchsafe_store::drive`]; [`StoreError::Full`] only where `overflow` has no room, either.
+pub async fn drive(
+    cells: &impl Cells,
+    overflow: &Overflow,
+    entropy: &impl Entropy,
+    machine: &LockoutMachine,
+    event: LockoutEvent,
+    now: Timestamp,
+) -> Driven {
+    let (account, key) = (event.account(), event.cell());
+    let mut driven = match overflow.settle(machine, event, now) {
+        Ok(verdict) => Ok(verdict),
+        Err(event) => vouchsafe_store::drive(cells, entropy, key, machine, event, now).await,
+    };
+    if let Err(Undelivered { error: StoreError::Full, event: LockoutEvent::Begin(begin) }) = driven
+    {
+        // Charged before it is looked at what the store holds: see `Overflow`.
+        if !overflow.charge(machine, &begin, now) {
+            return undelivered(StoreError::Full, begin);
+        }
+        return match exact(cells, account).await {
+            Ok(exact) => Ok(overflow.admit(machine, begin, exact.as_ref(), now)),
+            Err(error) => undelivered(error, begin),
+        };
+    }
+    if overflow.is_idle(now) {
+        return driven;
+    }
+    match &mut driven {
+        Ok(LockoutVerdict::Admitted(charged)) => {
+            let again = Begin::new(account, charged.id());
+            let exact = match exact(cells, account).await {
+                Ok(exact) => exact,
+                Err(error) => return undelivered(error, again),
+            };
+            if let Some(refused) = overflow.beside(machine, charged, exact.as_ref(), now) {
+                let back = LockoutEvent::NotVerified(again.withdraw());
+                vouchsafe_store::drive(cells, entropy, key, machine, back, now).await?;
+                return Ok(refused);
+            }
+        }
+        Ok(LockoutVerdict::Failed { locked: locked @ None, .. }) => {
+            let exact = exact(cells, account).await;
+            let exact = exact.ok().flatten();
+            *locked = overflow.lock(machine, account, exact.as_ref(), now);
+        }
+        _ => {}
+    }
+    driven
+}
+
+fn undelivered(error: StoreError, begin: Begin) -> Driven {
+    Err(Undelivered { error, event: LockoutEvent::Begin(begin) })
+}
+
+/// What the store holds of an account.
+async fn exact(
+    cells: &impl Cells,
+    account: AccountDigest,
+) -> Result<Option<LockoutState>, StoreError> {
+    let key = LockoutState::key(account);
+    let cell = cells.load(key).await?.cell;
+    cell.map(|cell| LockoutState::from_bytes(cell.bytes).map_err(|_| StoreError::Corrupt(key)))
+        .transpose()
+}

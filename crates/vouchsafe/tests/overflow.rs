@@ -1,0 +1,407 @@
+//! A store that fills up and drains: whatever is counted where, no account gets a guess too many by.
+#![cfg(feature = "gate")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::disallowed_methods,
+    missing_docs,
+    reason = "tests"
+)]
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use vouchsafe::core::{
+    AccountDigest, Cell, CellKey, ChargeId, Charged, Matched, NotMatched, NotVerified,
+    PolicyDigest, Space, Standing, Timestamp,
+};
+use vouchsafe::counting::drive;
+use vouchsafe::lockout::{
+    Begin, Limit, LockoutEvent, LockoutMachine, LockoutPolicy, LockoutState, LockoutVerdict as V,
+    OnSuccess, Overflow, Release,
+};
+use vouchsafe::store::{Cells, Loaded, MemoryStore, Put, StoreError, Swap, Version};
+use vouchsafe_testkit::{SeededEntropy, block_on, runs};
+
+const HOUR: Duration = Duration::from_secs(3_600);
+const START: Timestamp = Timestamp::from_micros(1_523_232_000_000_000);
+
+fn account(number: u64) -> AccountDigest {
+    let spread = SeededEntropy::new(number);
+    let digest = (u128::from(spread.next()) << 64) | u128::from(spread.next());
+    AccountDigest::new(digest.to_be_bytes())
+}
+
+fn machine(limits: &[Limit], on_success: OnSuccess) -> LockoutMachine {
+    let builder = LockoutPolicy::builder().on_success(on_success);
+    let policy = limits.iter().fold(builder, |builder, limit| builder.limit(*limit)).build();
+    LockoutMachine::new(policy.unwrap(), PolicyDigest::NONE)
+}
+
+struct Desk<C> {
+    cells: C,
+    overflow: Overflow,
+    machine: LockoutMachine,
+    entropy: SeededEntropy,
+}
+
+impl<C: Cells> Desk<C> {
+    fn send(&self, event: LockoutEvent, now: Timestamp) -> Result<V, StoreError> {
+        let driven = drive(&self.cells, &self.overflow, &self.entropy, &self.machine, event, now);
+        block_on(driven).map_err(|undelivered| undelivered.error)
+    }
+
+    fn begin(&self, account: AccountDigest, now: Timestamp) -> Result<V, StoreError> {
+        let begin = Begin::new(account, ChargeId::new(self.entropy.next()));
+        self.send(LockoutEvent::Begin(begin), now)
+    }
+
+    fn exact(&self, account: AccountDigest) -> Option<Vec<u8>> {
+        block_on(self.cells.load(LockoutState::key(account))).unwrap().cell.map(|cell| cell.bytes)
+    }
+}
+
+fn right(charged: Charged) -> LockoutEvent {
+    LockoutEvent::Matched(Matched::assertion(charged, Standing::Chosen))
+}
+
+fn wrong(charged: Charged) -> LockoutEvent {
+    LockoutEvent::NotMatched(NotMatched::assertion(charged))
+}
+
+fn unverified(charged: Charged) -> LockoutEvent {
+    LockoutEvent::NotVerified(NotVerified::assertion(charged))
+}
+
+/// What is in the way: cells of others.
+#[derive(Default)]
+struct Junk {
+    there: Vec<(CellKey, Version)>,
+    next: u64,
+}
+
+impl Junk {
+    fn fill(&mut self, store: &MemoryStore, random: &SeededEntropy) {
+        for len in [300, 40, 8] {
+            loop {
+                self.next += 1;
+                let key = CellKey::new(Space::System, *account(1 << 40 | self.next).as_bytes());
+                let version = Version::fresh(random).unwrap();
+                let put = Put::save(vec![1; len], Timestamp::MAX, version);
+                match block_on(store.swap(key, None, put)).unwrap() {
+                    Swap::Done => self.there.push((key, version)),
+                    _ => break,
+                }
+            }
+        }
+    }
+
+    fn drain(&mut self, store: &MemoryStore, random: &SeededEntropy, count: u64) {
+        for _ in 0..count {
+            let len = u64::try_from(self.there.len()).unwrap();
+            if len == 0 {
+                return;
+            }
+            let at = usize::try_from(random.below(len)).unwrap();
+            let (key, version) = self.there.swap_remove(at);
+            assert_eq!(block_on(store.swap(key, Some(version), Put::Erase)).unwrap(), Swap::Done);
+        }
+    }
+}
+
+/// The rule, word for word: every charge ever made stays on the list.
+#[derive(Default, Clone)]
+struct Oracle(Vec<(Timestamp, ChargeId, bool, bool)>);
+
+impl Oracle {
+    fn admits(&self, limits: &[Limit], now: Timestamp) -> bool {
+        limits.iter().all(|limit| {
+            let inside = |at: Timestamp| at.after(limit.window()) > now;
+            let counted = self.0.iter().filter(|(at, _, counts, _)| *counts && inside(*at));
+            counted.count() < limit.capacity() as usize
+        })
+    }
+
+    fn settle(&mut self, id: ChargeId, counts: bool, clears: bool) {
+        let own = self.0.iter().position(|charge| charge.1 == id).unwrap();
+        for (at, charge) in self.0.iter_mut().enumerate() {
+            if at == own {
+                (charge.2, charge.3) = (counts, counts);
+            }
+            // What a success may forget at most.
+            charge.2 &= !(clears && at < own && charge.3);
+        }
+    }
+}
+
+#[derive(Default)]
+struct Seen {
+    exact: usize,
+    coarse: usize,
+    both: usize,
+    taken_back: usize,
+}
+
+/// One history on a few accounts, in a store of a few KiB.
+fn history(seed: u64, seen: &mut Seen) {
+    let random = SeededEntropy::new(seed);
+    let pick = |from: &[u64]| from[usize::try_from(random.below(from.len() as u64)).unwrap()];
+    let limits: Vec<Limit> = (0..1 + random.below(2))
+        .map(|_| {
+            let window = Duration::from_secs(pick(&[10, 60, 3_600]));
+            let limit = Limit::new(u32::try_from(1 + random.below(5)).unwrap(), window);
+            match random.below(6) {
+                0 => limit.with_release(Release::After(window * 2)),
+                1 => limit.with_release(Release::Admin),
+                _ => limit,
+            }
+        })
+        .collect();
+    let clears = random.below(3) == 0;
+    let on_success = if clears { OnSuccess::OlderFailures } else { OnSuccess::OwnCharge };
+    let desk = Desk {
+        cells: MemoryStore::new(8 << 10),
+        overflow: Overflow::new(usize::try_from(pick(&[1, 2, 64])).unwrap()),
+        machine: machine(&limits, on_success),
+        entropy: SeededEntropy::new(seed + 1),
+    };
+    let accounts = 4;
+    let mut oracles = vec![Oracle::default(); accounts];
+    let mut coarse = vec![false; accounts];
+    let (mut junk, mut now) = (Junk::default(), START);
+    let mut open: Vec<(usize, Charged)> = Vec::new();
+    for _ in 0..150 {
+        let who = usize::try_from(random.below(accounts as u64)).unwrap();
+        match random.below(20) {
+            0 | 1 => junk.fill(&desk.cells, &random),
+            2 => junk.drain(&desk.cells, &random, pick(&[1, 3, 500])),
+            3 => now = now.after(Duration::from_secs(pick(&[1, 9, 10, 59, 3_599]))),
+            4 => now = now.after(Duration::from_millis(random.below(5_000))),
+            5 => drop(block_on(desk.cells.sweep(now, usize::MAX)).unwrap()),
+            6..12 if !open.is_empty() => {
+                let at = usize::try_from(random.below(open.len() as u64)).unwrap();
+                let (who, charged) = open.swap_remove(at);
+                let id = charged.id();
+                let how = random.below(6);
+                let event = match how {
+                    0 => right(charged),
+                    1 => unverified(charged),
+                    _ => wrong(charged),
+                };
+                match (desk.send(event, now), how) {
+                    (Ok(V::Authenticated(_)), 0) => oracles[who].settle(id, false, clears),
+                    (Ok(V::Refunded), 1) => oracles[who].settle(id, false, false),
+                    (Ok(V::Failed { .. }), 2..) => oracles[who].settle(id, true, false),
+                    // Settled in the store, which had no room to say so: the charge stays.
+                    (Err(StoreError::Full), _) => {}
+                    (other, _) => panic!("{other:?} in {seed}"),
+                }
+            }
+            _ => {
+                let (before, idle) = (desk.exact(account(who as u64)), desk.overflow.is_idle(now));
+                let allowed = oracles[who].admits(&limits, now);
+                match desk.begin(account(who as u64), now) {
+                    Ok(V::Admitted(charged)) => {
+                        assert!(allowed, "a guess too many in {seed}");
+                        let is_coarse = desk.exact(account(who as u64)) == before;
+                        seen.coarse += usize::from(is_coarse);
+                        seen.exact += usize::from(!is_coarse);
+                        seen.both += usize::from(coarse[who] && !is_coarse);
+                        coarse[who] |= is_coarse;
+                        oracles[who].0.push((now, charged.id(), true, false));
+                        open.push((who, charged));
+                    }
+                    Ok(V::Locked { .. } | V::Wait { .. }) => {
+                        let released = |l: &Limit| l.release() == Release::WindowSlides;
+                        let exact = idle && desk.overflow.is_idle(now);
+                        assert!(
+                            !(exact && allowed && limits.iter().all(released)),
+                            "refused with room for it in {seed}"
+                        );
+                        seen.taken_back += usize::from(allowed && !exact);
+                    }
+                    // Never where there is room here.
+                    other => panic!("{other:?} in {seed}"),
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn in_whatever_order_cells_fill_and_drain_no_account_gets_more_by() {
+    let mut seen = Seen::default();
+    for seed in 0..u64::try_from(runs(3_000, 300_000)).unwrap() {
+        history(seed << 8, &mut seen);
+    }
+    let Seen { exact, coarse, both, taken_back } = seen;
+    println!("{exact} exact, {coarse} coarse, {both} of both, {taken_back} refused for others");
+    assert!(exact > 1_000 && coarse > 1_000 && both > 100 && taken_back > 100);
+}
+
+/// A store with room or without, and something that happens before or after one of its calls.
+struct Meddled {
+    cells: MemoryStore,
+    full: AtomicBool,
+    calls: AtomicUsize,
+    #[expect(clippy::type_complexity, reason = "one closure")]
+    meddle: Mutex<Option<(usize, Box<dyn FnOnce() + Send>)>>,
+}
+
+impl Meddled {
+    fn call(&self) {
+        let call = self.calls.fetch_add(1, Ordering::SeqCst);
+        let due = self.meddle.lock().unwrap().take_if(|(at, _)| *at == call);
+        if let Some((_, meddle)) = due {
+            meddle();
+        }
+    }
+}
+
+impl Cells for Meddled {
+    vouchsafe_testkit::pass_on!(cells: scan sweep);
+
+    async fn load(&self, key: CellKey) -> Result<Loaded, StoreError> {
+        self.call();
+        let loaded = self.cells.load(key).await;
+        self.call();
+        loaded
+    }
+
+    async fn swap(
+        &self,
+        key: CellKey,
+        expected: Option<Version>,
+        put: Put,
+    ) -> Result<Swap, StoreError> {
+        self.call();
+        let there = self.cells.load(key).await?.cell.map_or(0, |cell| cell.bytes.len());
+        let full = self.full.load(Ordering::SeqCst);
+        let swapped = match &put {
+            Put::Save { bytes, .. } if full && bytes.len() > there => Ok(Swap::Full),
+            _ => self.cells.swap(key, expected, put).await,
+        };
+        self.call();
+        swapped
+    }
+}
+
+/// Two attempts on an account with one guess left, the second in the middle of the first, while room
+/// comes and goes: all places, all mixtures of what was counted before.
+#[test]
+fn of_two_at_once_the_last_charged_sees_the_other() {
+    let five = machine(&[Limit::new(5, HOUR)], OnSuccess::OwnCharge);
+    let (mut one, mut none) = (0, 0);
+    for before in 0..5_u32 {
+        for rooms in 0..8_u32 {
+            for place in 0..14_usize {
+                let desk = Arc::new(Desk {
+                    cells: Meddled {
+                        cells: MemoryStore::new(1 << 20),
+                        full: AtomicBool::new(false),
+                        calls: AtomicUsize::new(0),
+                        meddle: Mutex::new(None),
+                    },
+                    overflow: Overflow::default(),
+                    machine: five.clone(),
+                    entropy: SeededEntropy::new(1),
+                });
+                let room = |full: bool| desk.cells.full.store(full, Ordering::SeqCst);
+                for guess in 0..4 {
+                    room(guess < before);
+                    let Ok(V::Admitted(charged)) = desk.begin(account(1), START) else { panic!() };
+                    assert!(matches!(desk.send(wrong(charged), START), Ok(V::Failed { .. })));
+                }
+                room(rooms & 1 != 0);
+                let admitted = Arc::new(AtomicUsize::new(0));
+                let (other, count) = (Arc::clone(&desk), Arc::clone(&admitted));
+                let meddle = move || {
+                    other.cells.full.store(rooms & 2 != 0, Ordering::SeqCst);
+                    let verdict = other.begin(account(1), START).unwrap();
+                    count.fetch_add(
+                        usize::from(matches!(verdict, V::Admitted(_))),
+                        Ordering::SeqCst,
+                    );
+                    other.cells.full.store(rooms & 4 != 0, Ordering::SeqCst);
+                };
+                desk.cells.calls.store(0, Ordering::SeqCst);
+                *desk.cells.meddle.lock().unwrap() = Some((place, Box::new(meddle)));
+                let verdict = desk.begin(account(1), START).unwrap();
+                admitted
+                    .fetch_add(usize::from(matches!(verdict, V::Admitted(_))), Ordering::SeqCst);
+                match admitted.load(Ordering::SeqCst) {
+                    0 => none += 1,
+                    1 => one += 1,
+                    more => panic!("{more} more guesses: {before}, {rooms}, {place}"),
+                }
+            }
+        }
+    }
+    println!("one more guess {one} times, none {none} times");
+    assert!(one > none && one > 200);
+}
+
+#[test]
+fn ten_thousand_at_once_get_five_by_while_room_comes_and_goes() {
+    const ACCOUNTS: u64 = 5;
+    let (mut hashed_coarse, rounds) = (0, runs(40, 1_000));
+    for round in 0..u64::try_from(rounds).unwrap() {
+        let desk = Desk {
+            cells: MemoryStore::new(8 << 10),
+            overflow: Overflow::default(),
+            machine: machine(&[Limit::new(5, HOUR)], OnSuccess::OwnCharge),
+            entropy: SeededEntropy::new(round << 20),
+        };
+        let hashed = [const { AtomicUsize::new(0) }; ACCOUNTS as usize];
+        let (mut junk, random) = (Junk::default(), SeededEntropy::new(round + 1));
+        junk.fill(&desk.cells, &random);
+        let over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..4_u64)
+                .map(|thread| {
+                    let (desk, hashed) = (&desk, &hashed);
+                    scope.spawn(move || {
+                        for attempt in 0..2_500_u64 / 40 {
+                            let who = (thread + attempt) % ACCOUNTS;
+                            match desk.begin(account(who), START) {
+                                Ok(V::Admitted(charged)) if attempt % 5 == 0 => {
+                                    desk.send(unverified(charged), START).unwrap();
+                                }
+                                Ok(V::Admitted(charged)) => {
+                                    hashed[who as usize].fetch_add(1, Ordering::SeqCst);
+                                    // Nobody ever hears of some.
+                                    if attempt % 3 != 0 {
+                                        let _ = desk.send(wrong(charged), START);
+                                    }
+                                }
+                                Ok(_) => {}
+                                other => panic!("{other:?}"),
+                            }
+                        }
+                    })
+                })
+                .collect();
+            let (desk, over) = (&desk, &over);
+            scope.spawn(move || {
+                while !over.load(Ordering::SeqCst) {
+                    junk.fill(&desk.cells, &random);
+                    junk.drain(&desk.cells, &random, 1 + random.below(3));
+                }
+            });
+            threads.into_iter().for_each(|thread| thread.join().unwrap());
+            over.store(true, Ordering::SeqCst);
+        });
+        for (who, hashed) in hashed.iter().enumerate() {
+            let hashed = hashed.load(Ordering::SeqCst);
+            assert!(hashed <= 5, "{hashed} guesses on account {who} in round {round}");
+            let exact = desk.exact(account(who as u64));
+            let exact = exact.map_or(0, |bytes| LockoutState::from_bytes(bytes).unwrap().len());
+            hashed_coarse += hashed.saturating_sub(exact);
+        }
+    }
+    println!("{hashed_coarse} guesses on coarse counters");
+    assert!(hashed_coarse > 0, "the store was never full");
+}
