@@ -51,7 +51,9 @@ impl fmt::Debug for Address {
 }
 
 /// A block of addresses: `10.0.0.0/8`, `2001:db8::/32`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+///
+/// It may be one address, so only its length shows in `Debug`.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Prefix {
     network: IpAddr,
     length: u8,
@@ -165,6 +167,12 @@ impl FromStr for Prefix {
 fn is_decimal(text: &str) -> bool {
     text == "0"
         || (!text.is_empty() && !text.starts_with('0') && text.bytes().all(|b| b.is_ascii_digit()))
+}
+
+impl fmt::Debug for Prefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Prefix(../{})", self.length)
+    }
 }
 
 impl fmt::Display for Prefix {
