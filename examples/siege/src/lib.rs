@@ -12,7 +12,7 @@
 //! | `ours`, `others` | the algorithms |
 //! | `replay` | what happens, in order of simulated time |
 //! | `monitor` | how many guesses were looked at, counted by nobody's algorithm |
-//! | `siege`, `table` | all attacks on all algorithms, as text |
+//! | `siege`, `table`, `picture` | all attacks on all algorithms, as text and drawn |
 
 pub mod attack;
 pub mod dice;
@@ -22,6 +22,7 @@ pub mod monitor;
 pub mod options;
 pub mod others;
 pub mod ours;
+pub mod picture;
 pub mod replay;
 pub mod siege;
 pub mod table;

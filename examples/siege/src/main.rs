@@ -7,6 +7,8 @@ use std::time::Instant;
 
 use siege::attack::Attack;
 use siege::options::{Command, HELP, Options};
+use siege::picture::picture;
+use siege::replay::Stopwatch;
 use siege::siege::{Algorithm, Scale, run};
 use siege::table::table;
 
@@ -35,10 +37,15 @@ fn lay(options: &Options) -> Result<(), Box<dyn std::error::Error>> {
     let mut scale = Scale::new(options.seed);
     scale.extent.days = options.days;
     scale.extent.names = options.names;
+    if options.save.is_some() {
+        scale = Scale::saved();
+        scale.extent.seed = options.seed;
+    }
     let (attacks, algorithms) = (Attack::ALL, Algorithm::ALL);
     let (all, mut number) = (attacks.len().saturating_mul(algorithms.len()), 0_usize);
     let terminal = std::io::stderr().is_terminal();
-    let rows = run(scale, &attacks, &algorithms, Some(nanos), |attack, algorithm| {
+    let watch: Option<Stopwatch> = if options.save.is_none() { Some(nanos) } else { None };
+    let rows = run(scale, &attacks, &algorithms, watch, |attack, algorithm| {
         if terminal {
             eprint!("\r\x1b[K{number} of {all}: {attack}, {}", algorithm.name());
         } else if number.is_multiple_of(algorithms.len()) {
@@ -49,7 +56,13 @@ fn lay(options: &Options) -> Result<(), Box<dyn std::error::Error>> {
     if terminal {
         eprint!("\r\x1b[K");
     }
-    write!(std::io::stdout(), "{}", table(&rows))?;
+    match &options.save {
+        None => write!(std::io::stdout(), "{}", table(&rows))?,
+        Some(folder) => {
+            std::fs::write(folder.join("table.md"), table(&rows))?;
+            std::fs::write(folder.join("picture.svg"), picture(&rows))?;
+        }
+    }
     Ok(())
 }
 

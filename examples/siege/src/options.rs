@@ -1,6 +1,7 @@
 //! What the command line says.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 /// What `--help` prints.
 pub const HELP: &str = "\
@@ -12,6 +13,8 @@ Usage: siege [OPTIONS]
   --seed N     where chance begins [default: 1]
   --days N     how many simulated days, from a Monday, 1 to 31 [default: 3]
   --names N    how many random names, 1 to 10000000 [default: 1000000]
+  --save DIR   writes table.md and picture.svg there instead: of 1000 users in two days with 10000
+               names and this seed, without what is measured
   --help       this text
 ";
 
@@ -24,6 +27,8 @@ pub struct Options {
     pub days: u32,
     /// How many random names.
     pub names: u64,
+    /// Where table and picture are written, if they are.
+    pub save: Option<PathBuf>,
 }
 
 /// What the command line asks for.
@@ -62,7 +67,7 @@ impl Command {
     /// [`OptionsError`].
     pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, OptionsError> {
         use lexopt::prelude::*;
-        let mut options = Options { seed: 1, days: 3, names: 1_000_000 };
+        let mut options = Options { seed: 1, days: 3, names: 1_000_000, save: None };
         let mut parser = lexopt::Parser::from_args(arguments);
         while let Some(argument) = parser.next()? {
             match argument {
@@ -75,6 +80,7 @@ impl Command {
                 Long("names") => {
                     options.names = number("--names", parser.value()?, 1, 10_000_000)?;
                 }
+                Long("save") => options.save = Some(parser.value()?.into()),
                 _ => return Err(argument.unexpected().into()),
             }
         }

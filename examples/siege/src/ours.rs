@@ -11,19 +11,22 @@ use vouchsafe_core::{
 };
 use vouchsafe_crypto::MacKey;
 use vouchsafe_lockout::{
-    Begin, LockoutEvent, LockoutMachine, LockoutPolicy, LockoutVerdict, Seen, SourcePolicy,
-    SourceThrottle, SprayDetector, SprayPolicy, Subject, account_digest,
+    Begin, Device, DeviceKey, Devices, LockoutEvent, LockoutMachine, LockoutPolicy, LockoutVerdict,
+    Seen, SourcePolicy, SourceThrottle, SprayDetector, SprayPolicy, Subject, account_digest,
 };
 use vouchsafe_store::{Cells, MemoryStore, drive};
 use vouchsafe_testkit::{ManualClock, SeededEntropy, block_on};
 
 use crate::guard::{Answer, Attempt, Guard, Name};
-use crate::world::{START, World};
+use crate::world::{DAY, START, World};
 
 /// What one block of a source throttle takes: 100 000 take about 7 MiB, as its policy says.
 const BLOCK: usize = 73;
 /// What one account of a spray detector takes: 65 536 take about 4 MiB, as its policy says.
 const WATCHED: usize = 64;
+
+/// Devices of each user: at the desk, and a phone.
+const DEVICES: usize = 2;
 
 /// What is wrong with a name that was made here.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +43,9 @@ pub struct Ours {
     key: MacKey,
     tenant: TenantId,
     users: Vec<AccountDigest>,
+    device_key: DeviceKey,
+    /// What each user's devices present: none where the policy does not tell devices apart.
+    cookies: Vec<[String; DEVICES]>,
     open: HashMap<u64, Charged>,
     spray: SprayDetector,
     alarms: Vec<Timestamp>,
@@ -57,20 +63,38 @@ impl Ours {
             let user = UserId::new(&format!("user-{number}"))?;
             Ok(account_digest(&key, &tenant, Subject::User(&user)))
         });
-        let users = users.collect::<Result<_, SetUpError>>()?;
+        let users = users.collect::<Result<Vec<_>, SetUpError>>()?;
+        let (entropy, device_key) = (SeededEntropy::new(1), DeviceKey::new(MacKey::new(&[8; 32])));
+        // All have signed in on the day before.
+        let known_since = START.before(DAY);
+        let cookies = |user: &AccountDigest| {
+            [(); DEVICES].map(|()| device_key.issue(*user, entropy.next(), known_since))
+        };
+        let cookies = match policy.devices() {
+            Some(_) => users.iter().map(cookies).collect(),
+            None => Vec::new(),
+        };
         Ok(Self {
             machine: LockoutMachine::new(policy, PolicyDigest::NONE),
             store: MemoryStore::new(memory).with_clock(Arc::clone(&clock)),
             throttle: SourceThrottle::new(&SourcePolicy::default(), Arc::clone(&clock) as Arc<_>),
             clock,
-            entropy: SeededEntropy::new(1),
+            entropy,
             key,
             tenant,
             users,
+            device_key,
+            cookies,
             open: HashMap::new(),
             spray: SprayDetector::new(SprayPolicy::default()),
             alarms: Vec::new(),
         })
+    }
+
+    /// What the store keeps, in bytes.
+    #[must_use]
+    pub fn stored(&self) -> usize {
+        self.store.used()
     }
 
     fn account(&self, name: Name) -> Option<AccountDigest> {
@@ -81,6 +105,13 @@ impl Ours {
                 Some(account_digest(&self.key, &self.tenant, Subject::Unknown(&name)))
             }
         }
+    }
+
+    /// The device that the attempt's cookie says it comes from.
+    fn device(&self, account: AccountDigest, attempt: &Attempt) -> Option<Device> {
+        let Name::User(user) = attempt.name else { return None };
+        let cookies = self.cookies.get(usize::try_from(user).ok()?)?;
+        self.device_key.verify(account, cookies.get(usize::from(attempt.device?))?)
     }
 
     fn drive(&self, event: LockoutEvent, now: Timestamp) -> Option<LockoutVerdict> {
@@ -97,7 +128,8 @@ impl Guard for Ours {
         }
         let Some(account) = self.account(attempt.name) else { return Answer::Refuse };
         let id = ChargeId::new(self.entropy.next());
-        match self.drive(LockoutEvent::Begin(Begin::new(account, id)), now) {
+        let begin = Begin::new(account, id).from_device(self.device(account, attempt));
+        match self.drive(LockoutEvent::Begin(begin), now) {
             Some(LockoutVerdict::Admitted(charged)) => {
                 self.open.insert(id.get(), charged);
                 Answer::Verify(id.get())
@@ -143,12 +175,13 @@ impl Guard for Ours {
     }
 }
 
-/// `failures` in `window`, for the table's rows.
+/// `failures` in `window`, and counters of devices, for the table's rows.
 ///
 /// # Errors
 /// When the policy is not valid, which would be a mistake here.
 pub fn policy(
     limits: &[(u32, Duration)],
+    devices: Option<Devices>,
 ) -> Result<LockoutPolicy, Vec<vouchsafe_lockout::LockoutError>> {
     let builder = LockoutPolicy::builder();
     limits
@@ -156,5 +189,6 @@ pub fn policy(
         .fold(builder, |builder, (failures, window)| {
             builder.limit(vouchsafe_lockout::Limit::new(*failures, *window))
         })
+        .devices(devices)
         .build()
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use vouchsafe_lockout::Devices;
+
 use crate::attack::{Attack, Extent};
 use crate::guard::Guard;
 use crate::honest::Honest;
@@ -30,6 +32,15 @@ impl Scale {
     }
 }
 
+impl Scale {
+    /// That of the table and the picture that are kept beside this: half the users for two days, and
+    /// fewer names, so that a test can make them again.
+    #[must_use]
+    pub const fn saved() -> Self {
+        Self { users: 1_000, extent: Extent { seed: 1, days: 2, burst: 10_000, names: 10_000 } }
+    }
+}
+
 /// One of the algorithms, with its parameters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Algorithm {
@@ -37,6 +48,8 @@ pub enum Algorithm {
     Five,
     /// Ours, as in our own preset: ten in an hour and thirty in 24 hours.
     TenAndThirty,
+    /// Ours, five in 24 hours, and as many on each of four counters of devices that have signed in.
+    FiveOfDevices,
     /// Requests by name in periods since the epoch: rack-attack's `throttle`.
     FixedWindow,
     /// The same by name and by address, five in 20 seconds: the configuration in its documents.
@@ -63,9 +76,10 @@ pub enum Algorithm {
 
 impl Algorithm {
     /// All of them: ours, then the others, each with the same numbers and then as it comes.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Five,
         Self::TenAndThirty,
+        Self::FiveOfDevices,
         Self::FixedWindow,
         Self::RackAttack,
         Self::Quiet,
@@ -85,6 +99,7 @@ impl Algorithm {
         match self {
             Self::Five => "Vouchsafe, 5 in 24 h",
             Self::TenAndThirty => "Vouchsafe, 10 in 1 h and 30 in 24 h",
+            Self::FiveOfDevices => "Vouchsafe, 5 in 24 h, device cookies",
             Self::FixedWindow => "fixed window, 5 in 24 h",
             Self::RackAttack => "rack-attack's example, 5 in 20 s",
             Self::Quiet => "inactivity window, 5, 24 h",
@@ -102,10 +117,10 @@ impl Algorithm {
     /// Whether it is ours.
     #[must_use]
     pub const fn is_ours(self) -> bool {
-        matches!(self, Self::Five | Self::TenAndThirty)
+        matches!(self, Self::Five | Self::TenAndThirty | Self::FiveOfDevices)
     }
 
-    /// How many failures it means to allow, in how long; ours.
+    /// How many failures it means to allow in how long; ours, where all devices count together.
     #[must_use]
     pub const fn limits(self) -> &'static [(u32, Duration)] {
         match self {
@@ -131,8 +146,10 @@ impl Algorithm {
         };
         let counted = |rule| Box::new(CountAfter::new(rule)) as Box<dyn Guard>;
         Ok(match self {
-            Self::Five | Self::TenAndThirty => {
-                let policy = policy(self.limits()).map_err(|found| format!("{found:?}"))?;
+            Self::Five | Self::TenAndThirty | Self::FiveOfDevices => {
+                let limits = if self == Self::FiveOfDevices { &[(5, DAY)] } else { self.limits() };
+                let devices = (self == Self::FiveOfDevices).then(Devices::default);
+                let policy = policy(limits, devices).map_err(|found| format!("{found:?}"))?;
                 Box::new(Ours::new(policy, world, MEMORY)?)
             }
             Self::FixedWindow => Box::new(FixedWindow::new(&[By::Name], 5, DAY)),

@@ -35,7 +35,11 @@ fn counting_after_verifying_lets_a_whole_burst_by() {
     let found = all(Attack::Burst);
     for algorithm in Algorithm::ALL {
         let most = match algorithm {
-            Algorithm::Five | Algorithm::FixedWindow | Algorithm::RackAttack | Algorithm::Gcra => 5,
+            Algorithm::Five
+            | Algorithm::FiveOfDevices
+            | Algorithm::FixedWindow
+            | Algorithm::RackAttack
+            | Algorithm::Gcra => 5,
             Algorithm::TenAndThirty => 10,
             _ => 10_000,
         };
@@ -168,7 +172,7 @@ fn ten_guesses_open_two_in_a_hundred() {
 fn the_command_line_is_read_whole() {
     use siege::options::{Command, Options};
     let parse = |words: &[&str]| Command::parse(words.iter().map(Into::into));
-    let options = Options { seed: 7, days: 31, names: 9 };
+    let options = Options { seed: 7, days: 31, names: 9, save: None };
     let words = ["--seed", "7", "--days=31", "--names", "9"];
     assert_eq!(parse(&words).unwrap(), Command::Run(options));
     assert!(parse(&["--seed", "x", "--help"]).is_err());
