@@ -10,6 +10,7 @@ use tokio::net::TcpStream;
 use tokio::task::{AbortHandle, spawn};
 
 use crate::RedisError;
+use crate::tls::{self, Tls};
 
 /// Requests that the connection takes in before it writes.
 const BUFFERED: usize = 1024;
@@ -39,6 +40,7 @@ impl fmt::Display for Address {
 /// Reaches the servers of one store: all with the same name and password.
 pub(crate) struct Dialer {
     login: RedisConnectionInfo,
+    tls: Option<Tls>,
 }
 
 /// A connection, and the end of its work with the last that holds it.
@@ -54,16 +56,23 @@ impl Drop for Wire {
 }
 
 impl Dialer {
-    /// Reads an address as `redis://user:password@host:port/database`.
-    pub(crate) fn read(text: &str) -> Result<(Self, Address), RedisError> {
-        // What it says names no part of the address, which may hold a password.
-        let wrong = |error: redis::RedisError| RedisError::Address(error.to_string());
-        let info = text.into_connection_info().map_err(wrong)?;
-        let ConnectionAddr::Tcp(host, port) = info.addr() else {
-            return Err(RedisError::Address("it is none of TCP".to_owned()));
+    /// Reads the address of a store's first server, and what is given for TLS with it.
+    pub(crate) fn new(text: &str, given: &tls::Given) -> Result<(Self, Address), RedisError> {
+        let (login, address, secret) = read(text)?;
+        let tls = match secret {
+            true => Some(Tls::new(given)?),
+            false if given.is_nothing() => None,
+            false => return Err(RedisError::Tls("the address is not rediss://".to_owned())),
         };
-        let address = Address { host: host.clone(), port: *port };
-        Ok((Self { login: info.redis_settings().clone() }, address))
+        Ok((Self { login, tls }, address))
+    }
+
+    /// Reads the address of another server, which is to be reached in the same way.
+    pub(crate) fn another(&self, text: &str) -> Result<Address, RedisError> {
+        match read(text)? {
+            (_, address, secret) if secret == self.tls.is_some() => Ok(address),
+            _ => Err(RedisError::Tls("one address is rediss://, and another is not".to_owned())),
+        }
     }
 
     pub(crate) async fn dial(&self, to: &Address) -> Result<Wire, RedisError> {
@@ -71,7 +80,10 @@ impl Dialer {
         let stream = TcpStream::connect((to.host.as_str(), to.port)).await.map_err(failed)?;
         // A request is written as a whole, and waits for nothing.
         stream.set_nodelay(true).map_err(failed)?;
-        self.speak(stream).await
+        match &self.tls {
+            None => self.speak(stream).await,
+            Some(tls) => self.speak(tls.over(stream, &to.host).await?).await,
+        }
     }
 
     async fn speak<S>(&self, stream: S) -> Result<Wire, RedisError>
@@ -87,6 +99,22 @@ impl Dialer {
         let (connection, work) = made.map_err(RedisError::unreachable)?;
         Ok(Wire { connection, work: spawn(work).abort_handle() })
     }
+}
+
+/// Reads `redis://user:password@host:port/database`; whether it asks for TLS, as `rediss://` does.
+fn read(text: &str) -> Result<(RedisConnectionInfo, Address, bool), RedisError> {
+    let (plain, secret) = match text.split_once("://") {
+        Some(("rediss" | "valkeys", rest)) => (format!("redis://{rest}"), true),
+        _ => (text.to_owned(), false),
+    };
+    // What it says names no part of the address, which may hold a password.
+    let wrong = |error: redis::RedisError| RedisError::Address(error.to_string());
+    let info = plain.into_connection_info().map_err(wrong)?;
+    let ConnectionAddr::Tcp(host, port) = info.addr() else {
+        return Err(RedisError::Address("it is none of TCP".to_owned()));
+    };
+    let address = Address { host: host.clone(), port: *port };
+    Ok((info.redis_settings().clone(), address, secret))
 }
 
 impl fmt::Debug for Dialer {

@@ -4,12 +4,16 @@
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RedisError {
-    /// The address does not read as `redis://[user:password@]host[:port][/database]`.
+    /// The address does not read as `redis://[user:password@]host[:port][/database]`, or `rediss://`
+    /// for TLS.
     #[error("no address of a Redis server: {0}")]
     Address(String),
     /// The prefix has a brace, which would move its keys to other nodes of a cluster.
     #[error("a prefix of keys has no braces")]
     Prefix,
+    /// What was given for TLS does not read, or does not go with the address.
+    #[error("no TLS to Redis: {0}")]
+    Tls(String),
     /// The server does not answer, or not as one should.
     #[error("the Redis server does not serve: {0}")]
     Unreachable(String),

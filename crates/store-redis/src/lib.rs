@@ -8,6 +8,7 @@ mod route;
 mod scripts;
 mod server;
 mod store;
+mod tls;
 
 pub use error::RedisError;
 pub use server::Degraded;

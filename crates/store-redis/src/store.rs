@@ -18,6 +18,7 @@ use crate::link::{Call, Failure};
 use crate::route::Core;
 use crate::scripts::Script;
 use crate::server::{Degraded, OnDegraded};
+use crate::tls::Given;
 
 /// Fifty times what a server on the same network takes, and about one hash: a sign-in that is refused
 /// for want of the store is refused no later than one with a wrong password.
@@ -51,6 +52,7 @@ pub struct RedisStore {
 pub struct RedisBuilder {
     address: String,
     others: Vec<String>,
+    tls: Given,
     prefix: String,
     deadline: Duration,
     on_degraded: Option<OnDegraded>,
@@ -62,6 +64,22 @@ impl RedisBuilder {
     /// while it answers. Name, password and TLS are those of the first.
     pub fn node(mut self, address: impl Into<String>) -> Self {
         self.others.push(address.into());
+        self
+    }
+
+    /// The authorities, as certificates in PEM, that may vouch for a server at a `rediss://` address.
+    /// They have to be given, and there are no others: for those of the system, its file is read by
+    /// the host. A server's certificate has to name it as the address does; those of a cluster name
+    /// one another by IP addresses, unless their `cluster-preferred-endpoint-type` is `hostname`.
+    pub fn trust(mut self, authorities: impl AsRef<[u8]>) -> Self {
+        self.tls.authorities = Some(authorities.as_ref().to_vec());
+        self
+    }
+
+    /// The store's own certificate and its chain, and the certificate's key, in PEM, for servers
+    /// that ask for one (`tls-auth-clients`).
+    pub fn identity(mut self, chain: impl AsRef<[u8]>, key: impl AsRef<[u8]>) -> Self {
+        self.tls.identity = Some((chain.as_ref().to_vec(), key.as_ref().to_vec()));
         self
     }
 
@@ -94,9 +112,9 @@ impl RedisBuilder {
         if self.prefix.contains(['{', '}']) {
             return Err(RedisError::Prefix);
         }
-        let (dialer, first) = Dialer::read(&self.address)?;
-        let others = self.others.iter().map(|other| Ok(Dialer::read(other)?.1));
-        let others: Vec<_> = others.collect::<Result<_, RedisError>>()?;
+        let (dialer, first) = Dialer::new(&self.address, &self.tls)?;
+        let others = self.others.iter().map(|other| dialer.another(other));
+        let others: Vec<_> = others.collect::<Result<_, _>>()?;
         let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
         let handle = runtime.handle().clone();
         let (stop, stopped) = oneshot::channel();
@@ -125,7 +143,8 @@ impl RedisBuilder {
 }
 
 impl RedisStore {
-    /// Opens the store in the server at `address`, as `redis://user:password@host:6379/0`.
+    /// Opens the store in the server at `address`, as `redis://user:password@host:6379/0`; with
+    /// `rediss://` it is TLS, and takes a [`builder`](Self::builder).
     ///
     /// # Errors
     /// As [`RedisBuilder::open`].
@@ -138,6 +157,7 @@ impl RedisStore {
         RedisBuilder {
             address: address.into(),
             others: Vec::new(),
+            tls: Given::default(),
             prefix: "vouchsafe".to_owned(),
             deadline: DEADLINE,
             on_degraded: None,

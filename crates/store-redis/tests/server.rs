@@ -15,6 +15,7 @@ use std::time::{Duration, SystemTime};
 use vouchsafe_core::{CellKey, Space, Timestamp};
 use vouchsafe_store::{Cells, Durability, MAX_CELL, Put, StoreError, Swap, Version, drive};
 use vouchsafe_store_redis::{RedisError, RedisStore};
+use vouchsafe_testkit::server::{eventually, free_port};
 use vouchsafe_testkit::{RedisServer, SeededEntropy, Tally, TallyEvent, block_on};
 
 const KEY: CellKey = CellKey::new(Space::Account, [7; 16]);
@@ -71,7 +72,7 @@ fn a_replica_a_wrong_address_and_a_prefix_with_braces_are_refused() {
     assert!(matches!(refused(&server.replica()), RedisError::Replica));
     let braces = RedisStore::builder(server.url()).prefix("a{b}").open();
     assert!(matches!(braces, Err(RedisError::Prefix)));
-    for address in ["nonsense", "rediss://127.0.0.1"] {
+    for address in ["nonsense", "redis+unix:///tmp/socket", "redis://", "rediss://"] {
         assert!(matches!(RedisStore::open(address), Err(RedisError::Address(_))), "{address}");
     }
     server.kill();
@@ -263,10 +264,11 @@ fn the_bytes_of_a_cell_are_measured() {
 
 #[test]
 fn on_a_cluster_every_script_keeps_to_one_slot() {
-    let server = RedisServer::with(&["cluster-enabled yes"]);
+    let (bus, _claim) = free_port();
+    let server = RedisServer::with(&["cluster-enabled yes", &format!("cluster-port {bus}")]);
     assert_eq!(server.ask(&["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]), "OK");
     let up = || server.ask(&["CLUSTER", "INFO"]).contains("cluster_state:ok");
-    assert!(vouchsafe_testkit::server::eventually(up));
+    assert!(eventually(up));
     let store = patient(&server);
     let keys: Vec<CellKey> =
         (0..=255).map(|first| CellKey::new(Space::Account, [first; 16])).collect();

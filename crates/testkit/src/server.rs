@@ -242,7 +242,7 @@ fn is_root() -> bool {
 }
 
 /// A port where nobody listens, and what keeps it from being given to any other test.
-pub(crate) fn free_port() -> (u16, File) {
+pub fn free_port() -> (u16, File) {
     let from = usize::try_from(std::process::id()).unwrap_or(0).wrapping_mul(37);
     let skip = from.checked_rem(PORTS.len()).unwrap_or(0);
     let ports = PORTS.cycle().skip(skip).take(PORTS.len());
