@@ -126,7 +126,20 @@ impl RedisCluster {
 
     /// Moves a slot and all its keys from one primary to another, as resharding does. `meanwhile` is
     /// called once it has begun, and again after each key.
+    ///
+    /// Waits first until all know of the last move: a server that did not would take this slot over
+    /// with an epoch that is too low, lose it to a late message of another, and drop its keys.
     pub fn move_slot(&self, slot: &str, from: usize, to: usize, mut meanwhile: impl FnMut()) {
+        let epoch = |server: &RedisServer| {
+            let info = server.ask(&["CLUSTER", "INFO"]);
+            info.lines().find(|line| line.starts_with("cluster_current_epoch:")).map(str::to_owned)
+        };
+        let same = || {
+            let mut epochs = self.primaries.iter().map(epoch);
+            let first = epochs.next();
+            epochs.all(|epoch| Some(epoch) == first)
+        };
+        assert!(eventually(same), "the servers do not agree");
         let server = |number: usize| self.primaries.get(number).expect("one of three");
         let (from, to) = (server(from), server(to));
         done(to, &["CLUSTER", "SETSLOT", slot, "IMPORTING", &id(from)]);
