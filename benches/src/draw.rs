@@ -33,6 +33,12 @@ impl<T> Drawn<T> {
         Self { things, next: 0 }
     }
 
+    /// The one that a thread takes as its so-manieth: threads start half the list apart.
+    pub fn at(&self, thread: usize, number: u32) -> &T {
+        let at = thread * self.things.len() / 2 + number as usize;
+        &self.things[at % self.things.len()]
+    }
+
     /// The next one.
     pub fn take(&mut self) -> &T {
         let at = self.next;

@@ -29,6 +29,8 @@ pub enum Unit {
     PerSecond,
     /// Bytes a key: less is better.
     Bytes,
+    /// What two threads do, in percent of what one does: more is better.
+    Percent,
 }
 
 /// One batch: so many operations, and how long they took.
@@ -88,11 +90,18 @@ impl Batch {
         Self { operations: keys, took: Duration::from_nanos(bytes as u64) }
     }
 
+    /// So many percent.
+    pub fn percent(percent: f64) -> Self {
+        // A second stands in for a percent.
+        Self { operations: 1, took: Duration::from_secs_f64(percent) }
+    }
+
     fn value(&self, unit: Unit) -> f64 {
         let seconds = self.took.as_secs_f64();
         match unit {
             Unit::Nanos | Unit::Bytes => seconds * 1e9 / f64::from(self.operations),
             Unit::PerSecond => f64::from(self.operations) / seconds,
+            Unit::Percent => seconds,
         }
     }
 }
@@ -132,7 +141,7 @@ impl Case {
         }
         let speedup = match self.unit {
             Unit::Nanos | Unit::Bytes => peer / ours,
-            Unit::PerSecond => ours / peer,
+            Unit::PerSecond | Unit::Percent => ours / peer,
         };
         Ok(Outcome { ours, peer, speedup })
     }
@@ -178,6 +187,16 @@ mod tests {
     fn more_a_second_is_faster() {
         let outcome = run(Unit::PerSecond, || Ok(Sides::new(fixed(&[20]), fixed(&[30]))));
         assert!((outcome.speedup - 1.5).abs() < 1e-9);
+    }
+
+    #[test]
+    fn more_percent_scale_better() {
+        let sides = || {
+            let (ours, peer) = (|| Ok(Batch::percent(190.0)), || Ok(Batch::percent(95.0)));
+            Ok(Sides::new(ours, peer))
+        };
+        let outcome = run(Unit::Percent, sides);
+        assert_eq!((outcome.ours, outcome.peer, outcome.speedup), (190.0, 95.0, 2.0));
     }
 
     #[test]

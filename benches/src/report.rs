@@ -40,6 +40,7 @@ const fn unit(unit: Unit) -> &'static str {
         Unit::Nanos => "ns",
         Unit::PerSecond => "1/s",
         Unit::Bytes => "bytes",
+        Unit::Percent => "%",
     }
 }
 

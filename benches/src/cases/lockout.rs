@@ -7,7 +7,7 @@ use std::fmt::Display;
 use std::hint::black_box;
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use vouchsafe::core::{
@@ -49,6 +49,14 @@ pub const CASES: &[Case] = &[
         pairs: PAIRS,
         prepare: begin_settle,
     },
+    Case {
+        name: "lockout/deny_locked_two_threads",
+        peer: "governor",
+        wanted: 1.0,
+        unit: Unit::Percent,
+        pairs: PAIRS,
+        prepare: deny_locked_two_threads,
+    },
 ];
 
 /// An attempt on one of a million locked accounts against a check of one of a million keys that
@@ -61,9 +69,7 @@ fn deny_locked() -> Result<Sides> {
             other => Err(format!("{other:?}").into()),
         })
     };
-    let five_a_day = Quota::with_period(DAY / FAILURES).ok_or("no period")?;
-    let five_a_day = five_a_day.allow_burst(NonZeroU32::new(FAILURES).ok_or("no burst")?);
-    let (limiter, mut keys) = (limiter(five_a_day, FAILURES)?, keys());
+    let (limiter, mut keys) = (used_up()?, keys());
     let peer = move || {
         Batch::time(BATCH, |_| match limiter.check_key(black_box(keys.take())) {
             Ok(()) => Err("let by".into()),
@@ -74,6 +80,55 @@ fn deny_locked() -> Result<Sides> {
         })
     };
     Ok(Sides::new(ours, peer))
+}
+
+/// What two threads do of [`deny_locked`] beside each other, in percent of what one does alone:
+/// with nothing in between, 200.
+fn deny_locked_two_threads() -> Result<Sides> {
+    let (house, drawn) = (Arc::new(House::new(FAILURES)?), Arc::new(users()?));
+    let ours = move || {
+        scaling(|thread| {
+            let (house, drawn) = (Arc::clone(&house), Arc::clone(&drawn));
+            move |number| match house.begin(drawn.at(thread, number))? {
+                LockoutVerdict::Locked { .. } => Ok(()),
+                other => Err(format!("{other:?}").into()),
+            }
+        })
+    };
+    let (limiter, keys) = (Arc::new(used_up()?), Arc::new(keys()));
+    let peer = move || {
+        scaling(|thread| {
+            let (limiter, keys) = (Arc::clone(&limiter), Arc::clone(&keys));
+            move |number| match limiter.check_key(black_box(keys.at(thread, number))) {
+                Ok(()) => Err("let by".into()),
+                Err(until) => {
+                    black_box(until);
+                    Ok(())
+                }
+            }
+        })
+    };
+    Ok(Sides::new(ours, peer))
+}
+
+/// One thread, then two, each with work of its own.
+fn scaling<W: FnMut(u32) -> Result<()> + Send + 'static>(
+    work: impl Fn(usize) -> W,
+) -> Result<Batch> {
+    let time = |threads: usize| {
+        let works: Vec<W> = (0..threads).map(&work).collect();
+        let start = Instant::now();
+        let running: Vec<_> = works
+            .into_iter()
+            .map(|mut one| std::thread::spawn(move || (0..BATCH).try_for_each(&mut one)))
+            .collect();
+        for thread in running {
+            thread.join().map_err(|_| "a thread panicked")??;
+        }
+        Ok::<_, Error>(start.elapsed().as_secs_f64())
+    };
+    let (one, two) = (time(1)?, time(2)?);
+    Ok(Batch::percent(200.0 * one / two))
 }
 
 /// A charge and its refund after a right password, on one of a million accounts with a failure
@@ -102,6 +157,13 @@ fn begin_settle() -> Result<Sides> {
         Batch::time(BATCH, |_| black_box(limiter.check_key(black_box(keys.take()))).map_err(early))
     };
     Ok(Sides::new(ours, peer))
+}
+
+/// A million keys that have used up their five a day.
+fn used_up() -> Result<DefaultKeyedRateLimiter<u64>> {
+    let five_a_day = Quota::with_period(DAY / FAILURES).ok_or("no period")?;
+    let five_a_day = five_a_day.allow_burst(NonZeroU32::new(FAILURES).ok_or("no burst")?);
+    limiter(five_a_day, FAILURES)
 }
 
 /// Keys in the order in which accounts are drawn, and as small as keys can be.

@@ -38,7 +38,46 @@ pub const CASES: &[Case] = &[
         pairs: 11,
         prepare: swaps,
     },
+    Case {
+        name: "store/postgres_bytes",
+        peer: "pgbench",
+        wanted: 0.5,
+        unit: Unit::Bytes,
+        pairs: 9,
+        prepare: bytes,
+    },
 ];
+
+/// Cells for bytes a key.
+const CELLS: u32 = 20_000;
+
+/// What a cell of 200 bytes takes in our table, its indexes included, against the same columns in a
+/// plain table with its primary key; rows are put in as a bulk either way.
+fn bytes() -> Result<Sides> {
+    let server = PostgresServer::start();
+    let runtime = Builder::new_current_thread().build()?;
+    runtime.block_on(async {
+        PostgresStore::builder(server.url().parse()?).open().await?;
+        Ok::<_, Error>(())
+    })?;
+    let rows = format!(
+        "SELECT 1, md5(n::text)::uuid, md5(n::text)::uuid, n, decode(repeat('07', {VALUE}), 'hex')
+         FROM generate_series(1, {CELLS}) AS n"
+    );
+    server.psql(&format!(
+        "CREATE TABLE plain (space smallint, digest uuid, version uuid, until bigint, bytes bytea,
+             PRIMARY KEY (space, digest));
+         INSERT INTO plain {rows};
+         INSERT INTO vouchsafe_cells (space, digest, version, until, bytes) {rows}"
+    ));
+    let size = |table: &str| {
+        let size = server.psql(&format!("SELECT pg_total_relation_size('{table}')"));
+        let size = size.lines().last().unwrap_or_default().trim().parse::<usize>();
+        size.map_err(Error::from)
+    };
+    let (ours, peer) = (size("vouchsafe_cells")?, size("plain")?);
+    Ok(Sides::new(move || Ok(Batch::bytes(CELLS, ours)), move || Ok(Batch::bytes(CELLS, peer))))
+}
 
 /// A cell of each of the peer's clients.
 const OF_CLIENT: &str = "md5(:client_id::text)::uuid";

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Builder;
-use vouchsafe::core::{CellKey, Timestamp};
+use vouchsafe::core::{CellKey, Space, Timestamp};
 use vouchsafe::os::SystemEntropy;
-use vouchsafe::store::{Cells, Put, Version};
+use vouchsafe::store::{Cells, Put, Swap, Version};
 use vouchsafe::store_redis::RedisStore;
 use vouchsafe_testkit::RedisServer;
 use vouchsafe_testkit::server::find_program;
@@ -40,7 +40,55 @@ pub const CASES: &[Case] = &[
         pairs: 11,
         prepare: swaps,
     },
+    Case {
+        name: "store/redis_bytes",
+        peer: "redis-benchmark",
+        wanted: 0.5,
+        unit: Unit::Bytes,
+        pairs: 9,
+        prepare: bytes,
+    },
 ];
+
+/// Cells for bytes a key.
+const CELLS: u32 = 20_000;
+
+/// What a cell of 200 bytes takes of the server's memory, against a plain key of 16 bytes that holds
+/// as much and expires: the orders for walks and for sweeping are what ours has more.
+fn bytes() -> Result<Sides> {
+    let used = |server: &RedisServer| {
+        let said = server.ask(&["INFO", "memory"]);
+        let used = said.lines().find_map(|line| line.trim().strip_prefix("used_memory:"));
+        Ok::<usize, Error>(used.ok_or("no figure")?.parse()?)
+    };
+    let (own, plain) = (RedisServer::start(), RedisServer::start());
+    let store = RedisStore::builder(own.url()).deadline(Duration::from_secs(10)).open()?;
+    let runtime = Builder::new_current_thread().build()?;
+    let save = |number: u32| {
+        let key = CellKey::new(Space::Account, u128::from(number).to_be_bytes().map(|b| b ^ 0xa5));
+        let version = Version::new(u128::from(number).to_be_bytes());
+        store.swap(key, None, Put::save(vec![7; VALUE], UNTIL, version))
+    };
+    // Connections and scripts are no cell's.
+    runtime.block_on(save(CELLS))?;
+    let before = used(&own)?;
+    for number in 0..CELLS {
+        match runtime.block_on(save(number))? {
+            Swap::Done => {}
+            other => return Err(format!("{other:?}").into()),
+        }
+    }
+    let ours = used(&own)? - before;
+    let script = format!(
+        "for n = 1, {CELLS} do redis.call('SET', string.format('%016d', n), string.rep('x', {}), 'PX', \
+         86400000) end",
+        VALUE + 25
+    );
+    let before = used(&plain)?;
+    plain.ask(&["EVAL", &script, "0"]);
+    let peer = used(&plain)? - before;
+    Ok(Sides::new(move || Ok(Batch::bytes(CELLS, ours)), move || Ok(Batch::bytes(CELLS, peer))))
+}
 
 /// 64 tasks that each load a cell of 200 bytes and the time, against 64 connections that `GET` a
 /// value as large.
