@@ -31,3 +31,26 @@ pub fn all() -> impl Iterator<Item = &'static Case> {
     .into_iter()
     .flatten()
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_store_has_its_speed_and_its_size() {
+        for case in [
+            "memory_swaps",
+            "memory_swaps_two_threads",
+            "memory_bytes",
+            "sqlite_swaps",
+            "sqlite_bytes",
+            "postgres_load",
+            "postgres_swap",
+            "postgres_bytes",
+            "redis_load",
+            "redis_swap",
+            "redis_bytes",
+        ] {
+            let name = format!("store/{case}");
+            assert_eq!(super::all().filter(|case| case.name == name).count(), 1, "{name}");
+        }
+    }
+}

@@ -19,12 +19,14 @@ use vouchsafe::core::{
     PolicyDigest, Space, Standing, Timestamp,
 };
 use vouchsafe::counting::drive;
+use vouchsafe::gate::{Code, Login};
 use vouchsafe::lockout::{
     Begin, Limit, LockoutEvent, LockoutMachine, LockoutPolicy, LockoutState, LockoutVerdict as V,
     OnSuccess, Overflow, Release,
 };
+use vouchsafe::policy::Policy;
 use vouchsafe::store::{Cells, Loaded, MemoryStore, Put, StoreError, Swap, Version};
-use vouchsafe_testkit::{SeededEntropy, block_on, runs};
+use vouchsafe_testkit::{SeededEntropy, TestGate, block_on, runs};
 
 const HOUR: Duration = Duration::from_secs(3_600);
 const START: Timestamp = Timestamp::from_micros(1_523_232_000_000_000);
@@ -404,4 +406,30 @@ fn ten_thousand_at_once_get_five_by_while_room_comes_and_goes() {
     }
     println!("{hashed_coarse} guesses on coarse counters");
     assert!(hashed_coarse > 0, "the store was never full");
+}
+
+/// Through the gate: an attacker's names fill the counters, and neither is anybody let by nor the gate
+/// of no use.
+#[test]
+fn a_gate_counts_on_when_made_up_names_have_filled_its_counters() {
+    let policies = (TestGate::tenant(), Policy::preset("zoomph-2018").unwrap());
+    let store = MemoryStore::new(1 << 24);
+    let house = TestGate::over(policies, store, |gate| gate.counters_in_memory(8 << 10));
+    let house = block_on(house).unwrap();
+    house.add("ada", "staff", "Brass-Lantern7");
+    let wrong = |name: &str| match block_on(house.login(name, "Wrong-Anvil9")) {
+        Login::Refused(refused) => refused.code(),
+        other => panic!("{other:?}"),
+    };
+    // Many more than have room.
+    for name in 0..200 {
+        assert_eq!(wrong(&format!("nobody-{name}")), Code::WrongCredentials, "{name}");
+    }
+    let before = house.gate.work().runs;
+    let refused = (0..20).filter(|_| wrong("ada") == Code::Locked).count();
+    assert_eq!((refused, house.gate.work().runs - before), (15, 5));
+    assert_eq!(wrong("nobody-200"), Code::WrongCredentials);
+    // Until the window is over.
+    house.clock.advance(HOUR * 24);
+    let _ = house.sign_in("ada", "Brass-Lantern7");
 }

@@ -11,11 +11,13 @@ use vouchsafe_core::{
     Clock, Entropy, NoEntropy, PolicyDigest, Source, TenantId, Timer, Unavailable,
 };
 use vouchsafe_envelope::{EnvelopeError, Keyring};
-use vouchsafe_lockout::{MayRollBack, SourceThrottle};
+use vouchsafe_lockout::{MayRollBack, Overflow, SourceThrottle};
 use vouchsafe_password::{HashPolicy, HashPool, PasswordError, PoolConfig};
 use vouchsafe_policy::{Policy, PolicyError};
 use vouchsafe_session::{LinkOrigin, TokenKeys};
-use vouchsafe_store::{AnyCells, Apart, Cells, Durability, Encrypted, StoreError, Turns};
+use vouchsafe_store::{
+    AnyCells, Apart, Cells, Durability, Encrypted, MemoryStore, StoreError, Turns,
+};
 
 use super::baseline::Baselines;
 use super::break_glass::BreakGlass;
@@ -47,6 +49,7 @@ pub struct GateBuilder {
     origin: Option<LinkOrigin>,
     cells: Option<AnyCells>,
     counters: Option<AnyCells>,
+    counter_memory: Option<usize>,
     may_roll_back: bool,
     keyring: Option<Arc<Keyring>>,
     accounts: Option<AnyAccounts>,
@@ -190,6 +193,7 @@ impl GateBuilder {
             origin: None,
             cells: None,
             counters: None,
+            counter_memory: None,
             may_roll_back: false,
             keyring: None,
             accounts: None,
@@ -215,6 +219,18 @@ impl GateBuilder {
     /// `lockout.may_roll_back = "counters"`.
     pub fn counters(mut self, store: impl Cells + 'static) -> Self {
         self.counters = Some(AnyCells::new(store));
+        self.counter_memory = None;
+        self
+    }
+
+    /// The failures of accounts in at most so many bytes of this process's memory (64 MiB are a good
+    /// choice): for one node, where nobody waits for a disk to be refused. They end with the process.
+    /// When an attacker's made-up names have filled it, the accounts without a counter of their own
+    /// share coarse ones ([`Overflow`]), so that somebody may be refused for what others did, and
+    /// nobody has more guesses than the policy says.
+    pub fn counters_in_memory(mut self, bytes: usize) -> Self {
+        self.counters = None;
+        self.counter_memory = Some(bytes);
         self
     }
 
@@ -321,13 +337,16 @@ impl GateBuilder {
             let lasts = store.durability() == Durability::Durable || self.may_roll_back;
             !lasts && named.unwrap_or_default() < least
         };
-        let counters = self.counters.as_ref();
+        let counters = self.counters.or_else(|| {
+            let memory = MemoryStore::new(self.counter_memory?).with_clock(Arc::clone(&clock));
+            Some(AnyCells::new(memory))
+        });
         if refuses(&cells, MayRollBack::Everything)
-            || counters.is_some_and(|counters| refuses(counters, MayRollBack::Counters))
+            || counters.as_ref().is_some_and(|store| refuses(store, MayRollBack::Counters))
         {
             return Err(OpenError::MayRollBack);
         }
-        let cells = match self.counters {
+        let cells = match counters {
             Some(counters) => AnyCells::new(Apart::new(counters, cells)),
             None => cells,
         };
@@ -381,6 +400,7 @@ impl GateBuilder {
             application: self.application,
             origin,
             cells: cells.clone(),
+            overflow: self.counter_memory.map(|_| Overflow::default()),
             sealed,
             digests: keyring.digest_key(),
             tokens: TokenKeys::new(&keyring.token_root()),

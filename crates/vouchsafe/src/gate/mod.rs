@@ -50,11 +50,13 @@ use vouchsafe_core::{
 };
 use vouchsafe_crypto::MacKey;
 use vouchsafe_envelope::Keyring;
-use vouchsafe_lockout::{LockoutMachine, LockoutVerdict, SourceThrottle};
+use vouchsafe_lockout::{LockoutMachine, LockoutVerdict, Overflow, SourceThrottle};
 use vouchsafe_password::{HashPool, Work};
 use vouchsafe_policy::Policy;
 use vouchsafe_session::{LinkOrigin, TokenKeys};
 use vouchsafe_store::{AnyCells, Encrypted, StoreError, Turns, Undelivered, drive};
+
+use crate::counting;
 
 pub use acting::{Acting, NotSet, UserState};
 pub use baseline::Ahead;
@@ -91,6 +93,8 @@ struct Inner {
     application: Name,
     origin: LinkOrigin,
     cells: AnyCells,
+    /// Where counters are in this process's memory: for the accounts that have no room there.
+    overflow: Option<Overflow>,
     /// The same store, where its sealing matters.
     sealed: Arc<Encrypted<AnyCells>>,
     keyring: Arc<Keyring>,
@@ -289,7 +293,11 @@ impl Gate {
     ) -> Result<LockoutVerdict, Undelivered<vouchsafe_lockout::LockoutEvent>> {
         let machine = LockoutMachine::new(policy.lockout().clone(), policy.digest());
         let key = event.cell();
-        self.drive(key, &machine, event).await
+        let Some(overflow) = &self.inner.overflow else {
+            return self.drive(key, &machine, event).await;
+        };
+        let Inner { cells, entropy, .. } = &*self.inner;
+        counting::drive(cells, overflow, entropy, &machine, event, self.now()).await
     }
 
     /// Does `event` to one account.
