@@ -73,6 +73,7 @@ impl RedisCluster {
                 let info = server.ask(&["CLUSTER", "INFO"]);
                 let nodes = server.ask(&["CLUSTER", "NODES"]);
                 info.contains("cluster_state:ok")
+                    && info.contains("cluster_slots_assigned:16384\r")
                     && info.contains(&known)
                     && !nodes.contains("handshake")
             })
