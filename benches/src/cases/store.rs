@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, params};
 use tempfile::TempDir;
@@ -43,12 +43,17 @@ pub const CASES: &[Case] = &[
 
 const CELLS: u64 = 20_000;
 
+/// The deadline is for a disk that others use; here it is as busy as can be.
+fn patient(path: PathBuf) -> Result<SqliteStore> {
+    Ok(SqliteStore::builder(path).deadline(Duration::from_secs(10)).open()?)
+}
+
 /// What a cell of 200 bytes takes in a file, ours written by 64 tasks, theirs row by row in one
 /// transaction.
 fn sqlite_bytes() -> Result<Sides> {
     let folder = tempfile::tempdir_in(beside_the_program()?)?;
     let (own, raw) = (folder.path().join("ours.db"), folder.path().join("peer.db"));
-    let store = Arc::new(SqliteStore::open(folder.path().join("grown.db"))?);
+    let store = Arc::new(patient(folder.path().join("grown.db"))?);
     Builder::new_current_thread().build()?.block_on(async {
         let write = |caller| {
             let store = Arc::clone(&store);
@@ -89,7 +94,7 @@ const TABLE: &str = "CREATE TABLE cells (space INTEGER, digest BLOB, version BLO
 /// commit (`journal_mode=WAL`, `synchronous=FULL`) by one connection.
 fn sqlite_swaps() -> Result<Sides> {
     let folder = tempfile::tempdir_in(beside_the_program()?)?;
-    let store = Arc::new(SqliteStore::open(folder.path().join("ours.db"))?);
+    let store = Arc::new(patient(folder.path().join("ours.db"))?);
     let runtime = Builder::new_current_thread().build()?;
     let peer = one_a_commit(&folder)?;
     let ours = move || {
