@@ -88,8 +88,10 @@ impl Node {
 
     /// Connects, for the first time.
     pub(crate) async fn open(&self, within: Duration) -> Result<(), RedisError> {
-        let link = self.connect(within).await?;
-        *self.place() = Place::Ready(link);
+        if !matches!(*self.place(), Place::Ready(_)) {
+            let link = self.connect(within).await?;
+            *self.place() = Place::Ready(link);
+        }
         Ok(())
     }
 

@@ -10,6 +10,7 @@ use tokio::sync::{Semaphore, oneshot};
 use tokio::time::Instant;
 use vouchsafe_core::{CellKey, Space, Timestamp};
 use vouchsafe_store::{Cells, Durability, Loaded, MAX_CELL, Put, StoreError, Swap, Version};
+use zeroize::Zeroizing;
 
 use crate::RedisError;
 use crate::dial::Dialer;
@@ -79,7 +80,8 @@ impl RedisBuilder {
     /// The store's own certificate and its chain, and the certificate's key, in PEM, for servers
     /// that ask for one (`tls-auth-clients`).
     pub fn identity(mut self, chain: impl AsRef<[u8]>, key: impl AsRef<[u8]>) -> Self {
-        self.tls.identity = Some((chain.as_ref().to_vec(), key.as_ref().to_vec()));
+        let key = Zeroizing::new(key.as_ref().to_vec());
+        self.tls.identity = Some((chain.as_ref().to_vec(), key));
         self
     }
 

@@ -10,6 +10,7 @@ use tokio_rustls::rustls::crypto::ring::default_provider;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+use zeroize::Zeroizing;
 
 use crate::RedisError;
 
@@ -18,7 +19,7 @@ use crate::RedisError;
 pub(crate) struct Given {
     pub(crate) authorities: Option<Vec<u8>>,
     /// Certificates, and the key of the first.
-    pub(crate) identity: Option<(Vec<u8>, Vec<u8>)>,
+    pub(crate) identity: Option<(Vec<u8>, Zeroizing<Vec<u8>>)>,
 }
 
 impl Given {
