@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::curve::{Micros, NEVER, earliest, micros};
-use crate::{Limit, LockoutPolicy};
+use crate::{Consecutive, Limit, LockoutPolicy, OnSuccess, schedule};
 
 /// Attempts followed one by one before [`LockoutPolicy::guess_budget`] estimates.
 const MAX_STEPS: usize = 100_000;
@@ -12,24 +12,53 @@ const MAX_MIXED: u64 = 1_024;
 
 impl LockoutPolicy {
     /// The most wrong attempts on one account that are verified in any span of this length, by
-    /// somebody who has a known device for every counter; absent unlocks and sign-ins of the owner.
+    /// somebody who has a known device for every counter, while the owner stays away, nobody unlocks,
+    /// and the store neither fails nor forgets.
     ///
-    /// Exact for one limit; for several, and with a bound on consecutive failures, never too small.
+    /// Exact for a single limit, and for several as far as 100 000 attempts. Exact with a bound on
+    /// consecutive failures, too, where these are remembered for as long as any limit counts or locks
+    /// and strangers are not refused earlier than devices. Elsewhere it is never too small.
     #[must_use]
     pub fn guess_budget(&self, horizon: Duration) -> u64 {
+        let by_limits = self.by_limits(horizon);
+        let span = micros(horizon);
+        match self.consecutive {
+            Some(rule) if span > 0 => by_limits.min(self.by_run(rule, span)),
+            _ => by_limits,
+        }
+    }
+
+    /// As [`guess_budget`](Self::guess_budget), while the owner signs in, on devices that are not the
+    /// guesser's, as often and whenever it suits the guesser. `None` where each sign-in brings new
+    /// guesses, so that nothing bounds them but how often the owner comes.
+    #[must_use]
+    pub fn guess_budget_beside_owner(&self, horizon: Duration) -> Option<u64> {
+        // Whoever is disabled by a single failure signs in no more; others end the run in time.
+        if self.consecutive.is_some_and(|rule| rule.disable_at == 1) {
+            return Some(self.guess_budget(horizon));
+        }
+        if self.on_success != OnSuccess::OlderFailures {
+            return Some(self.by_limits(horizon));
+        }
+        // The owner needs room: a counter of their own, or what a guess leaves of the one.
+        let mut filled_by_one = self.limits.clone();
+        filled_by_one.retain(|limit| limit.capacity() == 1);
+        if self.devices.is_some() || filled_by_one.is_empty() {
+            return None;
+        }
+        Some(Self { limits: filled_by_one, ..self.clone() }.by_limits(horizon))
+    }
+
+    fn counters(&self) -> u64 {
+        self.devices.map_or(0, |devices| u64::from(devices.counters))
+    }
+
+    fn by_limits(&self, horizon: Duration) -> u64 {
         let span = micros(horizon);
         if span <= 0 {
             return 0;
         }
-        let counters = self.devices.map_or(0, |devices| u64::from(devices.counters));
-        let by_limits = self.counter_budget(span).saturating_mul(counters.saturating_add(1));
-        let by_run = self.consecutive.map_or(u64::MAX, |rule| {
-            // After each whole run the memory has to pass.
-            let memory = micros(rule.memory).max(1);
-            let runs = u64::try_from(span.saturating_sub(1).div_euclid(memory)).unwrap_or(u64::MAX);
-            runs.saturating_add(1).saturating_mul(u64::from(rule.disable_at))
-        });
-        by_limits.min(by_run)
+        self.counter_budget(span).saturating_mul(self.counters().saturating_add(1))
     }
 
     /// The most attempts that one counter admits in a half-open span.
@@ -38,6 +67,11 @@ impl LockoutPolicy {
         if self.limits.len() == 1 {
             return alone;
         }
+        if self.limits.iter().any(|limit| limit.hold() > 0)
+            && let Some(times) = schedule::soonest(&self.limits, span, usize::MAX)
+        {
+            return u64::try_from(times.len()).unwrap_or(u64::MAX);
+        }
         // The curve is subadditive: what is beyond the horizon of the search is paid in full.
         let times = earliest(&self.limits, MAX_STEPS);
         let searched = times.last().copied().unwrap_or(0);
@@ -45,6 +79,61 @@ impl LockoutPolicy {
         let repeats = span.div_euclid(searched.max(1)).saturating_add(1);
         let repeats = if searched >= span { 1 } else { u64::try_from(repeats).unwrap_or(u64::MAX) };
         alone.min(u64::try_from(within).unwrap_or(u64::MAX).saturating_mul(repeats))
+    }
+
+    /// The most failures of runs that are each sat out until they are forgotten.
+    fn by_run(&self, rule: Consecutive, span: Micros) -> u64 {
+        let memory = micros(rule.memory).max(1);
+        let outlasts = |limit: &Limit| limit.reach() <= memory && limit.hold() <= memory;
+        if self.limits.iter().all(outlasts)
+            && let Some(run) = self.run_times(rule, span)
+            && let Some(total) = repeated(&run, memory, span)
+        {
+            return total;
+        }
+        let runs = u64::try_from(span.saturating_sub(1).div_euclid(memory)).unwrap_or(u64::MAX);
+        runs.saturating_add(1).saturating_mul(u64::from(rule.disable_at))
+    }
+
+    /// When each failure of one run comes at the soonest.
+    fn run_times(&self, rule: Consecutive, span: Micros) -> Option<Vec<Micros>> {
+        let most = usize::try_from(rule.disable_at).ok()?;
+        let strangers_until = usize::try_from(rule.devices_only_from).ok()?;
+        let each = schedule::soonest(&self.limits, span, most)?;
+        let mut run = Vec::with_capacity(most);
+        let counters = usize::try_from(self.counters()).ok()?;
+        for (index, at) in each.iter().enumerate() {
+            // Strangers are refused first; as if none of them came too late for that.
+            let strangers = usize::from(index < strangers_until);
+            run.extend(std::iter::repeat_n(*at, strangers.saturating_add(counters)));
+        }
+        run.truncate(most);
+        Some(run)
+    }
+}
+
+/// How many attempts fit into a span of runs of these moments, with so long between two runs; `None`
+/// where they are too many to follow.
+fn repeated(run: &[Micros], memory: Micros, span: Micros) -> Option<u64> {
+    // When the nth attempt comes at the soonest, from 1.
+    let mut soonest: Vec<Micros> = Vec::new();
+    loop {
+        let next = soonest.len().saturating_add(1);
+        let with_last_run = |(index, at): (usize, &Micros)| {
+            let before = next.checked_sub(index.saturating_add(1))?;
+            let begins = match before.checked_sub(1) {
+                None => 0,
+                Some(last) => soonest.get(last)?.saturating_add(memory),
+            };
+            Some(begins.saturating_add(*at))
+        };
+        match run.iter().enumerate().filter_map(with_last_run).min() {
+            Some(at) if at < span => soonest.push(at),
+            _ => return u64::try_from(soonest.len()).ok(),
+        }
+        if soonest.len() > MAX_STEPS {
+            return None;
+        }
     }
 }
 

@@ -19,6 +19,7 @@ mod overflow;
 mod policy;
 mod replay;
 mod rule;
+mod schedule;
 mod source;
 mod spray;
 mod state;

@@ -113,30 +113,38 @@ pub(crate) fn spread(times: &[Micros], origins: &[Origin]) -> Vec<WitnessStep> {
 }
 
 /// Wrong attempts with the owner's sign-ins between them, of which a baseline that takes less back
-/// refuses the first after `count` wrong ones. Empty where nobody can sign in between.
+/// refuses the first after `count` wrong ones, if any. Empty where nobody can sign in between.
 fn relieved(policy: &LockoutPolicy, count: usize) -> Vec<WitnessStep> {
     let smallest = policy.limits.iter().map(Limit::size).min().unwrap_or(1);
-    let beside = smallest.min(policy.bound(false)).saturating_sub(1);
-    let (wrong_from, right_from, room) = match (policy.relief(), policy.devices) {
-        (1, _) => (Some(0), Some(0), smallest.min(policy.bound(true)).saturating_sub(1)),
+    // What one guess fills has to slide before the owner gets in by the same counter.
+    let filled_by_one = policy.limits.iter().filter(|limit| limit.size() == 1);
+    let pause = filled_by_one.map(Limit::reach).max().unwrap_or(0);
+    let beside = |known| smallest.max(2).min(policy.bound(known)).saturating_sub(1);
+    let (wrong_from, right_from, room, pause) = match (policy.relief(), policy.devices) {
+        (1, _) => (Some(0), Some(0), beside(true), pause),
         // From a counter of their own, even when the strangers' is full.
         (_, Some(_)) => {
             let room = smallest.min(policy.bound(false)).min(policy.bound(true).saturating_sub(1));
-            (None, Some(0), room)
+            (None, Some(0), room, 0)
         }
-        (_, None) => (None, None, beside),
+        (_, None) => (None, None, beside(false), pause),
     };
     let mut attempts = Vec::new();
+    let mut now = 0_i64;
     for done in 0..=count {
         match done.checked_rem(room) {
             None => break,
-            Some(0) if done > 0 => attempts.push(WitnessStep {
-                right: true,
-                ..WitnessStep::wrong(Duration::ZERO, right_from)
-            }),
+            Some(0) if done > 0 => {
+                now = now.saturating_add(pause);
+                if now == curve::NEVER {
+                    break;
+                }
+                let after = curve::duration(now);
+                attempts.push(WitnessStep { right: true, ..WitnessStep::wrong(after, right_from) });
+            }
             Some(_) => {}
         }
-        attempts.push(WitnessStep::wrong(Duration::ZERO, wrong_from));
+        attempts.push(WitnessStep::wrong(curve::duration(now), wrong_from));
     }
     attempts
 }
@@ -236,11 +244,10 @@ impl LockoutPolicy {
         if self.relief() <= baseline.relief() {
             return None;
         }
-        let smallest = baseline.limits.iter().map(Limit::size).min().unwrap_or(0);
-        let attempts = relieved(self, smallest);
-        if attempts.is_empty() {
-            return None;
-        }
+        // Pausing between them, they may get by where as many at once do not.
+        let largest = baseline.limits.iter().map(Limit::size).max().unwrap_or(0);
+        let attempts = relieved(self, largest);
+        replay::refused(baseline, &attempts)?;
         self.shown(baseline, attempts.clone()).or(Some(Witness::usual(attempts)))
     }
 }

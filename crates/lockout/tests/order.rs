@@ -207,6 +207,27 @@ fn clearing_on_success_is_weaker() {
     assert_eq!(clearing(5).join(&clearing(5)).on_success(), OnSuccess::OlderFailures);
 }
 
+#[test]
+fn clearing_what_a_longer_limit_counts_is_weaker() {
+    let both = |on_success| {
+        let builder = LockoutPolicy::builder().limit(Limit::new(1, HOUR)).limit(Limit::new(2, DAY));
+        builder.on_success(on_success).build().unwrap()
+    };
+    // One an hour locks the owner out for that hour only; then their success clears the day's.
+    weaker(&both(OnSuccess::OlderFailures), &both(OnSuccess::OwnCharge));
+    // Two in two hours are no more than one an hour.
+    let loose = |on_success| {
+        let builder = LockoutPolicy::builder().limit(Limit::new(1, HOUR));
+        builder.limit(Limit::new(2, HOUR * 2)).on_success(on_success).build().unwrap()
+    };
+    assert!(compare(&loose(OnSuccess::OlderFailures), &loose(OnSuccess::OwnCharge)).is_no_weaker());
+    let mine = |on_success| {
+        let builder = LockoutPolicy::builder().limit(Limit::new(1, HOUR)).limit(Limit::new(2, DAY));
+        builder.devices(Devices::default()).on_success(on_success).build().unwrap()
+    };
+    weaker(&mine(OnSuccess::SameDevice), &mine(OnSuccess::OwnCharge));
+}
+
 fn with(devices: Option<Devices>, consecutive: Option<Consecutive>) -> LockoutPolicy {
     let builder = LockoutPolicy::builder().limit(Limit::new(5, DAY));
     builder.devices(devices).consecutive(consecutive).build().unwrap()

@@ -45,7 +45,7 @@ pub struct Ours {
     users: Vec<AccountDigest>,
     device_key: DeviceKey,
     /// What each user's devices present: none where the policy does not tell devices apart.
-    cookies: Vec<[String; DEVICES]>,
+    cookies: Vec<Vec<String>>,
     open: HashMap<u64, Charged>,
     spray: SprayDetector,
     alarms: Vec<Timestamp>,
@@ -57,6 +57,19 @@ impl Ours {
     /// # Errors
     /// When a name is refused, which would be a mistake here.
     pub fn new(policy: LockoutPolicy, world: &World, memory: usize) -> Result<Self, SetUpError> {
+        Self::with_devices(policy, world, memory, DEVICES)
+    }
+
+    /// The same, where each user has signed in on so many devices.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn with_devices(
+        policy: LockoutPolicy,
+        world: &World,
+        memory: usize,
+        devices: usize,
+    ) -> Result<Self, SetUpError> {
         let clock = Arc::new(ManualClock::at(START));
         let (key, tenant) = (MacKey::new(&[7; 32]), TenantId::new("siege")?);
         let users = (0..world.len()).map(|number| {
@@ -68,7 +81,7 @@ impl Ours {
         // All have signed in on the day before.
         let known_since = START.before(DAY);
         let cookies = |user: &AccountDigest| {
-            [(); DEVICES].map(|()| device_key.issue(*user, entropy.next(), known_since))
+            (0..devices).map(|_| device_key.issue(*user, entropy.next(), known_since)).collect()
         };
         let cookies = match policy.devices() {
             Some(_) => users.iter().map(cookies).collect(),
