@@ -20,6 +20,21 @@ pub trait RecordSink: Send + Sync {
     fn holds_records(&self) -> impl Future<Output = Result<Option<bool>, SinkError>> + Send {
         std::future::ready(Ok(None))
     }
+
+    /// Reads back what is kept, newest first: at most `most` records with numbers below `before`, or
+    /// the newest ones, each with its number. None at all means that the log's beginning was reached.
+    /// `None`, by default: this sink cannot be read back.
+    ///
+    /// # Errors
+    /// [`SinkError`] when the sink does not answer, or what it kept does not verify.
+    fn read_back(
+        &self,
+        before: Option<u64>,
+        most: usize,
+    ) -> impl Future<Output = Result<Option<Vec<(u64, Record)>>, SinkError>> + Send {
+        let _ = (before, most);
+        std::future::ready(Ok(None))
+    }
 }
 
 /// Which record it is, and what commits to it.
@@ -75,6 +90,14 @@ impl<S: RecordSink> RecordSink for Arc<S> {
     fn holds_records(&self) -> impl Future<Output = Result<Option<bool>, SinkError>> + Send {
         (**self).holds_records()
     }
+
+    fn read_back(
+        &self,
+        before: Option<u64>,
+        most: usize,
+    ) -> impl Future<Output = Result<Option<Vec<(u64, Record)>>, SinkError>> + Send {
+        (**self).read_back(before, most)
+    }
 }
 
 /// A bounded list in memory: for tests, and for hosts that pass records on themselves.
@@ -120,11 +143,13 @@ impl RecordSink for VecSink {
     }
 }
 
+type ReadBack = Option<Vec<(u64, Record)>>;
 type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, SinkError>> + Send + 'a>>;
 
 trait DynSink: Send + Sync {
     fn append_dyn(&self, record: Record) -> Answer<'_, Receipt>;
     fn holds_records_dyn(&self) -> Answer<'_, Option<bool>>;
+    fn read_back_dyn(&self, before: Option<u64>, most: usize) -> Answer<'_, ReadBack>;
 }
 
 impl<S: RecordSink> DynSink for S {
@@ -134,6 +159,10 @@ impl<S: RecordSink> DynSink for S {
 
     fn holds_records_dyn(&self) -> Answer<'_, Option<bool>> {
         Box::pin(self.holds_records())
+    }
+
+    fn read_back_dyn(&self, before: Option<u64>, most: usize) -> Answer<'_, ReadBack> {
+        Box::pin(self.read_back(before, most))
     }
 }
 
@@ -156,6 +185,14 @@ impl RecordSink for AnySink {
 
     fn holds_records(&self) -> impl Future<Output = Result<Option<bool>, SinkError>> + Send {
         self.0.holds_records_dyn()
+    }
+
+    fn read_back(
+        &self,
+        before: Option<u64>,
+        most: usize,
+    ) -> impl Future<Output = Result<ReadBack, SinkError>> + Send {
+        self.0.read_back_dyn(before, most)
     }
 }
 

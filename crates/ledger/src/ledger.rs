@@ -231,6 +231,16 @@ impl RecordSink for Ledger {
     fn holds_records(&self) -> impl Future<Output = Result<Option<bool>, SinkError>> + Send {
         std::future::ready(Ok(Some(self.head().is_some())))
     }
+
+    fn read_back(
+        &self,
+        before: Option<u64>,
+        most: usize,
+    ) -> impl Future<Output = Result<Option<Vec<(u64, Record)>>, SinkError>> + Send {
+        let read = self.back(before, most);
+        let read = read.map_err(|error| SinkError::Failed(error.to_string().into()));
+        std::future::ready(read.map(Some))
+    }
 }
 
 impl Drop for Ledger {

@@ -90,6 +90,29 @@ impl Ledger {
         }
         Ok(Page { found, next: cursor(end) })
     }
+
+    /// At most `most` records of any tenant, newest first, numbered below `before`.
+    pub(crate) fn back(
+        &self,
+        before: Option<u64>,
+        most: usize,
+    ) -> Result<Vec<(u64, Record)>, LedgerError> {
+        let size = self.shared.read(|state| state.tree.size());
+        let mut end = before.map_or(size, |before| before.min(size));
+        let mut found = Vec::new();
+        while end > 0 && found.len() < most {
+            let bundle = end.saturating_sub(1) / BUNDLE;
+            let first = bundle.saturating_mul(BUNDLE);
+            let entries = self.shared.bundle(bundle)?;
+            let numbered: Vec<_> = (first..end).zip(&entries).collect();
+            let records = numbered.into_iter().rev();
+            let records = records.filter_map(|(at, entry)| Some((at, entry_record(entry)?)));
+            let room = most.saturating_sub(found.len());
+            found.extend(records.take(room));
+            end = first;
+        }
+        Ok(found)
+    }
 }
 
 fn cursor(end: u64) -> Option<Cursor> {

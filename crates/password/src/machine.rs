@@ -27,6 +27,9 @@ pub enum CredentialEvent {
         /// The generation that is meant.
         expect: u64,
     },
+    /// No password matches until one is set with a link, and everything issued before is void: what
+    /// is kept of it is not the latest.
+    Withdraw,
     /// The password no longer matches, and everything issued before is void.
     Disable,
     /// It matches again.
@@ -48,6 +51,8 @@ pub enum CredentialVerdict {
     Upgraded,
     /// It can only be changed.
     ChangeRequired,
+    /// There is none.
+    Withdrawn,
     /// It is disabled.
     Disabled,
     /// It is enabled.
@@ -114,6 +119,13 @@ impl Machine for CredentialMachine {
                 }
                 _ => Step::keep(superseded),
             },
+            CredentialEvent::Withdraw if was.record.is_none() => {
+                Step::keep(CredentialVerdict::Withdrawn)
+            }
+            CredentialEvent::Withdraw => save(
+                Credential { generation: next, record: None, ..was },
+                CredentialVerdict::Withdrawn,
+            ),
             CredentialEvent::Disable if was.is_disabled() => {
                 Step::keep(CredentialVerdict::Disabled)
             }

@@ -131,6 +131,8 @@ pub(crate) struct View {
     pub(crate) epoch: u64,
     pub(crate) disabled: bool,
     pub(crate) stored: Stored,
+    /// There was a password, and it was withdrawn.
+    pub(crate) withdrawn: bool,
     pub(crate) standing: Option<Standing>,
 }
 
@@ -142,6 +144,7 @@ impl View {
             epoch: state.epoch,
             disabled: credential.is_some_and(Credential::is_disabled),
             stored: credential.map_or(Stored::Absent, Credential::stored),
+            withdrawn: credential.is_some_and(Credential::is_withdrawn),
             standing: credential.and_then(Credential::standing),
             owner: state.owner,
         }

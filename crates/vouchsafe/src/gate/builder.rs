@@ -8,7 +8,7 @@ use vouchsafe_access_log::{
     Actor, AnySink, Name, Operation, Outcome, RecordSink, Target, Text, name,
 };
 use vouchsafe_core::{
-    Clock, Entropy, NoEntropy, PolicyDigest, Source, TenantId, Timer, Unavailable,
+    Clock, Entropy, NoEntropy, PolicyDigest, Source, TenantId, Timer, Timestamp, Unavailable,
 };
 use vouchsafe_envelope::{EnvelopeError, Keyring};
 use vouchsafe_lockout::{MayRollBack, Overflow, SourceThrottle};
@@ -23,7 +23,9 @@ use super::baseline::Baselines;
 use super::break_glass::BreakGlass;
 use super::call::{Call, Draft};
 use super::coalesce::Counts;
+use super::generation::{Found, Generations};
 use super::host::{Accounts, AnyAccounts, AnyNotify, Notify};
+use super::restore::Parts;
 use super::schedule::Schedule;
 use super::wait::Settlements;
 use super::{AnyTimer, Gate, Inner, Policies, Refused};
@@ -51,6 +53,7 @@ pub struct GateBuilder {
     counters: Option<AnyCells>,
     counter_memory: Option<usize>,
     may_roll_back: bool,
+    after_restore: bool,
     keyring: Option<Arc<Keyring>>,
     accounts: Option<AnyAccounts>,
     notify: Option<AnyNotify>,
@@ -146,6 +149,23 @@ pub enum OpenError {
         /// Which tenant.
         tenant: TenantId,
     },
+    /// The store is not the latest: the log has seen a later generation of it. It was put back from
+    /// a copy, or lost what it had acknowledged; ended sessions, used links and old passwords would
+    /// be good again.
+    #[error(
+        "the store is at generation {store}, and the log has seen {log} at {at}: it was put back \
+         from an older copy. Bring back the latest store, or open once with \
+         GateBuilder::after_restore, which ends every session, link and device cookie and has \
+         whoever changed their password since choose a new one"
+    )]
+    OlderStore {
+        /// The store's generation; 0 for none.
+        store: u64,
+        /// The latest that the log has seen.
+        log: u64,
+        /// When it was recorded.
+        at: Timestamp,
+    },
     /// A cell of the installation's own does not read: wrong keys, or a damaged store.
     #[error("the store does not read with these keys")]
     Corrupt,
@@ -164,6 +184,9 @@ pub enum OpenError {
     /// No thread could be started.
     #[error("no thread could be started: {0}")]
     Thread(#[from] std::io::Error),
+    /// The store or the log did not take the generation of this start.
+    #[error("the store or the access log does not take the generation of this start")]
+    Generation,
     /// The access log did not take the records of the start.
     #[error("the access log does not take records")]
     Log,
@@ -195,6 +218,7 @@ impl GateBuilder {
             counters: None,
             counter_memory: None,
             may_roll_back: false,
+            after_restore: false,
             keyring: None,
             accounts: None,
             notify: None,
@@ -241,6 +265,19 @@ impl GateBuilder {
     /// such a store says when it happens is the host's to act on.
     pub fn danger_store_may_roll_back(mut self) -> Self {
         self.may_roll_back = true;
+        self
+    }
+
+    /// For the one start after the store was put back from a copy, which is otherwise refused
+    /// ([`OpenError::OlderStore`]): everything that was handed out before is void, which is sessions,
+    /// links and device cookies, and whoever's password, rights or class changed since, by the log,
+    /// chooses a new password by a mailed link. [`Gate::restored`] says who. No other gate may be
+    /// open over the store meanwhile. Where nothing shows that the store is a copy, it does nothing.
+    ///
+    /// What the log does not know stays lost: failures that were counted since are counted no more,
+    /// and who was invited since has to be invited again.
+    pub fn after_restore(mut self) -> Self {
+        self.after_restore = true;
         self
     }
 
@@ -369,6 +406,18 @@ impl GateBuilder {
         let cells = AnyCells::new(Arc::clone(&sealed));
         let digests = keyring.digest_key();
         let mut baselines = Baselines::read(&cells, &sink, &digests, &entropy, now).await?;
+        let mut found = Found::read(&cells, &sink, &digests).await?;
+        let mut restored = None;
+        if let (Some(newer), Some(tenant)) = (found.newer(), policies.tenants().next()) {
+            if !self.after_restore {
+                let store = found.cell.map_or(0, |cell| cell.number);
+                return Err(OpenError::OlderStore { store, log: newer.number, at: newer.at });
+            }
+            let (entropy, application) = (&entropy, &self.application);
+            let (cells, sink, digests) = (&cells, &sink, &digests);
+            let parts = Parts { cells, sink, digests, entropy, application, tenant, now };
+            restored = Some(parts.restore(&mut found, newer).await?);
+        }
         let mut checked = Vec::new();
         for (tenant, policy) in policies.iter() {
             let owed = contracts.get(tenant).map(Vec::as_slice).unwrap_or_default();
@@ -394,6 +443,7 @@ impl GateBuilder {
         let throttles = policies.iter().map(|(tenant, policy)| {
             (tenant.clone(), SourceThrottle::new(policy.throttle(), Arc::clone(&clock)))
         });
+        let generations = Generations::new(&found, &digests, policies.tenants().next(), now);
         let inner = Inner {
             opened: Arc::new(()),
             throttles: throttles.collect(),
@@ -403,7 +453,7 @@ impl GateBuilder {
             overflow: self.counter_memory.map(|_| Overflow::default()),
             sealed,
             digests: keyring.digest_key(),
-            tokens: TokenKeys::new(&keyring.token_root()),
+            tokens: TokenKeys::new(&found.cell.unwrap_or_default().root(keyring.token_root())),
             timer: match self.timer {
                 Some(timer) => timer,
                 None => AnyTimer(Arc::new(ThreadTimer::start()?)),
@@ -425,6 +475,8 @@ impl GateBuilder {
             uses: Counts::new(USES, policies.tenants().count(), USED_FROM),
             later: Mutex::default(),
             schedule: Schedule::new(&policies, now),
+            generations,
+            restored,
             break_glass: self.break_glass,
             ahead,
             noted: Mutex::default(),
@@ -440,6 +492,9 @@ impl GateBuilder {
         }
         for (tenant, of) in checked {
             baselines.keep(&tenant, of.kept).await?;
+        }
+        if !gate.raise_generation().await {
+            return Err(OpenError::Generation);
         }
         Ok(gate)
     }

@@ -23,12 +23,14 @@ mod break_glass;
 mod builder;
 mod call;
 mod coalesce;
+mod generation;
 mod host;
 mod links;
 mod outbox;
 mod password;
 mod policies;
 mod refusal;
+mod restore;
 mod schedule;
 mod sessions;
 mod signin;
@@ -68,6 +70,7 @@ pub use links::{LinkView, Redeemed, link_path};
 pub use outbox::Outbox;
 pub use policies::Policies;
 pub use refusal::{Code, Refused};
+pub use restore::Restored;
 pub use sessions::{Issued, Principal};
 pub use signin::{Admitted, Authenticated, ChangePassword, Checked, Login, Next};
 pub use upkeep::Upkeep;
@@ -75,6 +78,7 @@ pub use upkeep::Upkeep;
 use account::{AccountEvent, AccountMachine, AccountVerdict, Answer, Ask, View};
 use call::{Draft, failed, refused};
 use coalesce::Counts;
+use generation::Generations;
 use host::{AnyAccounts, AnyNotify};
 use schedule::Schedule;
 use wait::Settlements;
@@ -114,6 +118,9 @@ struct Inner {
     uses: Counts,
     later: Mutex<VecDeque<Later>>,
     schedule: Schedule,
+    /// Where the log reads back.
+    generations: Option<Generations>,
+    restored: Option<Restored>,
     break_glass: Option<BreakGlass>,
     ahead: Vec<Ahead>,
     /// Which of those ahead have come into force and are recorded.
@@ -263,6 +270,13 @@ impl Gate {
         &self.inner.ahead
     }
 
+    /// What [`GateBuilder::after_restore`] did when this gate was opened; `None` when the store was
+    /// the latest.
+    #[must_use]
+    pub fn restored(&self) -> Option<&Restored> {
+        self.inner.restored.as_ref()
+    }
+
     /// Where links lead.
     #[must_use]
     pub fn origin(&self) -> &LinkOrigin {
@@ -307,8 +321,14 @@ impl Gate {
         account: AccountDigest,
         event: AccountEvent,
     ) -> Result<AccountVerdict, Refused> {
+        let matters = generation::matters(&event);
         match self.ask(policy, account, Ask::Do(event)).await? {
-            Answer::Done(verdict) => Ok(verdict),
+            Answer::Done(verdict) => {
+                if matters {
+                    self.store_changed().await;
+                }
+                Ok(verdict)
+            }
             _ => Err(Refused::new(Code::Corrupt, policy.digest())),
         }
     }

@@ -24,6 +24,9 @@ pub struct Refused {
 pub enum Code {
     /// Nobody answers to the name, or the password is wrong.
     WrongCredentials,
+    /// The password was withdrawn after the store was put back from a copy: only a mailed link sets
+    /// a new one. To the outside, the same as a wrong password.
+    ResetRequired,
     /// Too many failures: refused without looking at the password.
     Locked,
     /// Too many attempts from this source.
@@ -56,8 +59,9 @@ pub enum Code {
 
 impl Code {
     /// Every code.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::WrongCredentials,
+        Self::ResetRequired,
         Self::Locked,
         Self::Throttled,
         Self::Busy,
@@ -79,6 +83,7 @@ impl Code {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::WrongCredentials => "credentials.wrong",
+            Self::ResetRequired => "credentials.withdrawn",
             Self::Locked => "account.locked",
             Self::Throttled => "source.throttled",
             Self::Busy => "gate.busy",
@@ -100,7 +105,7 @@ impl Code {
     #[must_use]
     pub const fn message(self) -> &'static str {
         match self {
-            Self::WrongCredentials => "The name or the password is wrong.",
+            Self::WrongCredentials | Self::ResetRequired => "The name or the password is wrong.",
             Self::Locked | Self::Throttled => "Too many attempts. Please try again later.",
             Self::NoSession | Self::WrongTenant => "Please sign in.",
             Self::NoLink => "This link cannot be used. Please ask for a new one.",

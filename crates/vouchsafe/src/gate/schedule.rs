@@ -55,7 +55,7 @@ pub(super) struct Every {
 }
 
 impl Every {
-    const fn new(period: Duration, now: Timestamp) -> Self {
+    pub(super) const fn new(period: Duration, now: Timestamp) -> Self {
         Self { next: now, period }
     }
 

@@ -413,7 +413,7 @@ impl Gate {
         };
         let user = found.as_ref().map(|found| &found.user);
         let binding = user.map_or_else(Binding::nobody, |user| Binding::new(tenant, user));
-        let (generation, epoch) = (view.generation, view.epoch);
+        let (generation, epoch, withdrawn) = (view.generation, view.epoch, view.withdrawn);
         // A password that today's rule refuses lets nobody in: it is to be changed first. Looked
         // up for unknown names too, so that the work is the same.
         let class = match &found {
@@ -422,7 +422,13 @@ impl Gate {
         };
         let words = attributes(tenant, found.as_ref());
         let meets = class.is_some_and(|c| c.password().check(&password, &words).is_ok());
-        let proof = self.verify(policy, charged, &password, view, binding).await?;
+        let proof = self.verify(policy, charged, &password, view, binding).await;
+        let proof = proof.map_err(|mut failure| {
+            if withdrawn && failure.refusal.code() == Code::WrongCredentials {
+                failure.refusal = Refused::new(Code::ResetRequired, policy.digest());
+            }
+            failure
+        })?;
         // Nobody's record matches nothing: there always is somebody here.
         let nobody = || Refused::new(Code::WrongCredentials, policy.digest());
         let found = found.ok_or_else(nobody)?;

@@ -42,6 +42,11 @@ pub struct Upkeep {
     /// Set while the clock is further ahead than is certain: what a leap of the clock makes look
     /// expired is then not dropped. [`Gate::confirm_clock`] ends it, or a day of steady running.
     pub doubt: Option<Doubt>,
+    /// The store forgot what it had acknowledged while the gate was open: it was put back, or failed
+    /// over. Recorded; no gate opens over it again without [`GateBuilder::after_restore`].
+    ///
+    /// [`GateBuilder::after_restore`]: super::GateBuilder::after_restore
+    pub store_went_back: bool,
     /// Whether something is left that the next run has to do.
     pub left: bool,
 }
@@ -128,6 +133,10 @@ impl Gate {
         if reseal {
             self.reseal(now, cells, &mut done).await;
         }
+        if self.generation_due(now).is_some_and(|due| due <= now) {
+            done.left |= !self.raise_generation().await;
+        }
+        done.store_went_back = self.store_went_back();
         done.doubt = self.inner.schedule.doubt();
         done
     }
@@ -144,7 +153,8 @@ impl Gate {
         let (due, now) = (self.inner.schedule.lock(), self.now());
         let waiting = waits.then(|| due.waiting.unwrap_or(now));
         let again = due.sweep.due(now).min(due.reap.due(now)).min(due.reseal.due(now));
-        counted.chain(ahead).chain(waiting).fold(again, Timestamp::min)
+        let generation = self.generation_due(now);
+        counted.chain(ahead).chain(waiting).chain(generation).fold(again, Timestamp::min)
     }
 
     /// By how much the upkeep is late: a minute or more means that it is not called, or that the
@@ -250,6 +260,7 @@ impl Gate {
                 Err(_) => done.left = true,
             }
         }
+        done.left |= !self.raise_generation().await;
         done
     }
 

@@ -1,0 +1,160 @@
+//! The store was put back from a copy: what it forgot is not to be believed any more.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use vouchsafe_access_log::{AnySink, Name, Operation, Outcome, Record, RecordSink, Target};
+use vouchsafe_core::{
+    Case, CellKey, Effect, Entropy, Machine, Space, Step, TenantId, Timestamp, UserId,
+};
+use vouchsafe_crypto::MacKey;
+use vouchsafe_lockout::{Subject, account_digest};
+use vouchsafe_password::{CredentialEvent, CredentialMachine};
+use vouchsafe_store::{AnyCells, drive};
+
+use super::OpenError;
+use super::account::AccountState;
+use super::baseline::Put;
+use super::generation::{Found, Fresh, Generation, Witness, about_store, read_back};
+
+/// A change is recorded before it is made. One that was recorded so long before the copy's last
+/// witness is in the copy: no call takes a minute from its record to its swap.
+const MARGIN: Duration = Duration::from_secs(60);
+
+/// What was done because the store had been put back from a copy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Restored {
+    /// When the log saw the copy's generation; `None` when it never did.
+    pub since: Option<Timestamp>,
+    /// Whose password, rights or class changed since, by the log: their password was withdrawn, so
+    /// that only a mailed link sets one; whoever was disabled since is disabled again. What class
+    /// they had is not in the log, so this is to be gone through, and [`Acting::reclass`] called.
+    ///
+    /// [`Acting::reclass`]: super::Acting::reclass
+    pub users: Vec<(TenantId, UserId)>,
+}
+
+/// What a gate that opens has at hand.
+pub(super) struct Parts<'a> {
+    pub(super) cells: &'a AnyCells,
+    pub(super) sink: &'a AnySink,
+    pub(super) digests: &'a MacKey,
+    pub(super) entropy: &'a Arc<dyn Entropy>,
+    pub(super) application: &'a Name,
+    /// In whose name it is recorded.
+    pub(super) tenant: &'a TenantId,
+    pub(super) now: Timestamp,
+}
+
+impl Parts<'_> {
+    /// Makes a store that was put back one that can be opened.
+    ///
+    /// Its generation goes up last, by one swap, which voids everything that was handed out before.
+    /// Cut short ahead of it, the store is still one that does not open; behind it, all is done.
+    pub(super) async fn restore(
+        &self,
+        found: &mut Found,
+        newer: Witness,
+    ) -> Result<Restored, OpenError> {
+        let (users, since) = self.changed_since(found.cell.as_ref()).await?;
+        let copy = found.cell.map_or(0, |cell| cell.number);
+        let text = format!("put back: generation {copy}, the log has seen {}", newer.number);
+        self.record(&text).await?;
+        for ((tenant, user), disable) in &users {
+            let account = account_digest(self.digests, tenant, Subject::User(user));
+            let key = CellKey::new(Space::Account, *account.as_bytes());
+            let distrust = Distrust { disable: *disable };
+            drive(self.cells, self.entropy, key, &distrust, (), self.now)
+                .await
+                .map_err(|undelivered| OpenError::from(undelivered.error))?;
+        }
+        let fresh = Fresh { salt: self.entropy.id()?, at: self.now };
+        let number = newer.number.max(copy).saturating_add(1);
+        let new = Generation { number, id: self.entropy.id()?, restored: Some(fresh) };
+        let key = Generation::key(self.digests);
+        drive(self.cells, self.entropy, key, &Put::new(), new, self.now)
+            .await
+            .map_err(|undelivered| OpenError::from(undelivered.error))?;
+        found.cell = Some(new);
+        Ok(Restored { since, users: users.into_keys().collect() })
+    }
+
+    /// Whose credential the log saw change since the copy was the latest, and who was disabled.
+    async fn changed_since(
+        &self,
+        copy: Option<&Generation>,
+    ) -> Result<(BTreeMap<(TenantId, UserId), bool>, Option<Timestamp>), OpenError> {
+        let mut users = BTreeMap::new();
+        let mut since = None;
+        let read = read_back(self.sink, |_, record| {
+            if let Some(seen) = Witness::read(record, self.digests)
+                && copy.is_some_and(|copy| seen.number <= copy.number)
+            {
+                since.get_or_insert(seen.at);
+            }
+            if let Some((user, disabled)) = changed(record) {
+                let disable = users.entry((record.tenant.clone(), user)).or_insert(false);
+                *disable |= disabled;
+            }
+            since.is_none_or(|since| record.time.after(MARGIN) >= since)
+        });
+        read.await?;
+        Ok((users, since))
+    }
+
+    async fn record(&self, text: &str) -> Result<(), OpenError> {
+        let draft = about_store(self.application, self.tenant, text);
+        let record = draft.record(self.application, self.now, Outcome::Succeeded, NonZeroU32::MIN);
+        self.sink.append(record).await.map(drop).map_err(|_| OpenError::Log)
+    }
+}
+
+/// Whose credential or class this changed, and whether it disabled them.
+fn changed(record: &Record) -> Option<(UserId, bool)> {
+    let disabled = match record.operation {
+        Operation::Disabled => true,
+        Operation::Activated | Operation::PasswordChanged | Operation::RightsChanged => false,
+        _ => return None,
+    };
+    let Target::Entity { kind, id } = &record.target else { return None };
+    if record.outcome != Outcome::Succeeded || kind.as_str() != "user" {
+        return None;
+    }
+    Some((UserId::with_case(id.as_str(), Case::Exact).ok()?, disabled))
+}
+
+/// Withdraws a password that is not the latest.
+struct Distrust {
+    disable: bool,
+}
+
+impl Machine for Distrust {
+    type State = AccountState;
+    type Event = ();
+    type Verdict = ();
+
+    fn step(&self, was: Option<&AccountState>, (): &(), now: Timestamp) -> Step<AccountState, ()> {
+        // Nobody's yet: there is nothing to get in with.
+        let Some(was) = was.filter(|was| was.credential.is_some()) else { return Step::keep(()) };
+        let mut state = was.clone();
+        let mut events = vec![CredentialEvent::Withdraw];
+        if self.disable {
+            events.push(CredentialEvent::Disable);
+        }
+        for event in &events {
+            let step = CredentialMachine.step(state.credential.as_ref(), event, now);
+            if let Effect::Save { state: new, .. } = step.split().0 {
+                state.credential = Some(new);
+            }
+        }
+        if state == *was {
+            return Step::keep(());
+        }
+        (state.sessions, state.links) = (None, None);
+        state.epoch = state.epoch.saturating_add(1);
+        Step::save(state, Timestamp::MAX, ())
+    }
+}
