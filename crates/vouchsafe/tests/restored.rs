@@ -12,12 +12,15 @@
 #[path = "restored/installation.rs"]
 mod installation;
 
+use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use installation::{Cut, Installation, USERS};
 use vouchsafe::access_log::name;
-use vouchsafe::core::{Clock, UserId};
+use vouchsafe::core::{CellKey, Clock, Space, Timestamp, UserId};
 use vouchsafe::gate::{Code, GateBuilder, Login, OpenError, Purpose};
+use vouchsafe::store::{Cells, Loaded, Put, StoreError, Swap, Version};
+use vouchsafe_store_sqlite::SqliteStore;
 use vouchsafe_testkit::{ChildTest, SeededEntropy, TestGate, block_on, runs};
 
 const PASSWORD: &str = "Brass-Lantern7";
@@ -197,6 +200,65 @@ fn a_copy_is_older_as_soon_as_something_changed() {
     }
 }
 
+/// Fails over to a copy of itself.
+struct FailsOver(Arc<RwLock<Arc<SqliteStore>>>);
+
+impl FailsOver {
+    fn now(&self) -> Arc<SqliteStore> {
+        Arc::clone(&self.0.read().unwrap())
+    }
+}
+
+impl Cells for FailsOver {
+    async fn load(&self, key: CellKey) -> Result<Loaded, StoreError> {
+        self.now().load(key).await
+    }
+
+    async fn swap(
+        &self,
+        key: CellKey,
+        expected: Option<Version>,
+        put: Put,
+    ) -> Result<Swap, StoreError> {
+        self.now().swap(key, expected, put).await
+    }
+
+    async fn scan(
+        &self,
+        space: Space,
+        after: Option<[u8; 16]>,
+        limit: usize,
+    ) -> Result<Vec<CellKey>, StoreError> {
+        self.now().scan(space, after, limit).await
+    }
+
+    async fn sweep(&self, now: Timestamp, limit: usize) -> Result<usize, StoreError> {
+        self.now().sweep(now, limit).await
+    }
+}
+
+#[test]
+fn a_store_that_goes_back_under_an_open_gate_is_noticed() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = populated(folder.path());
+    let place = Arc::new(RwLock::new(Arc::new(at.store())));
+    let store = FailsOver(Arc::clone(&place));
+    let gate = at.open_over(store, &Cut::never(), |gate| gate).unwrap();
+    at.back_up("copy.db");
+    disable(&gate, "cyd");
+    assert!(!block_on(gate.gate.upkeep()).store_went_back);
+    let copy = SqliteStore::builder(at.file("copy.db")).deadline(Duration::from_secs(60));
+    *place.write().unwrap() = Arc::new(copy.open().unwrap());
+    at.clock.advance(Duration::from_secs(600));
+    assert!(block_on(gate.gate.upkeep()).store_went_back);
+    drop(gate);
+    drop(place);
+    // The copy is the store now.
+    at.put_back("copy.db");
+    is_older(at.open());
+    assert_eq!(at.open_after_restore().unwrap().gate.restored().unwrap().users.len(), 1);
+}
+
 /// Killed after each of its writes, be it that the write or only its answer is lost.
 #[test]
 fn a_restore_that_is_cut_short_is_done_again() {
@@ -218,7 +280,7 @@ fn a_restore_that_is_cut_short_is_done_again() {
             // As it was, each time.
             let again = scratch.path().join(format!("{late}-{writes}"));
             copy_folder(&folder, &again);
-            let at = Installation { folder: again, clock: std::sync::Arc::clone(&at.clock) };
+            let at = Installation { folder: again, clock: Arc::clone(&at.clock) };
             let cut = Cut::after(writes, late);
             let whole = at.open_over(at.store(), &cut, GateBuilder::after_restore).is_ok();
             match at.open() {

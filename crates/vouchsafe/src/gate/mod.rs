@@ -13,6 +13,7 @@
 //! | `acting` | what a signed-in person or an operator may ask for |
 //! | `account` | what is one account's state, and what changes in one swap |
 //! | `refusal`, `call` | what is said about a call, and what is written |
+//! | `generation`, `restore` | is the store the latest, and what if not |
 //! | `coalesce`, `wait`, `upkeep` | floods, queues and the work in between |
 //! | `host`, `outbox` | what the host brings |
 
