@@ -92,7 +92,9 @@ impl Reason {
 
 const fn gate_status(code: Code) -> StatusCode {
     match code {
-        Code::WrongCredentials | Code::NoSession | Code::WrongTenant => StatusCode::UNAUTHORIZED,
+        Code::WrongCredentials | Code::ResetRequired | Code::NoSession | Code::WrongTenant => {
+            StatusCode::UNAUTHORIZED
+        }
         Code::Locked | Code::Throttled | Code::LinkLimit => StatusCode::TOO_MANY_REQUESTS,
         Code::NoLink | Code::NoUser => StatusCode::NOT_FOUND,
         Code::Raced | Code::Disabled => StatusCode::CONFLICT,
@@ -107,7 +109,7 @@ const fn gate_status(code: Code) -> StatusCode {
 /// next.
 const fn gate_code(code: Code) -> &'static str {
     match code {
-        Code::WrongCredentials => "credentials.wrong",
+        Code::WrongCredentials | Code::ResetRequired => "credentials.wrong",
         Code::Locked | Code::Throttled => "attempts.too_many",
         Code::NoSession | Code::WrongTenant => "session.none",
         Code::NoLink => "link.none",
