@@ -25,6 +25,7 @@ use super::call::{Call, Draft};
 use super::coalesce::Counts;
 use super::generation::{Found, Generations};
 use super::host::{Accounts, AnyAccounts, AnyNotify, Notify};
+use super::outage::Outages;
 use super::restore::Parts;
 use super::schedule::Schedule;
 use super::wait::Settlements;
@@ -471,6 +472,7 @@ impl GateBuilder {
             entropy: Arc::clone(&entropy),
             turns: waiting_room(&policies),
             settlements: Settlements::default(),
+            outages: Outages::new(&clock),
             refusals: Counts::new(REFUSALS, policies.tenants().count(), REFUSED_FROM),
             uses: Counts::new(USES, policies.tenants().count(), USED_FROM),
             later: Mutex::default(),

@@ -14,6 +14,7 @@
 //! | `account` | what is one account's state, and what changes in one swap |
 //! | `refusal`, `call` | what is said about a call, and what is written |
 //! | `generation`, `restore` | is the store the latest, and what if not |
+//! | `outage` | what is counted while the store of the failures does not answer |
 //! | `coalesce`, `wait`, `upkeep` | floods, queues and the work in between |
 //! | `host`, `outbox` | what the host brings |
 
@@ -27,6 +28,7 @@ mod coalesce;
 mod generation;
 mod host;
 mod links;
+mod outage;
 mod outbox;
 mod password;
 mod policies;
@@ -68,6 +70,7 @@ pub use builder::{GateBuilder, OpenError};
 pub use call::{Attempt, Call};
 pub use host::{Account, Accounts, HostError, Mail, Notify, Purpose};
 pub use links::{LinkView, Redeemed, link_path};
+pub use outage::CountersDown;
 pub use outbox::Outbox;
 pub use policies::Policies;
 pub use refusal::{Code, Refused};
@@ -81,6 +84,7 @@ use call::{Draft, failed, refused};
 use coalesce::Counts;
 use generation::Generations;
 use host::{AnyAccounts, AnyNotify};
+use outage::Outages;
 use schedule::Schedule;
 use wait::Settlements;
 
@@ -113,6 +117,7 @@ struct Inner {
     pool: HashPool,
     turns: Turns,
     settlements: Settlements,
+    outages: Outages,
     throttles: BTreeMap<TenantId, SourceThrottle>,
     refusals: Counts,
     /// Calls that were answered: apart, so that a crowd of them pushes out no refusal.
@@ -307,12 +312,21 @@ impl Gate {
         event: vouchsafe_lockout::LockoutEvent,
     ) -> Result<LockoutVerdict, Undelivered<vouchsafe_lockout::LockoutEvent>> {
         let machine = LockoutMachine::new(policy.lockout().clone(), policy.digest());
+        self.counted(policy, &machine, event).await
+    }
+
+    /// Drives an event on its counter in the store, and beside it where the store is full.
+    async fn count(
+        &self,
+        machine: &LockoutMachine,
+        event: vouchsafe_lockout::LockoutEvent,
+    ) -> Result<LockoutVerdict, Undelivered<vouchsafe_lockout::LockoutEvent>> {
         let key = event.cell();
         let Some(overflow) = &self.inner.overflow else {
-            return self.drive(key, &machine, event).await;
+            return self.drive(key, machine, event).await;
         };
         let Inner { cells, entropy, .. } = &*self.inner;
-        counting::drive(cells, overflow, entropy, &machine, event, self.now()).await
+        counting::drive(cells, overflow, entropy, machine, event, self.now()).await
     }
 
     /// Does `event` to one account.

@@ -136,6 +136,7 @@ impl Gate {
         if self.generation_due(now).is_some_and(|due| due <= now) {
             done.left |= !self.raise_generation().await;
         }
+        self.probe_counters().await;
         done.store_went_back = self.store_went_back();
         done.doubt = self.inner.schedule.doubt();
         done
