@@ -166,6 +166,30 @@ fn while_a_slot_moves_nothing_is_lost_or_done_twice() {
     assert_eq!(block_on(patient.scan(Space::Account, None, 100)).unwrap().len(), keys.len() + 1);
 }
 
+/// What needs keys of both sides is tried again until they are all on one.
+#[test]
+fn a_new_cell_waits_until_its_slot_has_moved() {
+    let (cluster, entropy) = (RedisCluster::start(), SeededEntropy::new(1));
+    let store = patient(cluster.url());
+    add(&store, &entropy, KEY, 0);
+    let new = CellKey::new(Space::Account, [0x7f; 16]);
+    let (from, slot) = cluster.owner(TAG);
+    let to = (from + 1) % 3;
+    let says = |server: &RedisServer| server.ask(&["INFO", "errorstats"]).contains("TRYAGAIN");
+    let refused = || cluster.primaries().iter().any(says);
+    thread::scope(|scope| {
+        let mut adding = None;
+        cluster.move_slot(&slot, from, to, || {
+            if adding.is_none() {
+                let (store, entropy) = (&store, &entropy);
+                adding = Some(scope.spawn(move || add(store, entropy, new, 1)));
+                assert!(eventually(refused));
+            }
+        });
+        assert_eq!(adding.unwrap().join().unwrap(), 1);
+    });
+}
+
 /// Callers count up while slots wander: each acknowledged once, none twice.
 #[test]
 fn slots_are_moved_under_callers() {
