@@ -76,6 +76,8 @@ operations! {
     RightsChanged = 39, "rights_changed";
     /// A link for lifting a lockout was asked for.
     UnlockRequested = 41, "unlock_requested";
+    /// Every browser that had signed in to an account was forgotten.
+    DevicesForgotten = 42, "devices_forgotten";
     /// An access was refused for lack of rights (`authz_fail`).
     AccessRefused = 40, "access_refused";
     /// A policy came into force.
@@ -88,6 +90,11 @@ operations! {
     GateClosed = 51, "gate_closed";
     /// A key was made, replaced or destroyed.
     KeyChanged = 52, "key_changed";
+    /// Somebody is trying a few passwords on many accounts.
+    SprayAlarm = 53, "spray_alarm";
+    /// Less than usual is promised for a while: a store may have lost what it acknowledged, or does
+    /// not answer.
+    Degraded = 54, "degraded";
     /// Records of the log were shown.
     LogRead = 64, "log_read";
     /// Records of the log were exported.

@@ -88,6 +88,12 @@ pub enum LockoutEvent {
         /// Whether every device cookie issued so far is void from now on.
         revoke_devices: bool,
     },
+    /// The secret was replaced by somebody who knew the one before, or there is another reason to
+    /// know nobody any more: every device cookie issued so far is void from now on. Failures stay.
+    ForgetDevices {
+        /// Whose.
+        account: AccountDigest,
+    },
     /// A crossing has been announced, wherever the host announces it.
     Announced {
         /// Whose.
@@ -108,6 +114,7 @@ impl LockoutEvent {
             Self::NotVerified(settle) => settle.account(),
             Self::Unlock { account, .. }
             | Self::Reset { account, .. }
+            | Self::ForgetDevices { account }
             | Self::Announced { account, .. } => *account,
         }
     }
@@ -213,6 +220,11 @@ pub enum LockoutVerdict {
     Refunded,
     /// The account has no failures any more.
     Unlocked,
+    /// No device is known any more.
+    DevicesForgotten {
+        /// Cookies count that were issued later than this.
+        since: Timestamp,
+    },
     /// Nobody will be told of the crossing any more.
     Noted,
 }

@@ -104,7 +104,7 @@ impl LockoutMachine {
             };
             return self.done(view, verdict);
         }
-        let device = begin.device.filter(|device| self.knows(&view, account, device));
+        let device = begin.device.filter(|device| self.counts(&view, account, device));
         let device = device.map(|device| device.id());
         match self.policy.standing(&view.state, device, now) {
             rule::Standing::Wait(until) => self.done(view, LockoutVerdict::Wait { until }),
@@ -120,8 +120,14 @@ impl LockoutMachine {
         }
     }
 
-    /// Whether the device is one that has signed in to this account, and not too long ago.
-    fn knows(&self, view: &View<'_>, account: AccountDigest, device: &Device) -> bool {
+    /// Whether `device` counts at `now` as one that has signed in to its account, whose state this
+    /// is: not too long ago, and not revoked since. Changes nothing.
+    #[must_use]
+    pub fn knows(&self, state: Option<&LockoutState>, device: &Device, now: Timestamp) -> bool {
+        self.counts(&View::of(state, now), device.account(), device)
+    }
+
+    fn counts(&self, view: &View<'_>, account: AccountDigest, device: &Device) -> bool {
         let since = view.state.devices_since.unwrap_or(Timestamp::MIN);
         self.policy.devices.is_some_and(|devices| {
             device.account() == account
@@ -285,6 +291,12 @@ impl LockoutMachine {
         }
         self.done(view, LockoutVerdict::Unlocked)
     }
+
+    fn forget_devices(&self, mut view: View<'_>) -> Answer {
+        let since = view.now;
+        view.state.to_mut().devices_since = Some(since);
+        self.done(view, LockoutVerdict::DevicesForgotten { since })
+    }
 }
 
 impl Machine for LockoutMachine {
@@ -303,6 +315,7 @@ impl Machine for LockoutMachine {
             LockoutEvent::Reset { id, revoke_devices, .. } => {
                 self.unlock(view, *id, *revoke_devices)
             }
+            LockoutEvent::ForgetDevices { .. } => self.forget_devices(view),
             LockoutEvent::Announced { crossing, .. } => self.announced(view, *crossing),
         }
     }

@@ -49,6 +49,13 @@ impl Cookie {
         Self { name: "__Host-Http-pre".into(), secure: true, same_site: SameSite::Lax }
     }
 
+    /// The cookie of a browser that has signed in before: `__Host-Http-device`. It lets nobody in,
+    /// and is sent from our own pages only.
+    #[must_use]
+    pub fn device() -> Self {
+        Self { name: "__Host-Http-device".into(), secure: true, same_site: SameSite::Strict }
+    }
+
     /// The same cookie for development over plain HTTP on a loopback address, under a name without
     /// a prefix that says what it is: `insecure-loopback-sid`.
     #[must_use]
@@ -89,11 +96,22 @@ impl Cookie {
     /// # Errors
     /// [`Error::Cookie`] for a `max_age` under a second or over 400 days.
     pub fn set(&self, token: &Token, max_age: Option<Duration>) -> Result<SetCookie, Error> {
-        let value = token.expose();
+        self.set_text(token.expose(), max_age)
+    }
+
+    /// As [`set`](Self::set), for a text that is no token.
+    ///
+    /// # Errors
+    /// [`Error::Cookie`] also for a text that [`read`](Self::read) would not give back: 1 to 256
+    /// letters, digits, `-` and `_`.
+    pub fn set_text(&self, text: &str, max_age: Option<Duration>) -> Result<SetCookie, Error> {
+        if !is_plain(text.as_bytes()) {
+            return Err(Error::Cookie("a value is 1 to 256 letters, digits, `-` and `_`"));
+        }
         if max_age.is_some_and(|age| age < Duration::from_secs(1) || age > LONGEST) {
             return Err(Error::Cookie("Max-Age is between one second and 400 days"));
         }
-        Ok(self.header(value, max_age.map(|age| age.as_secs())))
+        Ok(self.header(text, max_age.map(|age| age.as_secs())))
     }
 
     /// The Set-Cookie value that takes the cookie away.
@@ -141,12 +159,9 @@ impl Cookie {
                 found = Some(value);
             }
         }
-        let plain = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'-' || *byte == b'_';
         match found {
             None => CookieRead::Absent,
-            Some(value) if (1..=MAX_VALUE).contains(&value.len()) && value.iter().all(plain) => {
-                CookieRead::Value(value)
-            }
+            Some(value) if is_plain(value) => CookieRead::Value(value),
             Some(_) => CookieRead::Malformed,
         }
     }
@@ -191,6 +206,12 @@ impl SetCookie {
     pub fn expose(&self) -> &str {
         self.0.expose()
     }
+}
+
+/// What a value of ours is made of.
+fn is_plain(value: &[u8]) -> bool {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'-' || *byte == b'_';
+    (1..=MAX_VALUE).contains(&value.len()) && value.iter().all(plain)
 }
 
 fn trim(mut bytes: &[u8]) -> &[u8] {

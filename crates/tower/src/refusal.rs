@@ -95,7 +95,10 @@ const fn gate_status(code: Code) -> StatusCode {
         Code::WrongCredentials | Code::ResetRequired | Code::NoSession | Code::WrongTenant => {
             StatusCode::UNAUTHORIZED
         }
-        Code::Locked | Code::Throttled | Code::LinkLimit => StatusCode::TOO_MANY_REQUESTS,
+        Code::Challenge => StatusCode::FORBIDDEN,
+        Code::Locked | Code::DisabledByFailures | Code::Throttled | Code::LinkLimit => {
+            StatusCode::TOO_MANY_REQUESTS
+        }
         Code::NoLink | Code::NoUser => StatusCode::NOT_FOUND,
         Code::Raced | Code::Disabled => StatusCode::CONFLICT,
         Code::NotSent => StatusCode::BAD_GATEWAY,
@@ -110,7 +113,8 @@ const fn gate_status(code: Code) -> StatusCode {
 const fn gate_code(code: Code) -> &'static str {
     match code {
         Code::WrongCredentials | Code::ResetRequired => "credentials.wrong",
-        Code::Locked | Code::Throttled => "attempts.too_many",
+        Code::Locked | Code::DisabledByFailures | Code::Throttled => "attempts.too_many",
+        Code::Challenge => "challenge.required",
         Code::NoSession | Code::WrongTenant => "session.none",
         Code::NoLink => "link.none",
         Code::LinkLimit => "link.limit",

@@ -13,11 +13,12 @@ use vouchsafe::session::{Binding, Cookie, CookieRead, PreLoginId, SetCookie, Tok
 use crate::around::{Step, sealed::Sealed};
 use crate::{Reason, Refusal, Web};
 
-/// The names of one tenant's two cookies.
+/// The names of one tenant's cookies.
 #[derive(Clone, Debug)]
 pub(crate) struct Names {
     pub(crate) session: Cookie,
     pub(crate) pre_login: Cookie,
+    pub(crate) device: Cookie,
 }
 
 /// What a request's session cookie says.
@@ -119,6 +120,11 @@ impl Step for SessionStep {
             // The only one there is, and it cannot be ours.
             (Some(_), CookieRead::Malformed) => Session::Over,
         };
+        if let CookieRead::Value(cookie) = read(&names.device) {
+            // For whatever the handlers ask of the gate.
+            let cookie = String::from_utf8(cookie.to_vec()).ok();
+            parts.extensions.insert(call.with_device(cookie));
+        }
         let has_cookie = match tenant {
             Some(_) => token != CookieRead::Absent || pre_login != CookieRead::Absent,
             // Which names would be ours is not known.

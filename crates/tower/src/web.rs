@@ -162,8 +162,11 @@ impl WebBuilder {
         let plain = |cookie: Cookie| {
             if transport.insecure_loopback { cookie.insecure_loopback() } else { cookie }
         };
-        let nameless =
-            Names { session: plain(Cookie::session()), pre_login: plain(Cookie::pre_login()) };
+        let nameless = Names {
+            session: plain(Cookie::session()),
+            pre_login: plain(Cookie::pre_login()),
+            device: plain(Cookie::device()),
+        };
         let suffixed = !self.origin_per_tenant && gate.tenants().nth(1).is_some();
         let mut names = BTreeMap::new();
         for tenant in gate.tenants() {
@@ -174,7 +177,8 @@ impl WebBuilder {
             };
             let session = named(&nameless.session)?;
             let pre_login = named(&nameless.pre_login)?;
-            names.insert(tenant.clone(), Arc::new(Names { session, pre_login }));
+            let device = named(&nameless.device)?;
+            names.insert(tenant.clone(), Arc::new(Names { session, pre_login, device }));
         }
         let keys = CsrfKeys::new(&gate.keyring().token_root());
         Ok(Web(Arc::new(Inner {
@@ -258,13 +262,18 @@ impl Web {
         Around(CsrfStep(self.clone()))
     }
 
-    /// The cookies of a response that signs somebody in: the session's, and the one before
-    /// sign-in taken away.
+    /// The cookies of a response that signs somebody in: the session's, the device's where the policy
+    /// has device counters, and the one before sign-in taken away. The device's stays when the
+    /// session ends, and comes back with every [`Call`](crate::Call).
     pub fn signed_in(&self, issued: &Issued) -> Cookies {
         let names = self.names(Some(issued.principal().tenant()));
         // Without an age there is nothing that `set` could refuse.
         let session = names.session.set(issued.token(), None).ok();
-        Cookies(session.into_iter().chain([names.pre_login.clear()]).collect())
+        // A device is known for no longer than a cookie may be kept.
+        let device = issued.device().and_then(|device| {
+            names.device.set_text(device.expose(), Some(device.valid_for())).ok()
+        });
+        Cookies(session.into_iter().chain(device).chain([names.pre_login.clear()]).collect())
     }
 
     /// The cookies of a response that signs somebody out.

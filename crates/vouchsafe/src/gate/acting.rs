@@ -8,20 +8,19 @@ use std::sync::Arc;
 
 use vouchsafe_access_log::{Actor, Name, Operation, Outcome, Target, Text, name};
 use vouchsafe_core::{SecretString, TenantId, UserId};
-use vouchsafe_lockout::{Lock, LockoutEvent, LockoutMachine, LockoutState, LockoutVerdict};
+use vouchsafe_lockout::{Lock, LockoutEvent, LockoutMachine, LockoutVerdict};
 use vouchsafe_password::{
     Binding, CredentialEvent, CredentialVerdict, OwnerPresent, Password, Unmet,
 };
 use vouchsafe_policy::Policy;
 use vouchsafe_session::{Purpose, Session, SessionEvent, SessionId, SessionVerdict};
-use vouchsafe_store::Cells;
 
 use super::account::{AccountEvent, AccountVerdict};
 use super::call::{Call, Draft, refused, session_target, user_target};
 use super::links::Deliver;
 use super::sessions::{Issued, Principal};
 use super::signin::{Failure, Proof};
-use super::{Account, Code, Gate, Refused, Underway, host_refusal, store_refusal};
+use super::{Account, Code, Gate, Refused, Underway, host_refusal};
 
 /// Why a password was not set.
 #[derive(Debug, thiserror::Error)]
@@ -247,6 +246,26 @@ impl Acting<'_> {
             .await
     }
 
+    /// Forgets every browser that has signed in to the user's account: after a compromise, beside
+    /// [`end_sessions`](Self::end_sessions) and a new password. Failures stay, and so does a lock.
+    ///
+    /// # Errors
+    /// [`Code::NoUser`], or that a part did not answer.
+    pub async fn forget_devices(&self, user: &UserId) -> Result<(), Refused> {
+        let draft = self.draft(Operation::DevicesForgotten, user_target(user));
+        self.gate.or_refuse(&draft, self.find(user).await).await?;
+        let account = self.gate.account_of(&self.tenant, user);
+        self.gate
+            .recorded(&draft, async {
+                let forget = LockoutEvent::ForgetDevices { account };
+                match self.gate.settle(&self.policy, account, forget).await? {
+                    LockoutVerdict::DevicesForgotten { .. } => Ok(()),
+                    _ => Err(self.refusal(Code::Corrupt)),
+                }
+            })
+            .await
+    }
+
     /// How these users stand with the gate, in their order: for lists. Recorded as read, in one
     /// record that names them all, or as few as hold their names.
     ///
@@ -274,11 +293,7 @@ impl Acting<'_> {
     async fn state(&self, user: &UserId) -> Result<UserState, Refused> {
         let account = self.gate.account_of(&self.tenant, user);
         let view = self.gate.view(&self.policy, account).await?;
-        let loaded = self.gate.inner.cells.load(LockoutState::key(account)).await;
-        let loaded = loaded.map_err(|error| store_refusal(&error, &self.policy))?;
-        let now = loaded.time.unwrap_or_else(|| self.gate.now());
-        let state = loaded.cell.map(|cell| vouchsafe_core::Cell::from_bytes(cell.bytes));
-        let state = state.transpose().map_err(|_| self.refusal(Code::Corrupt))?;
+        let (state, now) = self.gate.failures(&self.policy, account).await?;
         let machine = LockoutMachine::new(self.policy.lockout().clone(), self.policy.digest());
         let lock = machine.lock(state.as_ref(), now);
         Ok(UserState { active: view.standing.is_some(), lock })
@@ -432,7 +447,7 @@ impl Acting<'_> {
         let (user, generation, proof) = match self.prove(principal, present.into()).await {
             Ok(proven) => proven,
             Err(failure) => {
-                let refusal = gate.refuse_password(&refused, failure).await;
+                let refusal = gate.refuse_attempt(policy, &refused, failure).await;
                 underway.end();
                 return Err(refusal.into());
             }
@@ -449,7 +464,12 @@ impl Acting<'_> {
         let issued = gate.recorded(&changed, async {
             match gate.set_password(policy, account, set, Some(open)).await? {
                 AccountVerdict::Set { owner: Some(owner), opened: Some(verdict) } => {
-                    gate.opened(policy, tenant, owner, opening, verdict)
+                    let mut issued = gate.opened(policy, tenant, owner, opening, verdict)?;
+                    if let Some(at) = gate.forget_devices(policy, account).await {
+                        let device = gate.new_device(policy, account, self.call, at);
+                        issued.known_by(device.ok().flatten());
+                    }
+                    Ok(issued)
                 }
                 _ => Err(self.refusal(Code::Raced)),
             }
@@ -465,13 +485,13 @@ impl Acting<'_> {
     ) -> Result<(Account, u64, vouchsafe_core::Authenticated), Failure> {
         let (gate, policy, account) = (self.gate, &self.policy, principal.account());
         let user = self.find(principal.user()).await?;
-        gate.throttle(&self.tenant, policy, self.call)?;
+        gate.throttle_strangers(&self.tenant, policy, account, self.call).await?;
         // Longer than any password can be: not hashed.
         let present = Password::new(present).map_err(|_| self.refusal(Code::WrongCredentials))?;
         // Loaded before the charge: a store that fails here leaves none behind.
         let view = gate.view(policy, account).await?;
         let generation = view.generation;
-        let charged = gate.charge(policy, account).await?;
+        let charged = gate.charge(policy, account, self.call).await?;
         let binding = Binding::new(&self.tenant, principal.user());
         match gate.verify(policy, charged, &present, view, binding).await? {
             Proof::Authenticated(proof) => Ok((user, generation, proof)),

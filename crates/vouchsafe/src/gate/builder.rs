@@ -11,7 +11,7 @@ use vouchsafe_core::{
     Clock, Entropy, NoEntropy, PolicyDigest, Source, TenantId, Timer, Timestamp, Unavailable,
 };
 use vouchsafe_envelope::{EnvelopeError, Keyring};
-use vouchsafe_lockout::{MayRollBack, Overflow, SourceThrottle};
+use vouchsafe_lockout::{DeviceKey, MayRollBack, Overflow, SourceThrottle, SprayPolicy};
 use vouchsafe_password::{HashPolicy, HashPool, PasswordError, PoolConfig};
 use vouchsafe_policy::{Policy, PolicyError};
 use vouchsafe_session::{LinkOrigin, TokenKeys};
@@ -28,6 +28,7 @@ use super::host::{Accounts, AnyAccounts, AnyNotify, Notify};
 use super::outage::Outages;
 use super::restore::Parts;
 use super::schedule::Schedule;
+use super::sprays::Sprays;
 use super::wait::Settlements;
 use super::{AnyTimer, Gate, Inner, Policies, Refused};
 use crate::os::{SystemClock, SystemEntropy, ThreadTimer};
@@ -64,6 +65,8 @@ pub struct GateBuilder {
     entropy: Arc<dyn Entropy>,
     timer: Option<AnyTimer>,
     break_glass: Option<BreakGlass>,
+    spray: SprayPolicy,
+    challenges: bool,
 }
 
 /// Why a gate did not open. Nothing is served then.
@@ -229,6 +232,8 @@ impl GateBuilder {
             entropy: Arc::new(SystemEntropy::new()),
             timer: None,
             break_glass: None,
+            spray: SprayPolicy::default(),
+            challenges: false,
         }
     }
 
@@ -362,6 +367,23 @@ impl GateBuilder {
         self
     }
 
+    /// When many accounts failing together are a spray; [`SprayPolicy::default`] by default. Each
+    /// alarm is one record.
+    pub fn spray(mut self, policy: SprayPolicy) -> Self {
+        self.spray = policy;
+        self
+    }
+
+    /// The host can ask people to show that they are no program. While somebody is trying
+    /// passwords on many accounts of a tenant, its sign-in then refuses with
+    /// [`Code::Challenge`](super::Code::Challenge) whoever has not, and is not known by a device
+    /// cookie. Without it, an alarm is recorded and nobody is asked: refusing people who have no way
+    /// to pass would keep everybody out.
+    pub fn challenges(mut self) -> Self {
+        self.challenges = true;
+        self
+    }
+
     /// Opens the gate.
     ///
     /// # Errors
@@ -448,6 +470,8 @@ impl GateBuilder {
         let inner = Inner {
             opened: Arc::new(()),
             throttles: throttles.collect(),
+            devices: DeviceKey::new(keyring.digest_key()),
+            sprays: Sprays::new(&policies, self.spray, self.challenges),
             application: self.application,
             origin,
             cells: cells.clone(),

@@ -8,6 +8,7 @@ use vouchsafe_core::{
     AccountDigest, ClauseId, Identifier, PolicyDigest, SecretString, Source, TenantId, Timestamp,
     UserId,
 };
+use vouchsafe_lockout::DeviceKey;
 use vouchsafe_policy::Policy;
 use vouchsafe_session::{Label, SessionId};
 
@@ -19,13 +20,14 @@ pub struct Call {
     source: Source,
     shared: bool,
     label: Label,
+    device: Option<Arc<SecretString>>,
 }
 
 impl Call {
     /// A call from `source`.
     #[must_use]
     pub fn from(source: Source) -> Self {
-        Self { source, shared: false, label: Label::default() }
+        Self { source, shared: false, label: Label::default(), device: None }
     }
 
     /// The source address is known to stand for several people (NAT, PAT, a proxy).
@@ -40,6 +42,18 @@ impl Call {
     pub fn labelled(mut self, label: &str) -> Self {
         self.label = Label::new(label);
         self
+    }
+
+    /// The [device cookie](super::DeviceCookie) that the browser sent, good or not.
+    #[must_use]
+    pub fn with_device(mut self, cookie: Option<String>) -> Self {
+        let cookie = cookie.filter(|cookie| cookie.len() == DeviceKey::LENGTH);
+        self.device = cookie.map(|cookie| Arc::new(SecretString::new(cookie)));
+        self
+    }
+
+    pub(crate) fn device(&self) -> Option<&str> {
+        self.device.as_ref().map(|cookie| cookie.expose())
     }
 
     /// The source.
@@ -63,13 +77,14 @@ pub struct Attempt {
     /// From where.
     pub call: Call,
     replaces: Option<Arc<SecretString>>,
+    challenged: bool,
 }
 
 impl Attempt {
     /// An attempt to sign in at `tenant` as `identifier`.
     #[must_use]
     pub const fn new(tenant: TenantId, identifier: Identifier, call: Call) -> Self {
-        Self { tenant, identifier, call, replaces: None }
+        Self { tenant, identifier, call, replaces: None, challenged: false }
     }
 
     /// Names the token that the browser already had: that session ends when this attempt succeeds.
@@ -77,6 +92,18 @@ impl Attempt {
     pub fn replacing(mut self, token: Option<String>) -> Self {
         self.replaces = token.map(|token| Arc::new(SecretString::new(token)));
         self
+    }
+
+    /// Whoever asks has passed the host's challenge, which [`Code::Challenge`] asked for: shown to be no
+    /// program, by whatever the host takes for a proof, once for this attempt.
+    #[must_use]
+    pub const fn challenge_passed(mut self) -> Self {
+        self.challenged = true;
+        self
+    }
+
+    pub(crate) const fn has_passed_challenge(&self) -> bool {
+        self.challenged
     }
 
     pub(crate) fn replaces(&self) -> Option<Arc<SecretString>> {

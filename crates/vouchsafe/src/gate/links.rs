@@ -14,6 +14,7 @@ use vouchsafe_session::{LinkEvent, LinkRefusal, LinkVerdict, PresentedLink, Purp
 use super::account::{AccountEvent, AccountVerdict, Owner};
 use super::call::{Attempt, Call, Draft, user_target};
 use super::password::class_of;
+use super::signin::Failure;
 use super::{Account, Code, Gate, Later, Mail, NotSet, Refused, Underway};
 
 /// What a link is good for, before it is used.
@@ -134,10 +135,10 @@ impl Gate {
             admitted.and_then(|()| opened.map(|_| ()).ok_or_else(|| refusal(Code::NoLink)));
         self.or_refuse(&draft, admitted).await?;
         let mut underway = Underway::new(self, &draft);
-        let found = self.found(policy, tenant, purpose, text, account).await;
-        match self.or_refuse(&draft, found).await {
+        match self.found(policy, tenant, purpose, text, account, call).await {
             Ok(found) => Ok((found, draft, underway)),
-            Err(refusal) => {
+            Err(failure) => {
+                let refusal = self.refuse_attempt(policy, &draft, failure).await;
                 underway.end();
                 Err(refusal)
             }
@@ -152,11 +153,12 @@ impl Gate {
         purpose: Purpose,
         text: &str,
         account: AccountDigest,
-    ) -> Result<Found, Refused> {
+        call: &Call,
+    ) -> Result<Found, Failure> {
         // Redeeming checks a secret, so it is charged like any other door, on a counter of its own:
         // a stranger with an old link must not lock the owner out of signing in.
         let counter = self.link_counter(account);
-        let charged = self.charge(policy, counter).await?;
+        let charged = self.charge(policy, counter, call).await?;
         let found = self.find_link(policy, tenant, purpose, text).await;
         // A handle that opens was sealed by us together with its secret: whoever has it did not
         // guess it, whether or not it still works, so the charge never stays.
@@ -170,7 +172,8 @@ impl Gate {
         };
         let settled = self.settle(policy, counter, event).await;
         let found = found.map_err(|(_, refusal)| refusal)?;
-        settled.map(|_| found)
+        settled?;
+        Ok(found)
     }
 
     async fn set_by_link(
@@ -212,7 +215,9 @@ impl Gate {
             match self.account(policy, account, event).await? {
                 AccountVerdict::Set { .. } => {
                     // Whoever has chosen a new password need not wait for guesses at the old one.
-                    self.forgive(policy, account).await;
+                    // Whoever knew the old one may have signed in with it.
+                    let devices = purpose == Purpose::Reset && policy.lockout().devices().is_some();
+                    self.forgive(policy, account, devices).await;
                     Ok(())
                 }
                 AccountVerdict::Credential(CredentialVerdict::Superseded { .. }) => {

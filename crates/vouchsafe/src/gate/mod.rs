@@ -11,6 +11,8 @@
 //! | `sessions` | whose token is this |
 //! | `links` | invitation, reset, and setting the password with them |
 //! | `acting` | what a signed-in person or an operator may ask for |
+//! | `devices` | is this a browser that has signed in before |
+//! | `crossings`, `sprays`, `events` | what is announced, and when more is asked for |
 //! | `account` | what is one account's state, and what changes in one swap |
 //! | `refusal`, `call` | what is said about a call, and what is written |
 //! | `generation`, `restore` | is the store the latest, and what if not |
@@ -25,6 +27,9 @@ mod break_glass;
 mod builder;
 mod call;
 mod coalesce;
+mod crossings;
+mod devices;
+mod events;
 mod generation;
 mod host;
 mod links;
@@ -37,6 +42,7 @@ mod restore;
 mod schedule;
 mod sessions;
 mod signin;
+mod sprays;
 mod terms;
 mod unlock;
 mod upkeep;
@@ -55,7 +61,7 @@ use vouchsafe_core::{
 };
 use vouchsafe_crypto::MacKey;
 use vouchsafe_envelope::Keyring;
-use vouchsafe_lockout::{LockoutMachine, LockoutVerdict, Overflow, SourceThrottle};
+use vouchsafe_lockout::{DeviceKey, LockoutMachine, LockoutVerdict, Overflow, SourceThrottle};
 use vouchsafe_password::{HashPool, Work};
 use vouchsafe_policy::Policy;
 use vouchsafe_session::{LinkOrigin, TokenKeys};
@@ -68,6 +74,7 @@ pub use baseline::Ahead;
 pub use break_glass::BreakGlass;
 pub use builder::{GateBuilder, OpenError};
 pub use call::{Attempt, Call};
+pub use devices::DeviceCookie;
 pub use host::{Account, Accounts, HostError, Mail, Notify, Purpose};
 pub use links::{LinkView, Redeemed, link_path};
 pub use outage::CountersDown;
@@ -82,10 +89,12 @@ pub use upkeep::Upkeep;
 use account::{AccountEvent, AccountMachine, AccountVerdict, Answer, Ask, View};
 use call::{Draft, failed, refused};
 use coalesce::Counts;
+use crossings::Crossed;
 use generation::Generations;
 use host::{AnyAccounts, AnyNotify};
 use outage::Outages;
 use schedule::Schedule;
+use sprays::Sprays;
 use wait::Settlements;
 
 /// One gate for every door where a credential is checked. Cloning shares it.
@@ -119,6 +128,8 @@ struct Inner {
     settlements: Settlements,
     outages: Outages,
     throttles: BTreeMap<TenantId, SourceThrottle>,
+    devices: DeviceKey,
+    sprays: Sprays,
     refusals: Counts,
     /// Calls that were answered: apart, so that a crowd of them pushes out no refusal.
     uses: Counts,
@@ -135,10 +146,13 @@ struct Inner {
 
 /// What could not be done at once, and is tried again by the upkeep.
 enum Later {
-    /// A charge, or a lock, is to be taken back once the store answers again.
+    /// A charge, or a lock, is to be taken back once the store answers again; or an account's
+    /// counter is to be told something else that cannot wait for ever.
     Settle { policy: Arc<Policy>, event: vouchsafe_lockout::LockoutEvent },
     /// A record of something that did not happen, or of which nobody knows, is to be corrected.
     Correct { draft: Box<Draft>, outcome: Outcome },
+    /// A lock is to be announced once the log answers again.
+    Announce { policy: Arc<Policy>, draft: Box<Draft>, outcome: Outcome, crossed: Crossed },
     /// A mail that a stranger asked for: how long it takes is not for them to see.
     Send { draft: Box<Draft>, mail: Box<Mail> },
 }
@@ -311,7 +325,7 @@ impl Gate {
         policy: &Policy,
         event: vouchsafe_lockout::LockoutEvent,
     ) -> Result<LockoutVerdict, Undelivered<vouchsafe_lockout::LockoutEvent>> {
-        let machine = LockoutMachine::new(policy.lockout().clone(), policy.digest());
+        let machine = LockoutMachine::new(policy.lockout().clone(), policy.digest()).announcing();
         self.counted(policy, &machine, event).await
     }
 

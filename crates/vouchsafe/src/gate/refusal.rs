@@ -29,6 +29,12 @@ pub enum Code {
     ResetRequired,
     /// Too many failures: refused without looking at the password.
     Locked,
+    /// Too many failures without a success between them: an administrator has to unlock, or the
+    /// owner by a link. To the outside, the same as locked.
+    DisabledByFailures,
+    /// Somebody is trying passwords on many accounts: show first that this is no program, and say
+    /// so with [`Attempt::challenge_passed`](super::Attempt::challenge_passed). Nothing was counted.
+    Challenge,
     /// Too many attempts from this source.
     Throttled,
     /// Too many attempts at once; nothing was counted.
@@ -59,10 +65,12 @@ pub enum Code {
 
 impl Code {
     /// Every code.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::WrongCredentials,
         Self::ResetRequired,
         Self::Locked,
+        Self::DisabledByFailures,
+        Self::Challenge,
         Self::Throttled,
         Self::Busy,
         Self::NoSession,
@@ -85,6 +93,8 @@ impl Code {
             Self::WrongCredentials => "credentials.wrong",
             Self::ResetRequired => "credentials.withdrawn",
             Self::Locked => "account.locked",
+            Self::DisabledByFailures => "account.disabled",
+            Self::Challenge => "challenge.required",
             Self::Throttled => "source.throttled",
             Self::Busy => "gate.busy",
             Self::NoSession => "session.none",
@@ -106,7 +116,10 @@ impl Code {
     pub const fn message(self) -> &'static str {
         match self {
             Self::WrongCredentials | Self::ResetRequired => "The name or the password is wrong.",
-            Self::Locked | Self::Throttled => "Too many attempts. Please try again later.",
+            Self::Challenge => "Please show that you are not a program.",
+            Self::Locked | Self::DisabledByFailures | Self::Throttled => {
+                "Too many attempts. Please try again later."
+            }
             Self::NoSession | Self::WrongTenant => "Please sign in.",
             Self::NoLink => "This link cannot be used. Please ask for a new one.",
             Self::LinkLimit => "A link was sent a short while ago. Please look for that mail.",

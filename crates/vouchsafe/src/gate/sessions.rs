@@ -10,6 +10,7 @@ use vouchsafe_session::{Presented, Session, SessionEvent, SessionRefusal, Sessio
 
 use super::account::{AccountEvent, AccountVerdict, Owner};
 use super::call::{Call, Draft, refused, session_target};
+use super::devices::DeviceCookie;
 use super::{Code, Gate, Refused};
 
 /// A session that was just opened, and the only copy of its token.
@@ -17,6 +18,7 @@ use super::{Code, Gate, Refused};
 pub struct Issued {
     token: Token,
     principal: Principal,
+    device: Option<DeviceCookie>,
 }
 
 /// Whose session it is. Only a check of a token makes one, and only the gate that checked it, its
@@ -44,6 +46,17 @@ impl Issued {
     #[must_use]
     pub const fn token(&self) -> &Token {
         &self.token
+    }
+
+    /// The browser's device cookie, where the policy has device counters: to be kept by the browser
+    /// beyond the session, and given back with [`Call::with_device`].
+    #[must_use]
+    pub const fn device(&self) -> Option<&DeviceCookie> {
+        self.device.as_ref()
+    }
+
+    pub(super) fn known_by(&mut self, device: Option<DeviceCookie>) {
+        self.device = device;
     }
 
     /// Whose session it is.
@@ -250,7 +263,7 @@ impl Gate {
         match verdict {
             SessionVerdict::Opened { session, .. } => {
                 let principal = self.principal(tenant, owner, session, presented, policy);
-                Ok(Issued { token, principal })
+                Ok(Issued { token, principal, device: None })
             }
             verdict => Err(session_refusal(policy, Some(&owner.class), &verdict)),
         }

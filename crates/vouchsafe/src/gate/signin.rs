@@ -11,13 +11,14 @@ use vouchsafe_core::{
     AccountDigest, ChargeId, Charged, NotVerified, SecretString, TenantId, Timestamp,
 };
 use vouchsafe_lockout::{
-    Begin, LockoutEvent, LockoutState, LockoutVerdict, Subject, account_digest,
+    Begin, Lock, LockoutEvent, LockoutState, LockoutVerdict, Reason, Seen, Subject, account_digest,
 };
 use vouchsafe_password::{Binding, CredentialEvent, OwnerPresent, Password, Verified};
 use vouchsafe_policy::Policy;
 
 use super::account::{AccountEvent, View};
-use super::call::{Attempt, Draft, refused};
+use super::call::{Attempt, Call, Draft};
+use super::crossings::Crossed;
 use super::password::attributes;
 use super::sessions::Issued;
 use super::{Account, Code, Gate, Later, NotSet, Refused, Underway, host_refusal, store_refusal};
@@ -101,20 +102,23 @@ impl Gate {
     /// Resolves the name and charges the attempt, before any password is looked at.
     ///
     /// # Errors
-    /// [`Code::Locked`], [`Code::Throttled`], [`Code::Busy`], or that a part did not answer.
+    /// [`Code::Locked`], [`Code::DisabledByFailures`], [`Code::Throttled`], [`Code::Challenge`],
+    /// [`Code::Busy`], or that a part did not answer.
     pub async fn admit(&self, attempt: &Attempt) -> Result<Admitted, Refused> {
         let policy = self.policy(&attempt.tenant)?;
         let (account, draft, found) =
             self.resolve(&policy, attempt, Operation::SignInRefused).await;
         let found = self.or_refuse(&draft, found).await?;
+        let asked = self.challenge(&policy, account, attempt).await;
+        self.or_refuse(&draft, asked).await?;
         let mut underway = Underway::new(self, &draft);
-        let charged = self.charge(&policy, account).await;
-        match self.or_refuse(&draft, charged).await {
+        match self.charge(&policy, account, &attempt.call).await {
             Ok(charged) => {
                 let (gate, attempt) = (self.clone(), attempt.clone());
                 Ok(Admitted { gate, policy, attempt, account, found, charged, underway })
             }
-            Err(refusal) => {
+            Err(failure) => {
+                let refusal = self.refuse_attempt(&policy, &draft, failure).await;
                 underway.end();
                 Err(refusal)
             }
@@ -136,7 +140,12 @@ impl Gate {
         let subject = user.map_or(Subject::Unknown(identifier), Subject::User);
         let account = account_digest(&self.inner.digests, tenant, subject);
         let draft = Draft::stranger(tenant, policy, account, user, operation, call);
-        let found = found.and_then(|found| self.throttle(tenant, policy, call).map(|()| found));
+        let found = match found {
+            Ok(found) => {
+                self.throttle_strangers(tenant, policy, account, call).await.map(|()| found)
+            }
+            unresolved => unresolved,
+        };
         (account, draft, found)
     }
 
@@ -162,7 +171,8 @@ impl Gate {
         &self,
         policy: &Arc<Policy>,
         account: AccountDigest,
-    ) -> Result<Charged, Refused> {
+        call: &Call,
+    ) -> Result<Charged, Failure> {
         let key = LockoutState::key(account);
         let busy = || Refused::new(Code::Busy, policy.digest());
         let mut limit = pin!(self.inner.timer.0.sleep_boxed(policy.lockout().wait().time));
@@ -172,28 +182,26 @@ impl Gate {
             Poll::Pending => limit.as_mut().poll(context).map(|()| None),
         });
         let _turn = turn.await.ok_or_else(busy)?;
+        let device = self.device(policy, account, call);
         let waiting = self.inner.settlements.watch(key);
         loop {
-            let begin = Begin::new(account, self.fresh_id(policy)?);
+            let begin = Begin::new(account, self.fresh_id(policy)?).from_device(device);
             match self.lockout(policy, LockoutEvent::Begin(begin)).await {
                 Ok(LockoutVerdict::Admitted(charged)) => return Ok(charged),
                 Ok(LockoutVerdict::Wait { .. }) => {}
-                Ok(LockoutVerdict::Locked { lock, .. }) => {
-                    let refused = Refused::new(Code::Locked, policy.digest())
-                        .under(policy.clause_for("lockout.limits").cloned());
-                    return Err(match lock.until {
-                        Some(until) => refused.after(until.since(self.now())),
-                        None => refused,
-                    });
+                Ok(LockoutVerdict::Locked { lock, crossing }) => {
+                    let crossed = crossing.map(|crossing| Crossed { account, crossing });
+                    let refusal = self.locked(policy, lock);
+                    return Err(Failure { refusal, hashed: false, crossed });
                 }
                 // A beginning is answered with one of the three above.
-                Ok(_) => return Err(busy()),
+                Ok(_) => return Err(busy().into()),
                 Err(undelivered) => {
                     let refusal = store_refusal(&undelivered.error, policy);
                     if let LockoutEvent::Begin(begin) = undelivered.event {
                         self.refund_later(policy, LockoutEvent::NotVerified(begin.withdraw()));
                     }
-                    return Err(refusal);
+                    return Err(refusal.into());
                 }
             }
             let mut out_of_time = false;
@@ -208,8 +216,20 @@ impl Gate {
             });
             waiting.next(otherwise).await;
             if out_of_time {
-                return Err(busy());
+                return Err(busy().into());
             }
+        }
+    }
+
+    fn locked(&self, policy: &Policy, lock: Lock) -> Refused {
+        let (code, field) = match lock.reason {
+            Reason::Limit => (Code::Locked, "lockout.limits"),
+            Reason::Consecutive => (Code::DisabledByFailures, "lockout.consecutive"),
+        };
+        let refused = Refused::new(code, policy.digest()).under(policy.clause_for(field).cloned());
+        match lock.until {
+            Some(until) => refused.after(until.since(self.now())),
+            None => refused,
         }
     }
 
@@ -267,14 +287,15 @@ impl Gate {
         let proof = match verdict {
             LockoutVerdict::Authenticated(proof) => Proof::Authenticated(proof),
             LockoutVerdict::ChangeOnly(proof) => Proof::ChangeOnly(proof),
-            LockoutVerdict::Failed { locked, .. } => {
-                let (refusal, locked) = (refusal(Code::WrongCredentials), locked.is_some());
-                return Err(Failure { refusal, hashed: true, locked });
+            LockoutVerdict::Failed { crossing, .. } => {
+                let crossed = crossing.map(|crossing| Crossed { account, crossing });
+                let refusal = refusal(Code::WrongCredentials);
+                return Err(Failure { refusal, hashed: true, crossed });
             }
             // Hashed, and the same wrong password as before: not worth a charge.
             LockoutVerdict::Repeated => {
                 let refusal = refusal(Code::WrongCredentials);
-                return Err(Failure { refusal, hashed: true, locked: false });
+                return Err(Failure { refusal, hashed: true, crossed: None });
             }
             // Nothing was hashed; the charge is back.
             _ => return Err(refusal(Code::Busy).into()),
@@ -287,41 +308,24 @@ impl Gate {
         Ok(proof)
     }
 
-    /// Writes that a password did not let in. One that was hashed is worth a record of its own: the
-    /// lockout bounds them.
-    pub(super) async fn refuse_password(&self, draft: &Draft, failure: Failure) -> Refused {
-        let Failure { refusal, hashed, .. } = failure;
-        if !hashed {
-            return self.refuse(draft, refusal).await;
-        }
-        let outcome = refused(refusal.code());
-        match self.append(draft, outcome.clone()).await {
-            Ok(()) => refusal,
-            Err(unwritten) => {
-                self.inner.refusals.count(draft, &outcome, self.now());
-                unwritten
-            }
-        }
-    }
-
     pub(super) fn fresh_number(&self, policy: &Policy) -> Result<u64, Refused> {
         self.fresh_id(policy).map(ChargeId::get)
     }
 }
 
-/// Why a password did not let in.
+/// Why an attempt did not get in.
 #[derive(Debug)]
 pub(super) struct Failure {
     pub(super) refusal: Refused,
-    /// It was looked at.
-    hashed: bool,
-    /// It was the one that locked the account.
-    locked: bool,
+    /// Its password was looked at.
+    pub(super) hashed: bool,
+    /// The lock that it met or made, and that is to be announced.
+    pub(super) crossed: Option<Crossed>,
 }
 
 impl From<Refused> for Failure {
     fn from(refusal: Refused) -> Self {
-        Self { refusal, hashed: false, locked: false }
+        Self { refusal, hashed: false, crossed: None }
     }
 }
 
@@ -351,8 +355,7 @@ impl Admitted {
         let Right { found, proof, meets, generation, epoch } = match checked.await {
             Ok(right) => right,
             Err(failure) => {
-                let operation = if failure.locked { Operation::Locked } else { draft.operation };
-                let refusal = gate.refuse_password(&draft.doing(operation), failure).await;
+                let refusal = gate.refuse_attempt(&policy, &draft, failure).await;
                 underway.end();
                 return Checked::Refused(refusal);
             }
@@ -422,8 +425,17 @@ impl Gate {
         };
         let words = attributes(tenant, found.as_ref());
         let meets = class.is_some_and(|c| c.password().check(&password, &words).is_ok());
-        let proof = self.verify(policy, charged, &password, view, binding).await;
-        let proof = proof.map_err(|mut failure| {
+        let verified = self.verify(policy, charged, &password, view, binding).await;
+        let seen = match &verified {
+            Ok(_) => Some(Seen::SignedIn),
+            Err(failure) if !failure.hashed => None,
+            Err(_) if found.is_some() => Some(Seen::Failed),
+            Err(_) => Some(Seen::Unknown),
+        };
+        if let Some(seen) = seen {
+            self.watch(tenant, policy, account, seen).await;
+        }
+        let proof = verified.map_err(|mut failure| {
             if withdrawn && failure.refusal.code() == Code::WrongCredentials {
                 failure.refusal = Refused::new(Code::ResetRequired, policy.digest());
             }
@@ -447,19 +459,22 @@ impl Authenticated {
         let Self { gate, policy, draft, generation, epoch, proof, replaces, mut underway } = self;
         let late = gate.now().since(proof.at()) > policy.lockout().settle_within();
         let replaces = replaces.as_ref().map(|token| token.expose());
+        let device = gate.new_device(&policy, proof.account(), &draft.call, proof.at());
         let opening = gate.opening(&policy, &draft, proof, generation, replaces);
         let opening = opening.and_then(|opening| match late {
             true => Err(Refused::new(Code::NoSession, policy.digest())),
-            false => Ok(opening),
+            false => Ok((opening, device?)),
         });
         let opening = gate.or_refuse(&draft, opening).await;
         // What follows forgets nothing by itself.
         underway.end();
-        let (open, token, tenant) = opening?;
+        let ((open, token, tenant), device) = opening?;
         gate.recorded(&draft, async {
             let open = AccountEvent::Open { epoch, open };
             let verdict = gate.account(&policy, token.account, open).await?;
-            gate.issued(&policy, tenant, token, verdict)
+            let mut issued = gate.issued(&policy, tenant, token, verdict)?;
+            issued.known_by(device);
+            Ok(issued)
         })
         .await
     }
@@ -479,7 +494,12 @@ impl ChangePassword {
         }
         let record = gate.hash(&policy, &draft, &found, owner, new.into()).await?;
         let set = CredentialEvent::Set { expect: generation, record };
-        gate.recorded(&draft, gate.set_password(&policy, account, set, None)).await?;
+        gate.recorded(&draft, async {
+            gate.set_password(&policy, account, set, None).await?;
+            let _ = gate.forget_devices(&policy, account).await;
+            Ok(())
+        })
+        .await?;
         Ok(())
     }
 }

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use vouchsafe_access_log::{Actor, Operation};
 use vouchsafe_core::{AccountDigest, TenantId, UserId};
-use vouchsafe_lockout::{LockoutEvent, LockoutVerdict};
+use vouchsafe_lockout::LockoutEvent;
 use vouchsafe_policy::Policy;
 use vouchsafe_session::{LinkEvent, LinkVerdict, Purpose};
 
 use super::account::{AccountEvent, AccountVerdict};
 use super::call::{Attempt, Call, Draft, user_target};
-use super::{Code, Gate, Later, Refused};
+use super::{Code, Gate, Refused};
 
 impl Gate {
     /// Somebody whose account is locked asks for a link that unlocks it. The answer is the same
@@ -56,7 +56,7 @@ impl Gate {
         self.recorded(&draft, async {
             match self.account(&policy, account, event).await? {
                 AccountVerdict::Link(LinkVerdict::Redeemed) => {
-                    self.forgive(&policy, account).await;
+                    self.forgive(&policy, account, false).await;
                     Ok(())
                 }
                 _ => Err(Refused::new(Code::NoLink, policy.digest())),
@@ -67,30 +67,19 @@ impl Gate {
     }
 
     /// Takes back every failure of an account whose owner has shown a link: now, or as soon as the
-    /// store answers again.
-    pub(super) async fn forgive(&self, policy: &Arc<Policy>, account: AccountDigest) {
+    /// store answers again. Where a new password was set with it, whoever signed in with the old
+    /// one is known no more.
+    pub(super) async fn forgive(
+        &self,
+        policy: &Arc<Policy>,
+        account: AccountDigest,
+        revoke_devices: bool,
+    ) {
         let Ok(id) = self.fresh_id(policy) else { return };
-        let unlock = LockoutEvent::Unlock { account, id };
-        // Dropped half-way, it is left like one that the store did not take.
-        let mut left = Left { gate: self, policy, unlock: Some((account, id)) };
-        if let Ok(LockoutVerdict::Unlocked) = self.settle(policy, account, unlock).await {
-            left.unlock = None;
-        }
-    }
-}
-
-/// An unlock that is to be tried again by the upkeep, unless it was done.
-struct Left<'a> {
-    gate: &'a Gate,
-    policy: &'a Arc<Policy>,
-    unlock: Option<(AccountDigest, vouchsafe_core::ChargeId)>,
-}
-
-impl Drop for Left<'_> {
-    fn drop(&mut self) {
-        if let Some((account, id)) = self.unlock.take() {
-            let (policy, event) = (Arc::clone(self.policy), LockoutEvent::Unlock { account, id });
-            self.gate.inner.leave(Later::Settle { policy, event });
-        }
+        let unlock = || match revoke_devices {
+            true => LockoutEvent::Reset { account, id, revoke_devices },
+            false => LockoutEvent::Unlock { account, id },
+        };
+        let _ = self.surely(policy, account, unlock).await;
     }
 }

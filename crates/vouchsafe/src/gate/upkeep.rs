@@ -3,6 +3,7 @@
 use std::future::{Future, poll_fn};
 use std::num::NonZeroU32;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -343,6 +344,22 @@ impl Gate {
                         }
                         Err(_) => done.left = true,
                     }
+                }
+                Later::Announce { policy, draft, outcome, crossed } => {
+                    let again = Later::Announce {
+                        policy: Arc::clone(&policy),
+                        draft: draft.clone(),
+                        outcome: outcome.clone(),
+                        crossed,
+                    };
+                    let mut holding = Holding(&self.inner, Some(again));
+                    if self.append(&draft, outcome).await.is_ok() {
+                        done.records = done.records.saturating_add(1);
+                        let event = crossed.announced();
+                        holding.1 = Some(Later::Settle { policy, event });
+                    }
+                    // The counter is told by the next run.
+                    done.left = true;
                 }
                 Later::Send { draft, mail } => {
                     // Dropped here, it may have been sent: not twice, then.
