@@ -303,3 +303,43 @@ async fn without_the_layers_nobody_is_let_in() {
         assert_eq!(answer.refusal.unwrap().reason(), Reason::Unlayered);
     }
 }
+
+/// LK-12: the device's cookie outlives the session, comes back by itself, and lets its owner in while
+/// strangers are kept out.
+#[tokio::test]
+async fn a_browser_that_has_signed_in_is_known() {
+    const DEVICE: &str = "__Host-Http-device";
+    let text = policy().to_toml();
+    let fields = "devices = { counters = 4, valid_for = \"180d\" }";
+    let text = text.replace("devices = \"none\"", fields);
+    let gate = TestGate::open(vouchsafe::policy::Policy::parse(&text, "test").unwrap());
+    gate.add("ada@acme.example", "staff", PASSWORD);
+    let site = Site::over(gate, |web| web);
+    let mut browser = site.browser();
+    let answer = browser.sign_in().await;
+    let cookie = browser.cookie(DEVICE).unwrap().to_owned();
+    let set = format!(
+        "{DEVICE}={cookie}; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age={}",
+        180 * 86_400
+    );
+    assert!(answer.set_cookies().contains(&set.as_str()), "{answer:?}");
+    assert_eq!(browser.post("/acme/logout", "").await.body, "out");
+    assert_eq!(browser.cookie(DEVICE), Some(cookie.as_str()), "it stays");
+
+    let mut stranger = site.browser();
+    for _ in 0..5 {
+        stranger.post("/acme/login", "name=ada@acme.example&password=Wrong-Guess9").await;
+    }
+    let right = format!("name=ada@acme.example&password={PASSWORD}");
+    let locked = stranger.post("/acme/login", &right).await;
+    assert_eq!(
+        (locked.status, locked.code()),
+        (StatusCode::TOO_MANY_REQUESTS, "attempts.too_many")
+    );
+    stranger.cookies.push((DEVICE.to_owned(), "A".repeat(44)));
+    let forged = stranger.post("/acme/login", &right).await;
+    assert_eq!((forged.status, forged.body), (locked.status, locked.body), "the same answer");
+    site.gate.clock.advance(std::time::Duration::from_secs(1));
+    browser.sign_in().await;
+    assert_ne!(browser.cookie(DEVICE), Some(cookie.as_str()), "a younger one");
+}

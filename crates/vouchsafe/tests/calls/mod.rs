@@ -431,6 +431,10 @@ pub fn all() -> Vec<Case> {
             Box::pin(async move { code(w.acting().unlock(&w.ada).await) })
         })
         .or(|w| Box::pin(async move { code(w.acting().unlock(&w.nobody).await) })),
+        case("acting.rs::forget_devices", Op::DevicesForgotten, |w| {
+            Box::pin(async move { code(w.acting().forget_devices(&w.ada).await) })
+        })
+        .or(|w| Box::pin(async move { code(w.acting().forget_devices(&w.nobody).await) })),
         case("acting.rs::states", Op::Read, |w| {
             let both = [w.ada.clone(), w.nobody.clone()];
             Box::pin(async move { code(w.acting().states(&both).await) })

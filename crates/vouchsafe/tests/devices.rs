@@ -1,0 +1,354 @@
+//! LK-12, LK-13, LK-14: who is known by a cookie, and who tries an old password, is not kept out.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    missing_docs,
+    reason = "tests"
+)]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use vouchsafe::access_log::{Operation, name};
+use vouchsafe::core::{SecretString, UserId};
+use vouchsafe::gate::{Attempt, Call, Code, GateBuilder, Login, Next, Purpose, Refused};
+use vouchsafe::policy::Policy;
+use vouchsafe::store::{Cells, MemoryStore};
+use vouchsafe_store_sqlite::SqliteStore;
+use vouchsafe_testkit::{CountingStore, TestGate, block_on, runs};
+
+const PASSWORD: &str = "Brass-Lantern7";
+const OTHER: &str = "Copper-Kettle8";
+const WRONG: &str = "Wrong-Guess9";
+const DAY: Duration = Duration::from_secs(24 * 3_600);
+const INSIDE: &str = "203.0.113.7";
+
+/// Zoomph's, with these fields of `[lockout]`.
+fn policy(fields: &[(&str, &str)]) -> Policy {
+    let mut text = Policy::preset("zoomph-2018").unwrap().to_toml();
+    for (was, is) in fields {
+        assert!(text.contains(was), "{was} in {text}");
+        text = text.replace(was, is);
+    }
+    Policy::parse(&text, "test").unwrap()
+}
+
+fn with_devices() -> Policy {
+    policy(&[("devices = \"none\"", "devices = { counters = 4, valid_for = \"180d\" }")])
+}
+
+fn over(
+    policy: Policy,
+    store: impl Cells + 'static,
+    more: impl FnOnce(GateBuilder) -> GateBuilder,
+) -> TestGate {
+    block_on(TestGate::over((TestGate::tenant(), policy), store, more)).unwrap()
+}
+
+fn memory() -> MemoryStore {
+    MemoryStore::new(1 << 24)
+}
+
+fn attempt(name: &str, call: Call) -> Attempt {
+    let mut attempt = TestGate::attempt(name);
+    attempt.call = call;
+    attempt
+}
+
+fn login(gate: &TestGate, name: &str, password: &str, call: Call) -> Login {
+    block_on(gate.gate.login(&attempt(name, call), SecretString::new(password.to_owned())))
+}
+
+fn refused(login: Login) -> Refused {
+    match login {
+        Login::Refused(refused) => refused,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Signs in from nowhere in particular, and gives the device cookie.
+fn cookie(gate: &TestGate, name: &str, password: &str) -> String {
+    // Later than whatever forgot the others.
+    gate.clock.advance(Duration::from_secs(1));
+    let issued = gate.sign_in(name, password);
+    let device = issued.device().unwrap();
+    assert_eq!(device.valid_for(), 180 * DAY);
+    device.expose().to_owned()
+}
+
+fn with(cookie: &str) -> Call {
+    TestGate::call().with_device(Some(cookie.to_owned()))
+}
+
+/// Five wrong guesses of strangers.
+fn lock(gate: &TestGate, name: &str) {
+    for _ in 0..5 {
+        let wrong = refused(login(gate, name, WRONG, TestGate::call()));
+        assert_eq!(wrong.code(), Code::WrongCredentials);
+    }
+    assert_eq!(refused(login(gate, name, PASSWORD, TestGate::call())).code(), Code::Locked);
+}
+
+/// Strangers guess from everywhere, all the time; whoever has a cookie signs in, every time.
+fn signs_in_during_an_attack(store: impl Cells + 'static, times: usize) {
+    let gate = over(with_devices(), store, |gate| gate);
+    gate.add("ada", "staff", PASSWORD);
+    let cookie = cookie(&gate, "ada", PASSWORD);
+    lock(&gate, "ada");
+    let over = Arc::new(AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        for thread in 0..4_u32 {
+            let (gate, over) = (&gate, Arc::clone(&over));
+            scope.spawn(move || {
+                for number in (thread..).step_by(4).take_while(|_| !over.load(Ordering::SeqCst)) {
+                    let [_, b, c, d] = number.to_be_bytes();
+                    let call = TestGate::call_from(&format!("10.{b}.{c}.{d}"));
+                    assert_eq!(refused(login(gate, "ada", WRONG, call)).code(), Code::Locked);
+                }
+            });
+        }
+        let mut known = cookie;
+        for time in 0..times {
+            match login(&gate, "ada", PASSWORD, with(&known)) {
+                Login::SignedIn(issued) => known = issued.device().unwrap().expose().to_owned(),
+                other => panic!("{time}: {other:?}"),
+            }
+        }
+        over.store(true, Ordering::SeqCst);
+    });
+    assert_eq!(refused(login(&gate, "ada", PASSWORD, TestGate::call())).code(), Code::Locked);
+}
+
+#[test]
+fn the_owner_signs_in_during_an_attack_in_memory() {
+    signs_in_during_an_attack(memory(), runs(200, 2_000));
+}
+
+#[test]
+fn the_owner_signs_in_during_an_attack_on_sqlite() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(folder.path().join("cells.db")).unwrap();
+    signs_in_during_an_attack(store, runs(50, 500));
+}
+
+/// A cookie that does not count is as good as none, and nobody sees the difference.
+#[test]
+fn a_cookie_that_does_not_count_is_as_good_as_none() {
+    let gate = over(with_devices(), memory(), |gate| gate);
+    let ada = gate.add("ada", "staff", PASSWORD);
+    gate.add("bob", "staff", PASSWORD);
+    let too_old = cookie(&gate, "ada", PASSWORD);
+    gate.clock.advance(180 * DAY);
+    let revoked = cookie(&gate, "ada", PASSWORD);
+    forget(&gate, &ada);
+    let (good, foreign) = (cookie(&gate, "ada", PASSWORD), cookie(&gate, "bob", PASSWORD));
+    let mut forged = good.clone();
+    let last = forged.pop().unwrap();
+    forged.push(if last == 'A' { 'B' } else { 'A' });
+    lock(&gate, "ada");
+    let none = refused(login(&gate, "ada", PASSWORD, TestGate::call()));
+    for bad in ["", "A", &too_old, &revoked, &foreign, &forged, &format!("{good}A")] {
+        assert_eq!(refused(login(&gate, "ada", PASSWORD, with(bad))), none, "{bad}");
+    }
+    assert!(matches!(login(&gate, "ada", PASSWORD, with(&good)), Login::SignedIn(_)));
+    // The device has five tries of its own, and no more.
+    for _ in 0..5 {
+        let wrong = refused(login(&gate, "ada", WRONG, with(&good)));
+        assert_eq!(wrong.code(), Code::WrongCredentials);
+    }
+    assert_eq!(refused(login(&gate, "ada", PASSWORD, with(&good))), none);
+}
+
+fn forget(gate: &TestGate, user: &UserId) {
+    let (tenant, call) = (TestGate::tenant(), TestGate::call());
+    let operator = gate.gate.operator(&tenant, name!("console"), &call).unwrap();
+    block_on(operator.forget_devices(user)).unwrap();
+}
+
+/// LK-14: somebody behind the same address spends what the throttle lets by; whoever is known is
+/// not kept out by it, and asks the store no more than whoever is not.
+#[test]
+fn a_flood_from_inside_does_not_keep_a_known_device_out() {
+    let store = Arc::new(CountingStore::new(memory()));
+    let gate = over(with_devices(), Arc::clone(&store), |gate| gate);
+    let ada = gate.add("ada", "staff", PASSWORD);
+    gate.add("bob", "staff", PASSWORD);
+    let revoked = cookie(&gate, "ada", PASSWORD);
+    forget(&gate, &ada);
+    let (good, foreign) = (cookie(&gate, "ada", PASSWORD), cookie(&gate, "bob", PASSWORD));
+    let inside = || TestGate::call_from(INSIDE);
+    let flood = (0..1_000).map(|_| refused(login(&gate, "zoe", WRONG, inside())).code());
+    assert!(flood.collect::<Vec<_>>().contains(&Code::Throttled));
+    let none = refused(login(&gate, "ada", PASSWORD, inside()));
+    assert_eq!(none.code(), Code::Throttled);
+    for bad in [&foreign, &revoked] {
+        let before = (store.loads(), store.swaps());
+        let call = inside().with_device(Some(bad.clone()));
+        assert_eq!(refused(login(&gate, "ada", PASSWORD, call)), none);
+        let asked = u64::from(*bad == revoked);
+        assert_eq!((store.loads(), store.swaps()), (before.0 + asked, before.1));
+    }
+    for _ in 0..100 {
+        let call = inside().with_device(Some(good.clone()));
+        assert!(matches!(login(&gate, "ada", PASSWORD, call), Login::SignedIn(_)));
+    }
+    // It is for one account only.
+    let call = inside().with_device(Some(good));
+    assert_eq!(refused(login(&gate, "bob", PASSWORD, call)).code(), Code::Throttled);
+}
+
+fn link(gate: &TestGate, purpose: Purpose) -> String {
+    let attempt = TestGate::attempt("ada");
+    match purpose {
+        Purpose::Unlock => block_on(gate.gate.request_unlock(&attempt)).unwrap(),
+        _ => block_on(gate.gate.request_reset(&attempt)).unwrap(),
+    }
+    block_on(gate.gate.upkeep());
+    gate.mail.token().unwrap()
+}
+
+/// A new password voids every cookie, however it was set; lifting a lock voids none.
+#[test]
+fn a_new_password_voids_every_cookie() {
+    let gate = over(with_devices(), memory(), |gate| gate);
+    let (tenant, call) = (TestGate::tenant(), TestGate::call());
+    let ada = gate.add("ada", "staff", PASSWORD);
+    let is_known = |cookie: &str, password: &str| {
+        gate.clock.advance(Duration::from_secs(1));
+        lock(&gate, "ada");
+        let known = matches!(login(&gate, "ada", password, with(cookie)), Login::SignedIn(_));
+        let operator = gate.gate.operator(&tenant, name!("console"), &call).unwrap();
+        block_on(operator.unlock(&ada)).unwrap();
+        known
+    };
+    let mut old = cookie(&gate, "ada", PASSWORD);
+    let unlock = link(&gate, Purpose::Unlock);
+    block_on(gate.gate.unlock(&tenant, &unlock, &call)).unwrap();
+    assert!(is_known(&old, PASSWORD), "after an unlock");
+
+    let reset = link(&gate, Purpose::Reset);
+    block_on(gate.gate.redeem(&tenant, Purpose::Reset, &reset, OTHER.to_owned(), &call)).unwrap();
+    assert!(!is_known(&old, OTHER), "after a reset");
+
+    old = cookie(&gate, "ada", OTHER);
+    assert!(is_known(&old, OTHER));
+    let issued = gate.sign_in("ada", OTHER);
+    let by = gate.gate.by(issued.principal(), &call).unwrap();
+    let changed = block_on(by.change_password(OTHER.to_owned(), PASSWORD.to_owned())).unwrap();
+    assert!(!is_known(&old, PASSWORD), "after a change");
+    let kept = changed.device().unwrap().expose().to_owned();
+    assert!(is_known(&kept, PASSWORD), "the browser that changed it");
+
+    gate.users.change(&tenant, &ada, |ada| ada.attributes.push("Brass Lantern".to_owned()));
+    match login(&gate, "ada", PASSWORD, TestGate::call()) {
+        Login::Next(Next::ChangePassword(change)) => {
+            block_on(change.set(OTHER.to_owned())).unwrap()
+        }
+        other => panic!("{other:?}"),
+    }
+    assert!(!is_known(&kept, OTHER), "after a change that was due");
+
+    old = cookie(&gate, "ada", OTHER);
+    let _ = gate.recorded();
+    forget(&gate, &ada);
+    let recorded: Vec<_> = gate.recorded().into_iter().map(|record| record.operation).collect();
+    assert_eq!(recorded, [Operation::DevicesForgotten]);
+    assert!(!is_known(&old, OTHER), "after an administrator forgot them");
+}
+
+/// An owner whose account is locked for strangers changes the password from a known browser.
+#[test]
+fn a_known_browser_changes_the_password_during_an_attack() {
+    let gate = over(with_devices(), memory(), |gate| gate);
+    gate.add("ada", "staff", PASSWORD);
+    let known = with(&cookie(&gate, "ada", PASSWORD));
+    lock(&gate, "ada");
+    let Login::SignedIn(issued) = login(&gate, "ada", PASSWORD, known.clone()) else { panic!() };
+    let change = |call: &Call| {
+        let by = gate.gate.by(issued.principal(), call).unwrap();
+        block_on(by.change_password(PASSWORD.to_owned(), OTHER.to_owned())).map(|_| ())
+    };
+    change(&TestGate::call()).unwrap_err();
+    change(&known).unwrap();
+}
+
+/// Without device counters nobody gets a cookie, and none counts.
+#[test]
+fn a_policy_without_device_counters_gives_no_cookie() {
+    let with_them = over(with_devices(), memory(), |gate| gate);
+    with_them.add("ada", "staff", PASSWORD);
+    let gate = over(policy(&[]), memory(), |gate| gate);
+    gate.add("ada", "staff", PASSWORD);
+    assert!(gate.sign_in("ada", PASSWORD).device().is_none());
+    lock(&gate, "ada");
+    let call = with(&cookie(&with_them, "ada", PASSWORD));
+    assert_eq!(refused(login(&gate, "ada", PASSWORD, call)).code(), Code::Locked);
+}
+
+fn forgiving() -> Policy {
+    policy(&[("repeats = 0", "repeats = 20")])
+}
+
+/// LK-13: a program goes on with the old password for a week, every 73 minutes.
+#[test]
+fn a_stale_client_does_not_lock_its_owner() {
+    let gate = over(forgiving(), memory(), |gate| gate);
+    let (tenant, call) = (TestGate::tenant(), TestGate::call());
+    gate.add("ada", "staff", OTHER);
+    let reset = link(&gate, Purpose::Reset);
+    block_on(gate.gate.redeem(&tenant, Purpose::Reset, &reset, PASSWORD.to_owned(), &call))
+        .unwrap();
+    for name in ["ada", "zoe"] {
+        let before = gate.gate.work().runs;
+        let tries = 7 * 24 * 60 / 73;
+        for _ in 0..tries {
+            gate.clock.advance(Duration::from_secs(73 * 60));
+            assert_eq!(refused(block_on(gate.login(name, OTHER))).code(), Code::WrongCredentials);
+        }
+        assert_eq!(gate.gate.work().runs - before, tries, "{name}: each is hashed");
+    }
+    let _ = gate.sign_in("ada", PASSWORD);
+    // Of the distinct guesses, five are looked at as ever: here, the program's is one.
+    for guess in 0..4 {
+        assert_eq!(
+            refused(block_on(gate.login("ada", &format!("Guess-Nr-{guess}")))).code(),
+            Code::WrongCredentials
+        );
+        gate.clock.advance(Duration::from_secs(60));
+    }
+    assert!(matches!(block_on(gate.login("ada", "Guess-Nr-5")), Login::Refused(_)));
+    assert_eq!(refused(block_on(gate.login("ada", PASSWORD))).code(), Code::Locked);
+}
+
+/// Without the policy's word for it, each counts.
+#[test]
+fn repeats_count_where_the_policy_does_not_forgive_them() {
+    let gate = over(policy(&[]), memory(), |gate| gate);
+    gate.add("ada", "staff", PASSWORD);
+    lock(&gate, "ada");
+}
+
+#[test]
+fn a_password_that_was_mistyped_three_times_and_then_chosen_works() {
+    let gate = over(forgiving(), memory(), |gate| gate);
+    let (tenant, call) = (TestGate::tenant(), TestGate::call());
+    gate.add("ada", "staff", PASSWORD);
+    for _ in 0..3 {
+        assert_eq!(refused(block_on(gate.login("ada", OTHER))).code(), Code::WrongCredentials);
+    }
+    let issued = gate.sign_in("ada", PASSWORD);
+    let by = gate.gate.by(issued.principal(), &call).unwrap();
+    block_on(by.change_password(PASSWORD.to_owned(), OTHER.to_owned())).unwrap();
+    let _ = gate.sign_in("ada", OTHER);
+    // And by a link, too.
+    for _ in 0..3 {
+        assert_eq!(refused(block_on(gate.login("ada", PASSWORD))).code(), Code::WrongCredentials);
+    }
+    let reset = link(&gate, Purpose::Reset);
+    block_on(gate.gate.redeem(&tenant, Purpose::Reset, &reset, PASSWORD.to_owned(), &call))
+        .unwrap();
+    let _ = gate.sign_in("ada", PASSWORD);
+}
