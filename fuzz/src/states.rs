@@ -29,7 +29,7 @@ fn lockouts() -> [LockoutMachine; 2] {
     })
 }
 
-fn lockout_events() -> [LockoutEvent; 6] {
+fn lockout_events() -> [LockoutEvent; 7] {
     let id = ChargeId::new(1);
     let key = DeviceKey::new(MacKey::new(&[9; 32]));
     let device = key.verify(ACCOUNT, &key.issue(ACCOUNT, 3, NOW));
@@ -40,6 +40,7 @@ fn lockout_events() -> [LockoutEvent; 6] {
         LockoutEvent::NotVerified(Begin::new(ACCOUNT, id).withdraw()),
         LockoutEvent::Unlock { account: ACCOUNT, id },
         LockoutEvent::Reset { account: ACCOUNT, id, revoke_devices: true },
+        LockoutEvent::ForgetDevices { account: ACCOUNT },
         LockoutEvent::Announced { account: ACCOUNT, crossing },
     ]
 }

@@ -213,6 +213,37 @@ fn success_takes_back_what_on_success_says_and_nothing_else() {
     assert_eq!(account.state.unwrap().len(), 1);
 }
 
+/// Forgetting devices voids cookies up to now, and takes nothing back.
+#[test]
+fn forgotten_devices_are_strangers_and_failures_stay() {
+    let mut account = four();
+    assert!(wrong_from(&mut account, 0, 1, START));
+    for id in 1..6 {
+        assert!(account.guess(id, START));
+    }
+    let machine = account.machine.clone();
+    let known = |account: &Account, issued: Timestamp, now: Timestamp| {
+        let cookie = device_key().issue(ACCOUNT, 1, issued);
+        let device = device_key().verify(ACCOUNT, &cookie).unwrap();
+        machine.knows(account.state.as_ref(), &device, now)
+    };
+    assert!(known(&account, START, START));
+    let forget = LockoutEvent::ForgetDevices { account: ACCOUNT };
+    match account.send(forget, START.after(MS)) {
+        V::DevicesForgotten { since } => assert_eq!(since, START.after(MS)),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(account.state.as_ref().unwrap().len(), 6);
+    for (after, counts) in [(0, false), (1, false), (2, true)] {
+        let issued = START.after(MS * after);
+        assert_eq!(known(&account, issued, START.after(MS * 2)), counts, "{after}");
+        let begin = begin_from_cookie(10 + u64::from(after), 1, issued);
+        let admitted = matches!(account.send(begin, START.after(MS * 2)), V::Admitted(_));
+        assert_eq!(admitted, counts, "{after}");
+    }
+    assert!(!known(&account, START.after(MS * 2), START.after(Devices::default().valid_for * 2)));
+}
+
 proptest! {
     #[test]
     fn no_text_is_a_cookie(text in "[A-Za-z0-9_-]{44}") {

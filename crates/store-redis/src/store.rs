@@ -332,6 +332,10 @@ impl Cells for RedisStore {
             Durability::MayRollBack
         }
     }
+
+    fn losses(&self) -> u64 {
+        self.degraded()
+    }
 }
 
 impl std::fmt::Debug for RedisStore {

@@ -16,6 +16,7 @@ trait DynCells: Send + Sync {
     fn scan(&self, space: Space, after: Option<[u8; 16]>, limit: usize) -> Boxed<'_, Vec<CellKey>>;
     fn sweep(&self, now: Timestamp, limit: usize) -> Boxed<'_, usize>;
     fn durability(&self) -> Durability;
+    fn losses(&self) -> u64;
 }
 
 impl<C: Cells> DynCells for C {
@@ -37,6 +38,10 @@ impl<C: Cells> DynCells for C {
 
     fn durability(&self) -> Durability {
         Cells::durability(self)
+    }
+
+    fn losses(&self) -> u64 {
+        Cells::losses(self)
     }
 }
 
@@ -93,5 +98,9 @@ impl Cells for AnyCells {
 
     fn durability(&self) -> Durability {
         self.0.durability()
+    }
+
+    fn losses(&self) -> u64 {
+        self.0.losses()
     }
 }

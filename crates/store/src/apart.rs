@@ -66,4 +66,9 @@ impl<L: Cells, R: Cells> Cells for Apart<L, R> {
     fn durability(&self) -> Durability {
         self.rest.durability()
     }
+
+    /// Of either.
+    fn losses(&self) -> u64 {
+        self.lockout.losses().saturating_add(self.rest.losses())
+    }
 }

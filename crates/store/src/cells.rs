@@ -215,6 +215,12 @@ pub trait Cells: Send + Sync {
     fn durability(&self) -> Durability {
         Durability::Durable
     }
+
+    /// How many times acknowledged swaps may have been lost since the store was opened, a failover
+    /// each: for whoever has to say so. A store that says nothing of it has lost nothing.
+    fn losses(&self) -> u64 {
+        0
+    }
 }
 
 macro_rules! cells_behind {
@@ -252,6 +258,10 @@ macro_rules! cells_behind {
 
             fn durability(&self) -> Durability {
                 (**self).durability()
+            }
+
+            fn losses(&self) -> u64 {
+                (**self).losses()
             }
         }
     )*};

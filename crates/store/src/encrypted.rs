@@ -211,6 +211,10 @@ impl<C: Cells> Cells for Encrypted<C> {
     fn durability(&self) -> Durability {
         self.inner.durability()
     }
+
+    fn losses(&self) -> u64 {
+        self.inner.losses()
+    }
 }
 
 impl<C: std::fmt::Debug> std::fmt::Debug for Encrypted<C> {

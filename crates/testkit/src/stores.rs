@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use vouchsafe_core::{CellKey, Space, Timestamp};
 use vouchsafe_store::{Cells, Loaded, Put, StoreError, Swap, Version};
 
-/// Inside an `impl Cells`, passes the calls that are named, and the question how durable it is, on to
+/// Inside an `impl Cells`, passes the calls that are named, and the questions how durable it is and what it lost, on to
 /// the store in a field: for a store that changes only the others.
 ///
 /// `pass_on!(inner: load scan sweep);`
@@ -16,6 +16,10 @@ macro_rules! pass_on {
 
         fn durability(&self) -> $crate::reexport::Durability {
             self.$field.durability()
+        }
+
+        fn losses(&self) -> u64 {
+            self.$field.losses()
         }
     };
     (@load $field:tt) => {

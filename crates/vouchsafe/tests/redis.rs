@@ -1,9 +1,16 @@
 //! LK-17: a gate over Redis while the server stands still, and when it is gone.
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs,
+    reason = "tests"
+)]
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use vouchsafe::access_log::{Operation, Target};
 use vouchsafe::gate::{Code, Login};
 use vouchsafe::os::SystemClock;
 use vouchsafe::policy::Policy;
@@ -49,4 +56,46 @@ fn nobody_gets_in_while_the_server_stands_still_or_is_gone() {
     server.kill();
     assert_eq!(told(&gate), Some(Code::Unavailable));
     assert_eq!(check(), Some(Code::Unavailable));
+}
+
+/// LK-18: a server that comes back with nothing has lost the counters; the log says so once.
+#[test]
+fn a_store_that_lost_its_counters_is_in_the_log_once() {
+    let server = RedisServer::start();
+    let counters = RedisStore::builder(server.url()).deadline(Duration::from_secs(60));
+    let counters = counters.open().unwrap();
+    let policies = (TestGate::tenant(), Policy::preset("zoomph-2018").unwrap());
+    let rest = vouchsafe::store::MemoryStore::new(1 << 24);
+    let gate =
+        TestGate::over(policies, rest, |gate| gate.counters(counters).clock(Arc::new(SystemClock)));
+    let gate = block_on(gate).unwrap();
+    gate.add("ada", "staff", RIGHT);
+    assert_eq!(told(&gate), None);
+    let said = || {
+        block_on(gate.gate.upkeep());
+        let degraded = |record: &vouchsafe::access_log::Record| match &record.target {
+            Target::Entity { kind, id } if record.operation == Operation::Degraded => {
+                assert_eq!(kind.as_str(), "store");
+                Some(id.as_str().to_owned())
+            }
+            _ => None,
+        };
+        gate.recorded().iter().filter_map(degraded).collect::<Vec<_>>()
+    };
+    assert_eq!(said(), Vec::<String>::new());
+    for loss in 1..=2 {
+        server.restart();
+        assert!(eventually(|| told(&gate).is_none()));
+        assert!(gate.gate.upkeep_overdue() > Duration::ZERO || gate.gate.upkeep_due() <= now());
+        let said_once = said();
+        assert_eq!(said_once.len(), 1, "{said_once:?}");
+        assert!(said_once[0].starts_with(&format!("{loss:016x}  ")), "{said_once:?}");
+        assert_eq!(told(&gate), None);
+        assert_eq!(said(), Vec::<String>::new());
+    }
+}
+
+fn now() -> vouchsafe::core::Timestamp {
+    use vouchsafe::core::Clock;
+    SystemClock.now()
 }

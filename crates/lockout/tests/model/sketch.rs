@@ -167,7 +167,9 @@ impl Machine for Sketch {
                 }
                 save(log, LockoutVerdict::Unlocked)
             }
-            LockoutEvent::Reset { .. } | LockoutEvent::Announced { .. } => {
+            LockoutEvent::Reset { .. }
+            | LockoutEvent::ForgetDevices { .. }
+            | LockoutEvent::Announced { .. } => {
                 panic!("not in the small world")
             }
         }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 
 use vouchsafe_access_log::{
@@ -471,6 +472,7 @@ impl GateBuilder {
             opened: Arc::new(()),
             throttles: throttles.collect(),
             devices: DeviceKey::new(keyring.digest_key()),
+            losses: AtomicU64::new(cells.losses()),
             sprays: Sprays::new(&policies, self.spray, self.challenges),
             application: self.application,
             origin,

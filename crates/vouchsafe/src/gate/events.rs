@@ -1,7 +1,10 @@
 //! What the gate itself has to say: events that are nobody's call.
 
-use vouchsafe_access_log::{Actor, Name, Operation, Outcome, Target, Text};
+use std::sync::atomic::Ordering;
+
+use vouchsafe_access_log::{Actor, Name, Operation, Outcome, Target, Text, name};
 use vouchsafe_core::{PolicyDigest, Source, TenantId, Unavailable};
+use vouchsafe_store::Cells;
 
 use super::call::{Call, Draft};
 use super::{Gate, Later};
@@ -16,7 +19,21 @@ impl Gate {
         target: Target,
         policy: PolicyDigest,
     ) {
-        let draft = Draft {
+        let draft = self.own(tenant, operation, target, policy);
+        let mut raising = Raising { gate: self, draft: Some(draft.clone()) };
+        if self.append(&draft, Outcome::Succeeded).await.is_ok() {
+            raising.draft = None;
+        }
+    }
+
+    fn own(
+        &self,
+        tenant: &TenantId,
+        operation: Operation,
+        target: Target,
+        policy: PolicyDigest,
+    ) -> Draft {
+        Draft {
             tenant: tenant.clone(),
             actor: Actor::Service(self.inner.application.clone()),
             target,
@@ -24,15 +41,29 @@ impl Gate {
             call: Call::from(Source::Unavailable(Unavailable::Local)),
             policy,
             clause: None,
-        };
-        let mut raising = Raising { gate: self, draft: Some(draft) };
-        let written = match &raising.draft {
-            Some(draft) => self.append(draft, Outcome::Succeeded).await.is_ok(),
-            None => true,
-        };
-        if written {
-            raising.draft = None;
         }
+    }
+
+    /// Leaves for the upkeep, in each tenant's name, that the store may have lost what it had
+    /// acknowledged: once for each time, by the number of the time.
+    pub(super) fn note_losses(&self) {
+        let losses = self.inner.cells.losses();
+        let noted = self.inner.losses.swap(losses, Ordering::SeqCst);
+        for loss in noted..losses {
+            let number = loss.saturating_add(1);
+            let text = format!("{number:016x}  what the store had acknowledged may be lost");
+            for (tenant, policy) in self.inner.policies.iter() {
+                let target = event(name!("store"), &text);
+                let draft = self.own(tenant, Operation::Degraded, target, policy.digest());
+                let (draft, outcome) = (Box::new(draft), Outcome::Succeeded);
+                self.inner.leave(Later::Correct { draft, outcome });
+            }
+        }
+    }
+
+    /// Whether the store has lost something that is not noted yet.
+    pub(super) fn has_lost(&self) -> bool {
+        self.inner.cells.losses() > self.inner.losses.load(Ordering::SeqCst)
     }
 }
 

@@ -52,6 +52,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::future::Future;
 use std::num::NonZeroU32;
 use std::pin::Pin;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -130,6 +131,8 @@ struct Inner {
     throttles: BTreeMap<TenantId, SourceThrottle>,
     devices: DeviceKey,
     sprays: Sprays,
+    /// How many losses of the store are in the log.
+    losses: AtomicU64,
     refusals: Counts,
     /// Calls that were answered: apart, so that a crowd of them pushes out no refusal.
     uses: Counts,

@@ -105,6 +105,7 @@ impl Gate {
         let (now, cells) = (self.now(), cells.max(1));
         let mut done = Upkeep::default();
         self.write_counts(now, false, &mut done).await;
+        self.note_losses();
         self.catch_up(&mut done).await;
         let waits = !self.inner.later().is_empty();
         {
@@ -148,6 +149,7 @@ impl Gate {
     pub fn upkeep_due(&self) -> Timestamp {
         let counted = [&self.inner.refusals, &self.inner.uses].into_iter();
         let counted = counted.filter_map(Counts::next_due);
+        let lost = self.has_lost().then(|| self.now());
         let waits = !self.inner.later().is_empty();
         let noted = self.inner.noted().clone();
         let ahead = self.inner.ahead.iter().enumerate();
@@ -155,8 +157,8 @@ impl Gate {
         let (due, now) = (self.inner.schedule.lock(), self.now());
         let waiting = waits.then(|| due.waiting.unwrap_or(now));
         let again = due.sweep.due(now).min(due.reap.due(now)).min(due.reseal.due(now));
-        let generation = self.generation_due(now);
-        counted.chain(ahead).chain(waiting).chain(generation).fold(again, Timestamp::min)
+        let waiting = waiting.into_iter().chain(lost).chain(self.generation_due(now));
+        counted.chain(ahead).chain(waiting).fold(again, Timestamp::min)
     }
 
     /// By how much the upkeep is late: a minute or more means that it is not called, or that the
