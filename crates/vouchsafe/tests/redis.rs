@@ -64,7 +64,9 @@ fn a_store_that_lost_its_counters_is_in_the_log_once() {
     let server = RedisServer::start();
     let counters = RedisStore::builder(server.url()).deadline(Duration::from_secs(60));
     let counters = counters.open().unwrap();
-    let policies = (TestGate::tenant(), Policy::preset("zoomph-2018").unwrap());
+    let text = Policy::preset("zoomph-2018").unwrap().to_toml();
+    let text = text.replace("may_roll_back = \"nothing\"", "may_roll_back = \"counters\"");
+    let policies = (TestGate::tenant(), Policy::parse(&text, "test").unwrap());
     let rest = vouchsafe::store::MemoryStore::new(1 << 24);
     let gate =
         TestGate::over(policies, rest, |gate| gate.counters(counters).clock(Arc::new(SystemClock)));

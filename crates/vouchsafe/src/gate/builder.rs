@@ -268,8 +268,9 @@ impl GateBuilder {
     /// Opens even over a store that may undo what it acknowledged ([`Durability::MayRollBack`]) and
     /// that not every policy in force names in `lockout.may_roll_back`. When
     /// it does, a used or revoked link works again, an ended session lives on, a password that was
-    /// changed is the old one, and an account has as many more guesses as failures were undone. What
-    /// such a store says when it happens is the host's to act on.
+    /// changed is the old one, and an account has as many more guesses as failures were undone. When
+    /// such a store says that it may have happened, the upkeep records it, once each time
+    /// ([`Operation::Degraded`]).
     pub fn danger_store_may_roll_back(mut self) -> Self {
         self.may_roll_back = true;
         self
