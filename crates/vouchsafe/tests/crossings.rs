@@ -31,6 +31,8 @@ use vouchsafe_testkit::{ChildTest, Fault, FaultyStore, TestGate, block_on};
 
 const PASSWORD: &str = "Brass-Lantern7";
 const WRONG: &str = "Wrong-Guess9";
+/// However crowded the machine is.
+const PATIENT: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(24 * 3_600);
 
 fn policy(fields: &[(&str, &str)]) -> (TenantId, Policy) {
@@ -328,7 +330,7 @@ fn locker() {
     let folder = std::env::var_os(FOLDER);
     let folder = folder.as_deref().map_or(scratch.path(), Path::new);
     let stop = Arc::new(std::env::var(STOP).unwrap_or_default());
-    let store = SqliteStore::open(folder.join("cells.db")).unwrap();
+    let store = SqliteStore::builder(folder.join("cells.db")).deadline(PATIENT).open().unwrap();
     let sink = Lines { file: Arc::new(folder.join("locks")), stop };
     let keys = keys(folder);
     let gate =

@@ -23,6 +23,8 @@ use vouchsafe_testkit::{CountingStore, TestGate, block_on, runs};
 const PASSWORD: &str = "Brass-Lantern7";
 const OTHER: &str = "Copper-Kettle8";
 const WRONG: &str = "Wrong-Guess9";
+/// However crowded the machine is.
+const PATIENT: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(24 * 3_600);
 const INSIDE: &str = "203.0.113.7";
 
@@ -130,7 +132,8 @@ fn the_owner_signs_in_during_an_attack_in_memory() {
 #[test]
 fn the_owner_signs_in_during_an_attack_on_sqlite() {
     let folder = tempfile::tempdir().unwrap();
-    let store = SqliteStore::open(folder.path().join("cells.db")).unwrap();
+    let store =
+        SqliteStore::builder(folder.path().join("cells.db")).deadline(PATIENT).open().unwrap();
     signs_in_during_an_attack(store, runs(50, 500));
 }
 
