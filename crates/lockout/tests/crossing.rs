@@ -210,3 +210,39 @@ fn a_machine_that_is_not_asked_to_announces_nothing() {
     }
     assert_eq!(account.state.unwrap().into_bytes().len(), plain + 1 + 1 + 8);
 }
+
+/// Where the first failure disables, the next run fills its bound by the very charge that begins it.
+#[test]
+fn a_run_that_the_first_failure_ends_is_announced_each_time() {
+    let rule = Consecutive { disable_at: 1, devices_only_from: 1, memory: HOUR };
+    let limits = Limit::new(64, DAY);
+    let policy = LockoutPolicy::builder().limit(limits).consecutive(rule).build().unwrap();
+    let mut account = Account::new(LockoutMachine::new(policy, PolicyDigest::NONE).announcing());
+    for id in 0..5 {
+        let now = START.after(HOUR * id as u32);
+        let told = guess(&mut account, id, now);
+        assert_eq!(told, crossing(id, Kind::Disabled));
+        account.send(announced(told), now);
+    }
+}
+
+/// The owner signs in while strangers' attempts are being verified: those are the next run.
+#[test]
+fn a_run_that_begins_in_flight_is_announced_anew() {
+    let rule = Consecutive { disable_at: 20, devices_only_from: 2, memory: DAY * 90 };
+    let builder = LockoutPolicy::builder().limit(Limit::new(64, DAY)).consecutive(rule);
+    let policy = builder.devices(Devices::default()).build().unwrap();
+    let mut account = Account::new(LockoutMachine::new(policy, PolicyDigest::NONE).announcing());
+    guess(&mut account, 0, START);
+    let told = guess(&mut account, 1, START);
+    assert_eq!(told, crossing(1, Kind::DevicesOnly));
+    account.send(announced(told), START);
+    for id in [10, 11, 12] {
+        assert!(matches!(account.send(begin_from(id, id), START), V::Admitted(_)));
+    }
+    assert!(matches!(account.send(right(10), START), V::Authenticated(_)));
+    for id in [11, 12] {
+        account.send(wrong(id), START);
+    }
+    assert_eq!(guess(&mut account, 20, START), crossing(12, Kind::DevicesOnly));
+}
