@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use vouchsafe_core::{Timestamp, WrongDigest};
 
-use crate::event::{Lock, Reason};
+use crate::event::{CrossingKind, Lock, Reason};
 use crate::state::{Charge, Run};
 use crate::{Limit, LockoutPolicy, LockoutState, OnSuccess, Release};
 
@@ -40,6 +40,13 @@ pub(crate) fn full<'a>(
         Release::After(hold) => slid.max(last.after(hold)),
         Release::Admin => Timestamp::MAX,
     })
+}
+
+/// The run is over, and so is what was said of its ends: the next one may reach them by attempts that
+/// are being verified now.
+fn end_run(state: &mut LockoutState) {
+    state.run = None;
+    state.notices.retain(|notice| notice.kind == CrossingKind::Locked);
 }
 
 /// Failures without a success between them.
@@ -171,7 +178,7 @@ impl LockoutPolicy {
         if self.consecutive.is_none() {
             state.run = None;
         } else if self.run(state, now).is_none() {
-            state.run = None;
+            end_run(state);
             state.charges.iter_mut().for_each(|charge| charge.past = true);
         }
         let gone = now.before(self.longest_window());
@@ -217,7 +224,7 @@ impl LockoutPolicy {
             keep
         });
         if self.consecutive.is_some() {
-            state.run = None;
+            end_run(state);
             for charge in &mut state.charges {
                 charge.past |= self.undecided(charge, now).is_none();
             }
