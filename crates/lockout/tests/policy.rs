@@ -16,8 +16,19 @@ use std::time::Duration;
 
 use common::*;
 use vouchsafe_lockout::{
-    Consecutive, Devices, Limit, LockoutError as E, LockoutPolicy, OnSuccess, Release, Wait,
+    Consecutive, Devices, Limit, LockoutError as E, LockoutPolicy, OnSuccess, Outage, Release, Wait,
 };
+
+/// The times to settle that a document may not say, the degraded mode does not have, either.
+#[test]
+fn no_attempt_takes_longer_than_a_degraded_window() {
+    let second = Duration::from_secs(1);
+    let outage = Outage::FailDegraded { failures: 5, window: second };
+    let policy = LockoutPolicy::builder().limit(Limit::new(5, DAY)).when_store_is_down(outage);
+    let degraded = policy.build().unwrap().degraded().unwrap();
+    assert_eq!(degraded.limits(), [Limit::new(5, second)]);
+    assert!(degraded.settle_within() <= second, "{:?}", degraded.settle_within());
+}
 
 #[test]
 fn says_what_is_wrong_with_counters() {
