@@ -87,13 +87,14 @@ impl LockoutPolicy {
     /// The policy by which each node counts for itself while the store of the failures does not
     /// answer; `None` where none is asked for ([`Outage::Refuse`], [`Outage::FailOpen`]).
     ///
-    /// It has the times to settle and to wait of this one, and neither device counters nor a bound on
-    /// consecutive failures, and it forgives nothing.
+    /// It has the times to settle, within its window, and to wait of this one, and neither device
+    /// counters nor a bound on consecutive failures, and it forgives nothing.
     #[must_use]
     pub fn degraded(&self) -> Option<Self> {
+        let limit = self.when_store_is_down.limit()?;
         Some(Self {
-            limits: vec![self.when_store_is_down.limit()?],
-            settle_within: self.settle_within,
+            limits: vec![limit],
+            settle_within: self.settle_within.min(limit.window()),
             wait: self.wait,
             on_success: OnSuccess::OwnCharge,
             devices: None,
