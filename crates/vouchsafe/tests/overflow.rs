@@ -433,3 +433,34 @@ fn a_gate_counts_on_when_made_up_names_have_filled_its_counters() {
     house.clock.advance(HOUR * 24);
     let _ = house.sign_in("ada", "Brass-Lantern7");
 }
+
+/// A lock that an administrator has to lift, of which nobody was told, and no room to say that
+/// somebody is: the store answers `Full` to whoever meets it, and the coarse counters know nothing of
+/// it once its window has gone.
+#[test]
+fn a_lock_that_outlasts_its_window_holds_in_a_full_store() {
+    for release in [Release::Admin, Release::After(HOUR * 48)] {
+        let limit = Limit::new(5, HOUR).with_release(release);
+        let desk = Desk {
+            cells: Meddled {
+                cells: MemoryStore::new(1 << 20),
+                full: AtomicBool::new(false),
+                calls: AtomicUsize::new(0),
+                meddle: Mutex::new(None),
+            },
+            overflow: Overflow::default(),
+            machine: machine(&[limit], OnSuccess::OwnCharge).announcing(),
+            entropy: SeededEntropy::new(1),
+        };
+        // Nobody settles: the last of them fills the limit, and announces nothing.
+        for _ in 0..5 {
+            assert!(matches!(desk.begin(account(1), START), Ok(V::Admitted(_))));
+        }
+        desk.cells.full.store(true, Ordering::SeqCst);
+        for hours in [0, 2, 24] {
+            let now = START.after(HOUR * hours + Duration::from_secs(60));
+            let verdict = desk.begin(account(1), now);
+            assert!(matches!(verdict, Ok(V::Locked { .. })), "{release:?}, {hours}: {verdict:?}");
+        }
+    }
+}
