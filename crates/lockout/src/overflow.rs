@@ -117,7 +117,11 @@ impl Overflow {
         // Whoever comes later looks here, too: only those before count against it.
         let Some((place, own)) = counter.place(id) else { return wait };
         let others = counter.0.get(..place).unwrap_or_default();
-        match standing(machine.policy(), others, exact, None, own.at.max(now)) {
+        let (policy, now) = (machine.policy(), own.at.max(now));
+        // A lock may outlast the windows, which is all that is looked at otherwise.
+        let locked = exact.map(|exact| policy.standing(exact, None, now));
+        let locked = locked.filter(|standing| matches!(standing, Standing::Locked(_)));
+        match locked.unwrap_or_else(|| standing(policy, others, exact, None, now)) {
             Standing::Free => machine.admitted(account, id, own.at),
             refused => {
                 counter.0.remove(place);
