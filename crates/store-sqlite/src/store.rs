@@ -171,14 +171,17 @@ impl Drop for SqliteStore {
     fn drop(&mut self) {
         self.shared.reads.close();
         self.shared.writer.line.close();
-        for thread in self.threads.drain(..) {
-            // A thread that panicked has answered everyone already, by dropping their replies.
-            let _ended = thread.join();
-        }
+        // A caller's waker may hold the store, and drop it here: no thread waits for itself.
+        let here = std::thread::current().id();
+        let join = |thread: JoinHandle<()>| {
+            if thread.thread().id() != here {
+                // A thread that panicked has answered everyone already, by dropping their replies.
+                let _ended = thread.join();
+            }
+        };
+        self.threads.drain(..).for_each(join);
         self.shared.watch.close();
-        if let Some(watcher) = self.watcher.take() {
-            let _ended = watcher.join();
-        }
+        self.watcher.take().into_iter().for_each(join);
     }
 }
 
