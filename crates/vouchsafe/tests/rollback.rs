@@ -114,3 +114,14 @@ fn a_gate_refuses_a_store_that_may_roll_back() {
     gate.add("ada", "staff", "Brass-Lantern7");
     let _ = gate.sign_in("ada", "Brass-Lantern7");
 }
+
+/// What is kept in the process's memory is forgotten each time that it ends.
+#[test]
+fn counters_in_memory_are_named_by_every_policy_in_force() {
+    let opens = |policies| {
+        let memory = |gate: GateBuilder| gate.counters_in_memory(1 << 20);
+        block_on(TestGate::over(tenants(policies), MemoryStore::new(1 << 24), memory)).is_ok()
+    };
+    assert!(opens(["counters", "everything"]));
+    assert!(!opens(["counters", "nothing"]));
+}
