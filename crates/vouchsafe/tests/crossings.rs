@@ -435,3 +435,21 @@ fn an_alarm_is_one_record_and_asks_for_more_where_the_host_can() {
         assert_eq!(login("ada", None, false), Ok(()));
     }
 }
+
+/// Whoever fills the counters with made-up names does not lock anybody in silence.
+#[test]
+fn a_lock_beside_full_counters_is_announced() {
+    let full = |gate: GateBuilder| gate.counters_in_memory(8 << 10).danger_store_may_roll_back();
+    let gate = block_on(TestGate::over(policy(&[]), memory(), full)).unwrap();
+    gate.add("ada", "staff", PASSWORD);
+    for name in 0..200 {
+        wrong(&gate, &format!("nobody-{name}"));
+    }
+    let _ = gate.recorded();
+    let codes: Vec<_> = (0..10).map(|_| wrong(&gate, "ada")).collect();
+    assert_eq!(codes.iter().filter(|code| **code == Code::Locked).count(), 5);
+    gate.clock.advance(Duration::from_secs(60));
+    wrong(&gate, "ada");
+    block_on(gate.gate.upkeep());
+    assert_eq!(locks(&gate.recorded()).len(), 1);
+}

@@ -14,11 +14,13 @@ use std::time::Duration;
 
 use vouchsafe::access_log::{Operation, name};
 use vouchsafe::core::{SecretString, UserId};
+use vouchsafe::envelope::Keyring;
 use vouchsafe::gate::{Attempt, Call, Code, GateBuilder, Login, Next, Purpose, Refused};
+use vouchsafe::os::SystemEntropy;
 use vouchsafe::policy::Policy;
 use vouchsafe::store::{Cells, MemoryStore};
 use vouchsafe_store_sqlite::SqliteStore;
-use vouchsafe_testkit::{CountingStore, TestGate, block_on, runs};
+use vouchsafe_testkit::{CountingStore, TestGate, Users, block_on, runs};
 
 const PASSWORD: &str = "Brass-Lantern7";
 const OTHER: &str = "Copper-Kettle8";
@@ -354,4 +356,58 @@ fn a_password_that_was_mistyped_three_times_and_then_chosen_works() {
     block_on(gate.gate.redeem(&tenant, Purpose::Reset, &reset, PASSWORD.to_owned(), &call))
         .unwrap();
     let _ = gate.sign_in("ada", PASSWORD);
+}
+
+/// The revocation is one of the counters: it is not to end with them.
+#[test]
+fn a_cookie_that_was_voided_stays_void_when_the_process_ends() {
+    let kept = Arc::new(memory());
+    let keys = Arc::new(Keyring::ephemeral(&SystemEntropy::new()).unwrap());
+    let (devices, rolls) = (
+        ("devices = \"none\"", "devices = { counters = 4, valid_for = \"180d\" }"),
+        ("may_roll_back = \"nothing\"", "may_roll_back = \"counters\""),
+    );
+    let users = Users::default();
+    let open = || {
+        let (keys, users) = (Arc::clone(&keys), users.clone());
+        over(policy(&[devices, rolls]), Arc::clone(&kept), |gate| {
+            gate.keys(keys).accounts(users).counters_in_memory(1 << 20)
+        })
+    };
+    let first = open();
+    let ada = users.add(&TestGate::tenant(), "u-ada", "staff", &["ada"]);
+    first.activate(&TestGate::tenant(), &ada, PASSWORD);
+    let old = cookie(&first, "ada", PASSWORD);
+    forget(&first, &ada);
+    lock(&first, "ada");
+    assert_eq!(refused(login(&first, "ada", PASSWORD, with(&old))).code(), Code::Locked);
+    drop(first);
+    let second = open();
+    second.clock.advance(Duration::from_secs(60));
+    lock(&second, "ada");
+    assert_eq!(refused(login(&second, "ada", PASSWORD, with(&old))).code(), Code::Locked);
+}
+
+/// Nor is it to wait until there is room: somebody who knew the old password may keep it full.
+#[test]
+fn a_cookie_is_void_after_a_reset_while_made_up_names_fill_the_counters() {
+    let gate = over(with_devices(), memory(), |gate| {
+        gate.counters_in_memory(8 << 10).danger_store_may_roll_back()
+    });
+    let (tenant, call) = (TestGate::tenant(), TestGate::call());
+    gate.add("ada", "staff", PASSWORD);
+    let old = cookie(&gate, "ada", PASSWORD);
+    // The cells of an hour ago make room for nobody before a day is over.
+    gate.clock.advance(Duration::from_secs(2 * 3_600));
+    for name in 0..200 {
+        let wrong = refused(login(&gate, &format!("nobody-{name}"), WRONG, call.clone()));
+        assert_eq!(wrong.code(), Code::WrongCredentials);
+    }
+    let reset = link(&gate, Purpose::Reset);
+    block_on(gate.gate.redeem(&tenant, Purpose::Reset, &reset, OTHER.to_owned(), &call)).unwrap();
+    block_on(gate.gate.upkeep());
+    let inside = || TestGate::call_from(INSIDE);
+    while refused(login(&gate, "zoe", WRONG, inside())).code() != Code::Throttled {}
+    let known = refused(login(&gate, "ada", WRONG, inside().with_device(Some(old))));
+    assert_eq!(known.code(), Code::Throttled);
 }

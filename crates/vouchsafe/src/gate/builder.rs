@@ -255,7 +255,8 @@ impl GateBuilder {
     }
 
     /// The failures of accounts in at most so many bytes of this process's memory (64 MiB are a good
-    /// choice): for one node, where nobody waits for a disk to be refused. They end with the process.
+    /// choice): for one node, where nobody waits for a disk to be refused. They end with the process,
+    /// so every policy in force has to name it: `lockout.may_roll_back = "counters"`.
     /// When an attacker's made-up names have filled it, the accounts without a counter of their own
     /// share coarse ones ([`Overflow`]), so that somebody may be refused for what others did, and
     /// nobody has more guesses than the policy says.
@@ -403,8 +404,13 @@ impl GateBuilder {
             let memory = MemoryStore::new(self.counter_memory?).with_clock(Arc::clone(&clock));
             Some(AnyCells::new(memory))
         });
+        // They end with the process, beside a store that does not.
+        let forgets = self.counter_memory.is_some()
+            && !self.may_roll_back
+            && named.unwrap_or_default() < MayRollBack::Counters;
         if refuses(&cells, MayRollBack::Everything)
             || counters.as_ref().is_some_and(|store| refuses(store, MayRollBack::Counters))
+            || forgets
         {
             return Err(OpenError::MayRollBack);
         }
@@ -469,10 +475,16 @@ impl GateBuilder {
             (tenant.clone(), SourceThrottle::new(policy.throttle(), Arc::clone(&clock)))
         });
         let generations = Generations::new(&found, &digests, policies.tenants().next(), now);
+        let root = found.cell.unwrap_or_default().root(keyring.token_root());
+        // What is known of devices ends with the counters, so that none that was voided comes back.
+        let devices = match self.counter_memory {
+            Some(_) => MacKey::generate(&*entropy)?,
+            None => MacKey::new(&root.derive("vouchsafe device cookies v1", &[])),
+        };
         let inner = Inner {
             opened: Arc::new(()),
             throttles: throttles.collect(),
-            devices: DeviceKey::new(keyring.digest_key()),
+            devices: DeviceKey::new(devices),
             losses: AtomicU64::new(cells.losses()),
             sprays: Sprays::new(&policies, self.spray, self.challenges),
             application: self.application,
@@ -481,7 +493,7 @@ impl GateBuilder {
             overflow: self.counter_memory.map(|_| Overflow::default()),
             sealed,
             digests: keyring.digest_key(),
-            tokens: TokenKeys::new(&found.cell.unwrap_or_default().root(keyring.token_root())),
+            tokens: TokenKeys::new(&root),
             timer: match self.timer {
                 Some(timer) => timer,
                 None => AnyTimer(Arc::new(ThreadTimer::start()?)),
