@@ -47,6 +47,10 @@ impl LockoutMachine {
         self
     }
 
+    pub(crate) const fn is_announcing(&self) -> bool {
+        self.announcing
+    }
+
     /// The policy.
     #[must_use]
     pub const fn policy(&self) -> &LockoutPolicy {

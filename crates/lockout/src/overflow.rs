@@ -13,7 +13,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use vouchsafe_core::{AccountDigest, ChargeId, Charged, Machine, Timestamp};
 
-use crate::event::{Begin, Lock, LockoutEvent, LockoutVerdict};
+use crate::event::{Begin, Crossing, CrossingKind, Lock, LockoutEvent, LockoutVerdict};
 use crate::machine::AHEAD;
 use crate::rule::{Obstacle, Standing};
 use crate::state::Charge;
@@ -187,7 +187,8 @@ impl Overflow {
         Ok(machine.step(None, &event, now).split().1.committed())
     }
 
-    /// The lock that what the store holds of an account and the charges here come to.
+    /// The lock that what the store holds of an account and the charges here come to, and what is to
+    /// be announced of it where the machine is [announcing](LockoutMachine::announcing).
     #[must_use]
     pub fn lock(
         &self,
@@ -195,12 +196,18 @@ impl Overflow {
         account: AccountDigest,
         exact: Option<&LockoutState>,
         now: Timestamp,
-    ) -> Option<Lock> {
+    ) -> Option<(Lock, Option<Crossing>)> {
         let counter = self.counter(account, now).filter(|counter| !counter.0.is_empty())?;
-        match standing(machine.policy(), &counter.0, exact, None, now) {
-            Standing::Locked(lock) => Some(lock),
-            Standing::Free | Standing::Wait(_) => None,
-        }
+        let policy = machine.policy();
+        let Standing::Locked(lock) = standing(policy, &counter.0, exact, None, now) else {
+            return None;
+        };
+        // The charge that filled it: whoever settles last, and whichever counter it is in.
+        let strangers = exact.into_iter().flat_map(|exact| policy.charges_in(0, &exact.charges));
+        let all = counter.0.iter().map(|entry| &entry.charge).chain(strangers);
+        let last = all.map(|charge| (charge.at, charge.id)).max();
+        let crossing = last.map(|(_, id)| Crossing { id, kind: CrossingKind::Locked });
+        Some((lock, crossing.filter(|_| machine.is_announcing())))
     }
 }
 

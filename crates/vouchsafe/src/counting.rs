@@ -57,10 +57,12 @@ pub async fn drive(
                 return Ok(refused);
             }
         }
-        Ok(LockoutVerdict::Failed { locked: locked @ None, .. }) => {
+        Ok(LockoutVerdict::Failed { locked: locked @ None, crossing }) => {
             let exact = exact(cells, account).await;
             let exact = exact.ok().flatten();
-            *locked = overflow.lock(machine, account, exact.as_ref(), now);
+            if let Some((lock, crossed)) = overflow.lock(machine, account, exact.as_ref(), now) {
+                (*locked, *crossing) = (Some(lock), crossed);
+            }
         }
         _ => {}
     }

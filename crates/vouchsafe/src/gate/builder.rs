@@ -11,6 +11,7 @@ use vouchsafe_access_log::{
 use vouchsafe_core::{
     Clock, Entropy, NoEntropy, PolicyDigest, Source, TenantId, Timer, Timestamp, Unavailable,
 };
+use vouchsafe_crypto::MacKey;
 use vouchsafe_envelope::{EnvelopeError, Keyring};
 use vouchsafe_lockout::{DeviceKey, MayRollBack, Overflow, SourceThrottle, SprayPolicy};
 use vouchsafe_password::{HashPolicy, HashPool, PasswordError, PoolConfig};

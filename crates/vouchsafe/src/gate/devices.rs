@@ -51,7 +51,20 @@ impl Gate {
     ) -> Option<Device> {
         let devices = policy.lockout().devices()?;
         let device = self.inner.devices.verify(account, call.device()?)?;
-        (device.issued().after(devices.valid_for) > self.now()).then_some(device)
+        let known = device.issued().after(devices.valid_for) > self.now();
+        (known && !self.is_forgetting(account)).then_some(device)
+    }
+
+    /// Whether the cookies of an account are void, and the store has not taken it in yet.
+    fn is_forgetting(&self, account: AccountDigest) -> bool {
+        self.inner.later().iter().any(|later| match later {
+            Later::Settle { event: LockoutEvent::ForgetDevices { account: of }, .. }
+            | Later::Settle {
+                event: LockoutEvent::Reset { account: of, revoke_devices: true, .. },
+                ..
+            } => *of == account,
+            _ => false,
+        })
     }
 
     /// A cookie for a browser that signed in to `account` at `at`; none where the policy has no
