@@ -228,6 +228,31 @@ fn clearing_what_a_longer_limit_counts_is_weaker() {
     weaker(&mine(OnSuccess::SameDevice), &mine(OnSuccess::OwnCharge));
 }
 
+/// Of several limits the smallest lets go first, and the owner signs in then: what the others have
+/// counted is gone each time.
+#[test]
+fn clearing_on_success_is_weaker_where_one_failure_locks_for_a_second() {
+    let limits = [Limit::new(1, Duration::from_secs(10)), Limit::new(5, DAY)];
+    let build = |on_success| {
+        let builder = LockoutPolicy::builder().on_success(on_success);
+        limits.iter().fold(builder, |builder, limit| builder.limit(*limit)).build().unwrap()
+    };
+    let (own, older) = (build(OnSuccess::OwnCharge), build(OnSuccess::OlderFailures));
+    // A guess and the owner's sign-in in turns, every ten seconds.
+    let mut verified = 0;
+    let mut account = Account::new(LockoutMachine::new(older.clone(), PolicyDigest::NONE));
+    for id in 0..100 {
+        let now = START.after(Duration::from_secs(10) * id as u32);
+        if id % 2 == 0 {
+            verified += u32::from(account.guess(id, now));
+        } else if matches!(account.send(begin(id), now), V::Admitted(_)) {
+            account.send(right(id), now);
+        }
+    }
+    assert_eq!(verified, 50);
+    weaker(&older, &own);
+}
+
 fn with(devices: Option<Devices>, consecutive: Option<Consecutive>) -> LockoutPolicy {
     let builder = LockoutPolicy::builder().limit(Limit::new(5, DAY));
     builder.devices(devices).consecutive(consecutive).build().unwrap()
