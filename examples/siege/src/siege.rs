@@ -46,7 +46,7 @@ impl Scale {
 pub enum Algorithm {
     /// Ours, five in 24 hours.
     Five,
-    /// Ours, as in our own preset: ten in an hour and thirty in 24 hours.
+    /// Ours, with the limits of our own preset: ten in an hour and thirty in 24 hours.
     TenAndThirty,
     /// Ours, five in 24 hours, and as many on each of four counters of devices that have signed in.
     FiveOfDevices,
