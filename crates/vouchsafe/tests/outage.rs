@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use vouchsafe::access_log::{Outcome, Record, Target, name};
+use vouchsafe::access_log::{Operation, Outcome, Record, Target, name};
 use vouchsafe::core::Identifier;
 use vouchsafe::envelope::Keyring;
 use vouchsafe::gate::{Attempt, Code, Login};
@@ -87,8 +87,9 @@ impl Nodes {
     /// The outages that each node recorded: when one begins, and when one ends.
     fn recorded(&self) -> [(usize, usize); 2] {
         let about = |record: &Record| {
-            matches!(&record.target,
-            Target::Entity { kind, .. } if *kind == name!("counters"))
+            let of = matches!(&record.target,
+            Target::Entity { kind, .. } if *kind == name!("counters"));
+            of && record.operation == Operation::Degraded
         };
         self.gates.each_ref().map(|gate| {
             let records: Vec<_> = gate.recorded().into_iter().filter(about).collect();

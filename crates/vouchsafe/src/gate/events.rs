@@ -26,7 +26,8 @@ impl Gate {
         }
     }
 
-    fn own(
+    /// What the gate itself is about to write.
+    pub(super) fn own(
         &self,
         tenant: &TenantId,
         operation: Operation,

@@ -9,18 +9,15 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use vouchsafe_access_log::{Actor, Operation, Outcome, Target, Text, name};
-use vouchsafe_core::{
-    AccountDigest, ChargeId, Clock, Effect, Machine, PolicyDigest, Source, TenantId, Timestamp,
-    Unavailable,
-};
+use vouchsafe_access_log::{Operation, Outcome, name};
+use vouchsafe_core::{AccountDigest, ChargeId, Clock, Effect, Machine, Timestamp};
 use vouchsafe_lockout::{
     Begin, LockoutEvent, LockoutMachine, LockoutState, LockoutVerdict, Outage,
 };
 use vouchsafe_policy::Policy;
 use vouchsafe_store::{Cells, MemoryStore, StoreError, Undelivered, drive};
 
-use super::call::{Call, Draft};
+use super::events::event;
 use super::{Gate, Later};
 
 /// What a process keeps of failures by itself, in bytes: some 50 000 accounts. Beyond, attempts are
@@ -73,13 +70,13 @@ impl Outages {
         self.inside.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes that the store did not answer; whether that is new.
-    fn begins(&self, now: Timestamp) -> bool {
+    /// Notes that the store did not answer; since when, if that is new.
+    fn begins(&self, now: Timestamp) -> Option<Timestamp> {
         let mut inside = self.inside();
         inside.ask_again = now.after(ASK_AGAIN);
         let new = inside.down.is_none();
         inside.down.get_or_insert(CountersDown { since: now, admitted: 0 });
-        new
+        new.then_some(now)
     }
 
     /// Whether the store is not to be asked just now.
@@ -132,8 +129,8 @@ impl Gate {
                 error: StoreError::Unavailable(_),
                 event: LockoutEvent::Begin(begin),
             }) if asked => {
-                if outages.begins(self.now()) {
-                    self.note_outage(Outcome::Failed(name!("counters.down")), policy).await;
+                if let Some(since) = outages.begins(self.now()) {
+                    self.note_outage(since, Outcome::Failed(name!("counters.down"))).await;
                 }
                 let own = Begin::new(begin.account(), begin.id());
                 // It may have been charged all the same.
@@ -142,7 +139,7 @@ impl Gate {
                 self.begin_own(policy, machine, own).await
             }
             Ok(verdict) => {
-                self.counters_answer(policy).await;
+                self.counters_answer().await;
                 Ok(verdict)
             }
             failed => failed,
@@ -214,50 +211,38 @@ impl Gate {
     }
 
     /// The store of the failures answers.
-    async fn counters_answer(&self, policy: &Policy) {
+    async fn counters_answer(&self) {
         let over = self.inner.outages.inside().down.take();
-        if over.is_some() {
-            self.note_outage(Outcome::Succeeded, policy).await;
+        if let Some(over) = over {
+            self.note_outage(over.since, Outcome::Succeeded).await;
         }
     }
 
     /// Asks the store whether it answers again, while nobody else does.
     pub(super) async fn probe_counters(&self) {
-        let down = self.counters_down().is_some() && !self.inner.outages.is_down(self.now());
-        let first = self.inner.policies.iter().next();
-        let (true, Some((_, policy))) = (down, first) else { return };
+        if self.counters_down().is_none() || self.inner.outages.is_down(self.now()) {
+            return;
+        }
         let nobody = LockoutState::key(AccountDigest::new([0; 16]));
         match self.inner.cells.load(nobody).await {
             Err(StoreError::Unavailable(_)) => {
                 self.inner.outages.begins(self.now());
             }
-            _ => self.counters_answer(policy).await,
+            _ => self.counters_answer().await,
         }
     }
 
-    /// Records that an outage began or ended: once, now or when the log takes it.
-    async fn note_outage(&self, outcome: Outcome, policy: &Policy) {
-        let Some(tenant) = self.inner.policies.tenants().next() else { return };
-        let draft = about_counters(&self.inner.application, tenant, policy.digest());
-        if self.append(&draft, outcome.clone()).await.is_err() {
-            self.inner.leave(Later::Correct { draft: Box::new(draft), outcome });
+    /// Records in each tenant's name that an outage began or ended: once, now or when the log takes
+    /// it. Both records bear the moment of its beginning.
+    async fn note_outage(&self, since: Timestamp, outcome: Outcome) {
+        let text = format!("{:016x}  failures cannot be counted in their store", since.micros());
+        for (tenant, policy) in self.inner.policies.iter() {
+            let target = event(name!("counters"), &text);
+            let draft = self.own(tenant, Operation::Degraded, target, policy.digest());
+            if self.append(&draft, outcome.clone()).await.is_err() {
+                let (draft, outcome) = (Box::new(draft), outcome.clone());
+                self.inner.leave(Later::Correct { draft, outcome });
+            }
         }
-    }
-}
-
-/// What is written about the store of the failures as a whole.
-fn about_counters(
-    application: &vouchsafe_access_log::Name,
-    tenant: &TenantId,
-    policy: PolicyDigest,
-) -> Draft {
-    Draft {
-        tenant: tenant.clone(),
-        actor: Actor::Service(application.clone()),
-        target: Target::Entity { kind: name!("counters"), id: Text::clipped("failures") },
-        operation: Operation::Updated,
-        call: Call::from(Source::Unavailable(Unavailable::Local)),
-        policy,
-        clause: None,
     }
 }
