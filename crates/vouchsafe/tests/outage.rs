@@ -203,3 +203,29 @@ fn a_policy_that_does_not_ask_refuses() {
     }
     assert_eq!(nodes.recorded(), [(0, 0), (0, 0)]);
 }
+
+/// The refund of a charge that the store may have made is the store's, also while this process holds
+/// one of its own for the same attempt.
+#[test]
+fn an_upkeep_in_the_middle_of_an_attempt_gives_no_guess_back() {
+    let nodes = Nodes::new(&format!("{{ degraded = {{ failures = {OWN}, window = \"1h\" }} }}"));
+    let gate = &nodes.gates[0];
+    nodes.server.kill();
+    let mut given = Vec::new();
+    for _ in 0..2 * OWN {
+        // The store is asked again, and does not answer.
+        gate.clock.advance(Duration::from_secs(1));
+        given.extend(block_on(gate.gate.admit(&TestGate::attempt("ada"))));
+        let _ = block_on(gate.gate.upkeep());
+    }
+    nodes.restart();
+    let work = gate.gate.work().runs;
+    for admitted in given {
+        drop(block_on(admitted.password(WRONG.to_owned())));
+    }
+    let hashed = gate.gate.work().runs - work;
+    assert!(hashed <= OWN as u64, "{hashed} guesses, and none is counted");
+    nodes.server.kill();
+    gate.clock.advance(Duration::from_secs(1));
+    assert_eq!(nodes.guesses("ada", 10)[0], OWN - usize::try_from(hashed).unwrap());
+}
