@@ -447,7 +447,8 @@ fn a_lock_beside_full_counters_is_announced() {
     }
     let _ = gate.recorded();
     let codes: Vec<_> = (0..10).map(|_| wrong(&gate, "ada")).collect();
-    assert_eq!(codes.iter().filter(|code| **code == Code::Locked).count(), 5);
+    // Earlier where made-up names share her coarse counter.
+    assert!(codes.iter().filter(|code| **code == Code::Locked).count() >= 5);
     gate.clock.advance(Duration::from_secs(60));
     wrong(&gate, "ada");
     block_on(gate.gate.upkeep());

@@ -126,13 +126,17 @@ impl Gate {
         };
         match self.count(machine, event).await {
             Err(Undelivered {
-                error: StoreError::Unavailable(_),
+                error: error @ StoreError::Unavailable(_),
                 event: LockoutEvent::Begin(begin),
             }) if asked => {
+                // Under another id: what is taken back in the store is not to be taken back here.
+                let Ok(id) = self.fresh_id(policy) else {
+                    return Err(Undelivered { error, event: LockoutEvent::Begin(begin) });
+                };
                 if let Some(since) = outages.begins(self.now()) {
                     self.note_outage(since, Outcome::Failed(name!("counters.down"))).await;
                 }
-                let own = Begin::new(begin.account(), begin.id());
+                let own = Begin::new(begin.account(), id);
                 // It may have been charged all the same.
                 let event = LockoutEvent::NotVerified(begin.withdraw());
                 self.inner.leave(Later::Settle { policy: Arc::new(policy.clone()), event });
