@@ -370,3 +370,27 @@ fn kill_9_is_never_taken_for_a_copy() {
         drop(at.open().unwrap());
     }
 }
+
+/// A device cookie that was voided after the copy was made is void in the copy, too: all are.
+#[test]
+fn no_device_is_known_after_a_restore() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = populated(folder.path());
+    let gate = at.open().unwrap();
+    let cookie = gate.sign_in("ada", PASSWORD).device().unwrap().expose().to_owned();
+    at.back_up("copy.db");
+    at.clock.advance(A_WHILE);
+    reset(&gate, "bob", OTHER);
+    drop(gate);
+    at.put_back("copy.db");
+    let gate = at.open_after_restore().unwrap();
+    for _ in 0..5 {
+        assert_eq!(refused(&gate, "ada", OTHER), Code::WrongCredentials);
+    }
+    let mut attempt = TestGate::attempt("ada");
+    attempt.call = attempt.call.with_device(Some(cookie));
+    match block_on(gate.gate.login(&attempt, PASSWORD.to_owned())) {
+        Login::Refused(refused) => assert_eq!(refused.code(), Code::Locked),
+        other => panic!("{other:?}"),
+    }
+}
