@@ -289,8 +289,9 @@ impl Order for LockoutPolicy {
 impl LockoutPolicy {
     /// The weakest policy that is no weaker than either: the limits of both hold together.
     ///
-    /// Of device counters it has as many as the side that has fewer. A policy with more of them and
-    /// less room in each may also be no weaker than either; to those this is not compared.
+    /// Of device counters it has as many as the side that has fewer, and a success takes back as much
+    /// as on the side where it takes back less. A policy with more of either, and less room in each
+    /// counter, may also be no weaker than either; to those this is not compared.
     ///
     /// Of what is not compared, the smaller bound is taken.
     #[must_use]
