@@ -164,7 +164,9 @@ impl Keeper {
 impl Drop for Keeper {
     fn drop(&mut self) {
         drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
+        // A caller's waker may hold the store, and drop it there: no thread waits for itself.
+        let here = std::thread::current().id();
+        if let Some(thread) = self.thread.take().filter(|thread| thread.thread().id() != here) {
             // Nobody waits for an answer any more, so it does not matter how it ended.
             let _ended = thread.join();
         }

@@ -115,7 +115,9 @@ impl Core {
                     return Err(failure);
                 }
             };
-            let elsewhere = match elsewhere(&error, &node.address) {
+            // A server of no cluster has nobody to send us to.
+            let elsewhere = elsewhere(&error, &node.address);
+            let elsewhere = match elsewhere.filter(|_| !self.cluster().is_empty()) {
                 Some(elsewhere) => elsewhere,
                 None => {
                     if node.has_failed() {

@@ -454,3 +454,38 @@ fn a_lock_beside_full_counters_is_announced() {
     block_on(gate.gate.upkeep());
     assert_eq!(locks(&gate.recorded()).len(), 1);
 }
+
+/// Forty made-up names from one address, once an hour, are no reason to ask everybody for more all
+/// day: those who come from there are asked.
+#[test]
+fn one_address_alone_does_not_have_everybody_asked() {
+    let gate = block_on(TestGate::over(policy(&[]), memory(), GateBuilder::challenges)).unwrap();
+    gate.add("ada", "staff", PASSWORD);
+    let from = |address: &str, name: &str, password: &str| {
+        let mut attempt = TestGate::attempt(name);
+        attempt.call = TestGate::call_from(address);
+        match block_on(gate.gate.login(&attempt, SecretString::new(password.to_owned()))) {
+            Login::Refused(refused) => Some(refused.code()),
+            _ => None,
+        }
+    };
+    let (mut asked, mut there) = (0, 0);
+    for minute in 0..24 * 60 {
+        gate.clock.advance(Duration::from_secs(60));
+        if minute % 60 == 0 {
+            for name in 0..60 {
+                let name = format!("nobody-{minute}-{name}");
+                there += u32::from(from("203.0.113.9", &name, WRONG) == Some(Code::Challenge));
+            }
+        }
+        asked += u32::from(from("198.51.100.7", "ada", PASSWORD) == Some(Code::Challenge));
+    }
+    assert_eq!(asked, 0, "of 1440 times");
+    assert!(there > 100, "{there}");
+    // From many addresses, each with no more than its share, everybody is.
+    for name in 0..80 {
+        let address = format!("192.0.2.{}", name % 20);
+        from(&address, &format!("somebody-{name}"), WRONG);
+    }
+    assert_eq!(from("198.51.100.7", "ada", PASSWORD), Some(Code::Challenge));
+}

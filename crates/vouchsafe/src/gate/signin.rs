@@ -7,9 +7,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use vouchsafe_access_log::{Actor, Operation, Outcome};
-use vouchsafe_core::{
-    AccountDigest, ChargeId, Charged, NotVerified, SecretString, TenantId, Timestamp,
-};
+use vouchsafe_core::{AccountDigest, ChargeId, Charged, NotVerified, SecretString, Timestamp};
 use vouchsafe_lockout::{
     Begin, Lock, LockoutEvent, LockoutState, LockoutVerdict, Reason, Seen, Subject, account_digest,
 };
@@ -350,8 +348,7 @@ impl Admitted {
     pub async fn password(self, password: impl Into<SecretString>) -> Checked {
         let Self { gate, policy, attempt, account, found, charged, mut underway } = self;
         let draft = underway.draft.clone();
-        let checked =
-            gate.checked(&policy, &attempt.tenant, account, found, charged, password.into());
+        let checked = gate.checked(&policy, &attempt, account, found, charged, password.into());
         let Right { found, proof, meets, generation, epoch } = match checked.await {
             Ok(right) => right,
             Err(failure) => {
@@ -396,12 +393,13 @@ impl Gate {
     async fn checked(
         &self,
         policy: &Arc<Policy>,
-        tenant: &TenantId,
+        attempt: &Attempt,
         account: AccountDigest,
         found: Option<Account>,
         charged: Charged,
         password: SecretString,
     ) -> Result<Right, Failure> {
+        let tenant = &attempt.tenant;
         let Ok(password) = Password::new(password) else {
             // Longer than any password can be: not hashed, so not counted either.
             self.unverified(policy, charged).await;
@@ -433,7 +431,7 @@ impl Gate {
             Err(_) => Some(Seen::Unknown),
         };
         if let Some(seen) = seen {
-            self.watch(tenant, policy, account, seen).await;
+            self.watch(attempt, policy, account, seen).await;
         }
         let proof = verified.map_err(|mut failure| {
             if withdrawn && failure.refusal.code() == Code::WrongCredentials {
