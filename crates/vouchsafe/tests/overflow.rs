@@ -429,8 +429,11 @@ fn a_gate_counts_on_when_made_up_names_have_filled_its_counters() {
     }
     let before = house.gate.work().runs;
     let refused = (0..20).filter(|_| wrong("ada") == Code::Locked).count();
-    assert_eq!((refused, house.gate.work().runs - before), (15, 5));
-    assert_eq!(wrong("nobody-200"), Code::WrongCredentials);
+    let hashed = house.gate.work().runs - before;
+    // Fewer where names share her coarse counter: of four thousand counters, three hardly ever do.
+    assert!((3..=5).contains(&hashed) && refused as u64 + hashed == 20, "{hashed}, {refused}");
+    let served = |name| wrong(&format!("nobody-{name}")) == Code::WrongCredentials;
+    assert!((200..203).any(served));
     // Until the window is over.
     house.clock.advance(HOUR * 24);
     let _ = house.sign_in("ada", "Brass-Lantern7");
