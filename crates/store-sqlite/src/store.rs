@@ -169,8 +169,6 @@ impl SqliteStore {
 
 impl Drop for SqliteStore {
     fn drop(&mut self) {
-        self.shared.reads.close();
-        self.shared.writer.line.close();
         // A caller's waker may hold the store, and drop it here: no thread waits for itself.
         let here = std::thread::current().id();
         let join = |thread: JoinHandle<()>| {
@@ -179,7 +177,13 @@ impl Drop for SqliteStore {
                 let _ended = thread.join();
             }
         };
+        // The writer goes last and alone: of connections that close at once, none would put what was
+        // written ahead into the file.
+        let writing = self.threads.pop();
+        self.shared.reads.close();
         self.threads.drain(..).for_each(join);
+        self.shared.writer.line.close();
+        writing.into_iter().for_each(join);
         self.shared.watch.close();
         self.watcher.take().into_iter().for_each(join);
     }
