@@ -17,6 +17,7 @@ use std::fs::{DirBuilder, File, OpenOptions};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, chown, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use common::small_log::{put, size};
 use common::{check, open, record};
@@ -24,6 +25,12 @@ use vouchsafe_access_log::{Filter, SinkError};
 use vouchsafe_core::TenantId;
 use vouchsafe_ledger::LedgerError;
 use vouchsafe_testkit::runs;
+
+/// One test at a time: a child that one of them starts holds the locks of all for a moment.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 fn log() -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
@@ -53,6 +60,7 @@ fn refused(dir: &Path, what: &str) {
 /// What the writer does to `new-segment`, as fast as it goes.
 #[test]
 fn verifying_while_files_get_their_names() {
+    let _alone = alone();
     let (_folder, dir) = log();
     std::thread::scope(|scope| {
         let writer = scope.spawn(|| {
@@ -69,6 +77,7 @@ fn verifying_while_files_get_their_names() {
 
 #[test]
 fn what_is_no_regular_file_is_refused_before_it_is_opened() {
+    let _alone = alone();
     for name in ["lock", "new-segment", "segment-00000000", "tail-00000000-1"] {
         let (_folder, dir) = log();
         let path = dir.join(name);
@@ -84,6 +93,7 @@ fn what_is_no_regular_file_is_refused_before_it_is_opened() {
 
 #[test]
 fn what_is_no_regular_file_is_refused_later_too() {
+    let _alone = alone();
     let (_folder, dir) = log();
     let ledger = open(&dir).unwrap();
     let _held = fifo(&dir.join("new-segment"));
@@ -97,6 +107,7 @@ fn what_is_no_regular_file_is_refused_later_too() {
 
 #[test]
 fn symbolic_links_are_called_so() {
+    let _alone = alone();
     let (folder, dir) = log();
     let link = folder.path().join("link");
     symlink(&dir, &link).unwrap();
@@ -111,6 +122,7 @@ fn symbolic_links_are_called_so() {
 /// Only the writer's own spelling is a segment's; nothing else is opened, or changed.
 #[test]
 fn names_that_the_writer_does_not_write() {
+    let _alone = alone();
     let (_folder, dir) = log();
     let strange = ["segment-7", "segment-+0000007", "segment-000000007", "segment-", "notes"];
     strange.iter().for_each(|name| put(&dir.join(name), b"strange"));
@@ -129,6 +141,7 @@ fn names_that_the_writer_does_not_write() {
 /// Only root can give files away, and only root can open what is another's.
 #[test]
 fn another_owner_is_refused() {
+    let _alone = alone();
     let (_folder, dir) = log();
     let me = dir.metadata().unwrap().uid();
     let other = Some(me + 65_534);
