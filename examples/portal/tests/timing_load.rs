@@ -26,7 +26,7 @@ const SIGN_IN: &str = "/zoomph/sign-in";
 const GUESS: [(&str, &str); 2] = [("name", "vera"), ("password", "Wrong!Guess-7-of-many")];
 const CROWD: usize = 200;
 /// Waves of each kind whose requests are compared.
-const WAVES: usize = 15;
+const WAVES: usize = 45;
 
 /// What the administrator's page counts.
 fn hashed(administrator: &mut Client) -> u64 {
