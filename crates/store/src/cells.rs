@@ -4,7 +4,7 @@ use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
-use vouchsafe_core::{CellKey, Entropy, NoEntropy, Space, Timestamp};
+use vouchsafe_core::{Cell, CellKey, Entropy, NoEntropy, Space, Timestamp};
 
 use crate::StoreError;
 
@@ -97,6 +97,15 @@ impl Loaded {
     #[must_use]
     pub fn version(&self) -> Option<Version> {
         self.cell.as_ref().map(|cell| cell.version)
+    }
+
+    /// What the cell at `key`, which was loaded, holds; `None` where there is none.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`]: no state of this kind.
+    pub fn state<S: Cell>(self, key: CellKey) -> Result<Option<S>, StoreError> {
+        let state = self.cell.map(|cell| S::from_bytes(cell.bytes)).transpose();
+        state.map_err(|_| StoreError::Corrupt(key))
     }
 }
 

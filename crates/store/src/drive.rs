@@ -118,10 +118,7 @@ where
 {
     let now = loaded.time.unwrap_or(node_now);
     let expected = loaded.version();
-    let was = match loaded.cell {
-        Some(cell) => Some(M::State::from_bytes(cell.bytes).map_err(|_| StoreError::Corrupt(key))?),
-        None => None,
-    };
+    let was: Option<M::State> = loaded.state(key)?;
     let (effect, pending) = machine.step(was.as_ref(), event, now).split();
     let put = match effect {
         Effect::Keep => return Ok(Attempt::Nothing(pending.committed())),

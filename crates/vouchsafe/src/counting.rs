@@ -1,6 +1,6 @@
 //! Failures counted in a store, and beside it where the store is full.
 
-use vouchsafe_core::{AccountDigest, Cell, Entropy, Timestamp};
+use vouchsafe_core::{AccountDigest, Entropy, Timestamp};
 use vouchsafe_lockout::{
     Begin, LockoutEvent, LockoutMachine, LockoutState, LockoutVerdict, Overflow,
 };
@@ -79,7 +79,5 @@ async fn exact(
     account: AccountDigest,
 ) -> Result<Option<LockoutState>, StoreError> {
     let key = LockoutState::key(account);
-    let cell = cells.load(key).await?.cell;
-    cell.map(|cell| LockoutState::from_bytes(cell.bytes).map_err(|_| StoreError::Corrupt(key)))
-        .transpose()
+    cells.load(key).await?.state(key)
 }

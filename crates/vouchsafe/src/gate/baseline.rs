@@ -224,9 +224,7 @@ impl<'a> Baselines<'a> {
 }
 
 async fn load<S: Cell>(cells: &AnyCells, key: CellKey) -> Result<Option<S>, OpenError> {
-    let loaded = cells.load(key).await?;
-    let state = loaded.cell.map(|cell| S::from_bytes(cell.bytes)).transpose();
-    state.map_err(|_| OpenError::Corrupt)
+    Ok(cells.load(key).await?.state(key)?)
 }
 
 /// Where `policy` is below `baseline`.

@@ -58,9 +58,7 @@ impl BreakGlass {
     }
 
     async fn code(&self) -> Result<Option<CodeDigest>, StoreError> {
-        let loaded = self.cells.load(CodeDigest::KEY).await?;
-        let code = loaded.cell.map(|cell| CodeDigest::from_bytes(cell.bytes)).transpose();
-        code.map_err(|_| StoreError::Corrupt(CodeDigest::KEY))
+        self.cells.load(CodeDigest::KEY).await?.state(CodeDigest::KEY)
     }
 }
 

@@ -114,8 +114,7 @@ impl Schedule {
         let key = Certain::key(digests);
         let loaded = cells.load(key).await?;
         let time = loaded.time;
-        let kept = loaded.cell.map(|cell| Certain::from_bytes(cell.bytes)).transpose();
-        let kept = kept.map_err(|_| StoreError::Corrupt(key))?;
+        let kept: Option<Certain> = loaded.state(key)?;
         let (node, Some(steady)) = (clock.now(), clock.steady()) else {
             // Nothing to hold the clock against.
             return Ok(clock.now());
