@@ -271,8 +271,8 @@ impl Order for LockoutPolicy {
     type Witness = Witness;
 
     /// Compares what is refused: limits, releases, counters of devices, consecutive failures,
-    /// repeats, what a success takes back, and what happens when the store is down or forgets. The times to settle and to wait decide no
-    /// verification, and how long a device is known decides which counter an attempt is on and not
+    /// repeats, what a success takes back, and what happens when the store is down or forgets. The
+    /// times to settle and to wait decide no verification, and how long a device is known decides which counter an attempt is on and not
     /// how many are admitted; so they are not compared.
     fn weakening(&self, baseline: &Self) -> Option<Witness> {
         let merged = self.merged(baseline);

@@ -167,6 +167,8 @@ struct Late<'a> {
 }
 
 impl Cells for Late<'_> {
+    vouchsafe_testkit::pass_on!(store: scan sweep);
+
     async fn load(&self, key: CellKey) -> Result<Loaded, StoreError> {
         Ok(answered(|| block_on(self.store.load(key))))
     }
@@ -182,19 +184,6 @@ impl Cells for Late<'_> {
             self.commits.open();
         }
         swap.await
-    }
-
-    async fn scan(
-        &self,
-        space: Space,
-        after: Option<[u8; 16]>,
-        limit: usize,
-    ) -> Result<Vec<CellKey>, StoreError> {
-        self.store.scan(space, after, limit).await
-    }
-
-    async fn sweep(&self, now: Timestamp, limit: usize) -> Result<usize, StoreError> {
-        self.store.sweep(now, limit).await
     }
 }
 

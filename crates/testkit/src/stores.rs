@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use vouchsafe_core::{CellKey, Space, Timestamp};
 use vouchsafe_store::{Cells, Loaded, Put, StoreError, Swap, Version};
 
-/// Inside an `impl Cells`, passes the calls that are named, and the questions how durable it is and what it lost, on to
-/// the store in a field: for a store that changes only the others.
+/// Inside an `impl Cells`, passes the calls that are named, and the questions how durable it is and
+/// what it lost, on to the store in a field: for a store that changes only the others.
 ///
 /// `pass_on!(inner: load scan sweep);`
 #[macro_export]

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use vouchsafe_access_log::{Actor, Name, Operation, Outcome, Target, Text, name};
 use vouchsafe_core::{SecretString, TenantId, UserId};
-use vouchsafe_lockout::{Lock, LockoutEvent, LockoutMachine, LockoutVerdict};
+use vouchsafe_lockout::{Lock, LockoutEvent, LockoutVerdict};
 use vouchsafe_password::{
     Binding, CredentialEvent, CredentialVerdict, OwnerPresent, Password, Unmet,
 };
@@ -20,7 +20,7 @@ use super::call::{Call, Draft, refused, session_target, user_target};
 use super::links::Deliver;
 use super::sessions::{Issued, Principal};
 use super::signin::{Failure, Proof};
-use super::{Account, Code, Gate, Refused, Underway, host_refusal};
+use super::{Account, Code, Gate, Refused, Underway, counting_by, host_refusal};
 
 /// Why a password was not set.
 #[derive(Debug, thiserror::Error)]
@@ -294,8 +294,7 @@ impl Acting<'_> {
         let account = self.gate.account_of(&self.tenant, user);
         let view = self.gate.view(&self.policy, account).await?;
         let (state, now) = self.gate.failures(&self.policy, account).await?;
-        let machine = LockoutMachine::new(self.policy.lockout().clone(), self.policy.digest());
-        let lock = machine.lock(state.as_ref(), now);
+        let lock = counting_by(&self.policy).lock(state.as_ref(), now);
         Ok(UserState { active: view.standing.is_some(), lock })
     }
 

@@ -5,12 +5,8 @@ use std::num::NonZeroU32;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 
-use vouchsafe_access_log::{
-    Actor, AnySink, Name, Operation, Outcome, RecordSink, Target, Text, name,
-};
-use vouchsafe_core::{
-    Clock, Entropy, NoEntropy, PolicyDigest, Source, TenantId, Timer, Timestamp, Unavailable,
-};
+use vouchsafe_access_log::{AnySink, Name, Operation, Outcome, RecordSink, Target, Text, name};
+use vouchsafe_core::{Clock, Entropy, NoEntropy, PolicyDigest, TenantId, Timer, Timestamp};
 use vouchsafe_crypto::MacKey;
 use vouchsafe_envelope::{EnvelopeError, Keyring};
 use vouchsafe_lockout::{DeviceKey, MayRollBack, Overflow, SourceThrottle, SprayPolicy};
@@ -23,7 +19,7 @@ use vouchsafe_store::{
 
 use super::baseline::Baselines;
 use super::break_glass::BreakGlass;
-use super::call::{Call, Draft};
+use super::call::Draft;
 use super::coalesce::Counts;
 use super::generation::{Found, Generations};
 use super::host::{Accounts, AnyAccounts, AnyNotify, Notify};
@@ -397,21 +393,16 @@ impl GateBuilder {
         let Self { policies, contracts, clock, entropy, .. } = self;
         let cells = self.cells.ok_or(OpenError::Missing("a store"))?;
         let named = policies.iter().map(|(_, policy)| policy.lockout().may_roll_back()).min();
-        let refuses = |store: &AnyCells, least: MayRollBack| {
-            let lasts = store.durability() == Durability::Durable || self.may_roll_back;
-            !lasts && named.unwrap_or_default() < least
-        };
+        let may = |what| self.may_roll_back || named.unwrap_or_default() >= what;
+        let lasts = |store: &AnyCells| store.durability() == Durability::Durable;
         let counters = self.counters.or_else(|| {
             let memory = MemoryStore::new(self.counter_memory?).with_clock(Arc::clone(&clock));
             Some(AnyCells::new(memory))
         });
-        // They end with the process, beside a store that does not.
-        let forgets = self.counter_memory.is_some()
-            && !self.may_roll_back
-            && named.unwrap_or_default() < MayRollBack::Counters;
-        if refuses(&cells, MayRollBack::Everything)
-            || counters.as_ref().is_some_and(|store| refuses(store, MayRollBack::Counters))
-            || forgets
+        // Those in memory end with the process, beside a store that does not.
+        let counters_last = self.counter_memory.is_none() && counters.as_ref().is_none_or(lasts);
+        if !(lasts(&cells) || may(MayRollBack::Everything))
+            || !(counters_last || may(MayRollBack::Counters))
         {
             return Err(OpenError::MayRollBack);
         }
@@ -512,7 +503,7 @@ impl GateBuilder {
             entropy: Arc::clone(&entropy),
             turns: waiting_room(&policies),
             settlements: Settlements::default(),
-            outages: Outages::new(&clock),
+            outages: Outages::new(&policies, &clock),
             refusals: Counts::new(REFUSALS, policies.tenants().count(), REFUSED_FROM),
             uses: Counts::new(USES, policies.tenants().count(), USED_FROM),
             later: Mutex::default(),
@@ -583,13 +574,6 @@ pub(super) fn own_draft(
     policy: PolicyDigest,
 ) -> Draft {
     let id = Text::clipped(&format!("{kind} {policy}"));
-    Draft {
-        tenant: tenant.clone(),
-        actor: Actor::Service(application.clone()),
-        target: Target::Entity { kind: name!("policy"), id },
-        operation,
-        call: Call::from(Source::Unavailable(Unavailable::Local)),
-        policy,
-        clause: None,
-    }
+    let target = Target::Entity { kind: name!("policy"), id };
+    Draft::own(application, tenant, operation, target, policy)
 }

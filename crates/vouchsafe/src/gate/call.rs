@@ -6,7 +6,7 @@ use std::sync::Arc;
 use vouchsafe_access_log::{Actor, Name, Operation, Outcome, Record, Target, name};
 use vouchsafe_core::{
     AccountDigest, ClauseId, Identifier, PolicyDigest, SecretString, Source, TenantId, Timestamp,
-    UserId,
+    Unavailable, UserId,
 };
 use vouchsafe_lockout::DeviceKey;
 use vouchsafe_policy::Policy;
@@ -124,6 +124,25 @@ pub(crate) struct Draft {
 }
 
 impl Draft {
+    /// What the gate does by itself.
+    pub(crate) fn own(
+        application: &Name,
+        tenant: &TenantId,
+        operation: Operation,
+        target: Target,
+        policy: PolicyDigest,
+    ) -> Self {
+        Self {
+            tenant: tenant.clone(),
+            actor: Actor::Service(application.clone()),
+            target,
+            operation,
+            call: Call::from(Source::Unavailable(Unavailable::Local)),
+            policy,
+            clause: None,
+        }
+    }
+
     /// Somebody who says to be `account` and has not shown it yet; the account's user where one
     /// is known.
     pub(crate) fn stranger(

@@ -7,13 +7,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use vouchsafe_core::{AccountDigest, Cell, SecretString, TenantId, Timestamp};
-use vouchsafe_lockout::{Device, LockoutEvent, LockoutMachine, LockoutState, LockoutVerdict};
+use vouchsafe_core::{AccountDigest, SecretString, TenantId, Timestamp};
+use vouchsafe_lockout::{Device, LockoutEvent, LockoutState, LockoutVerdict};
 use vouchsafe_policy::Policy;
 use vouchsafe_store::Cells;
 
 use super::call::Call;
-use super::{Code, Gate, Later, Refused, store_refusal};
+use super::{Gate, Later, Refused, counting_by, store_refusal};
 
 /// By how much a cookie is younger than the moment up to which others were revoked.
 const LATER: Duration = Duration::from_micros(1);
@@ -110,10 +110,7 @@ impl Gate {
     ) -> bool {
         let Some(device) = self.device(policy, account, call) else { return false };
         match self.failures(policy, account).await {
-            Ok((state, now)) => {
-                let machine = LockoutMachine::new(policy.lockout().clone(), policy.digest());
-                machine.knows(state.as_ref(), &device, now)
-            }
+            Ok((state, now)) => counting_by(policy).knows(state.as_ref(), &device, now),
             Err(_) => false,
         }
     }
@@ -124,12 +121,10 @@ impl Gate {
         policy: &Policy,
         account: AccountDigest,
     ) -> Result<(Option<LockoutState>, Timestamp), Refused> {
-        let loaded = self.inner.cells.load(LockoutState::key(account)).await;
-        let loaded = loaded.map_err(|error| store_refusal(&error, policy))?;
+        let (key, refusal) = (LockoutState::key(account), |error| store_refusal(&error, policy));
+        let loaded = self.inner.cells.load(key).await.map_err(refusal)?;
         let now = loaded.time.unwrap_or_else(|| self.now());
-        let state = loaded.cell.map(|cell| LockoutState::from_bytes(cell.bytes)).transpose();
-        let state = state.map_err(|_| Refused::new(Code::Corrupt, policy.digest()))?;
-        Ok((state, now))
+        Ok((loaded.state(key).map_err(refusal)?, now))
     }
 
     /// Voids every cookie of an account whose password was just replaced, now or as soon as the store

@@ -2,11 +2,11 @@
 
 use std::sync::atomic::Ordering;
 
-use vouchsafe_access_log::{Actor, Name, Operation, Outcome, Target, Text, name};
-use vouchsafe_core::{PolicyDigest, Source, TenantId, Unavailable};
+use vouchsafe_access_log::{Name, Operation, Outcome, Target, Text, name};
+use vouchsafe_core::{PolicyDigest, TenantId};
 use vouchsafe_store::Cells;
 
-use super::call::{Call, Draft};
+use super::call::Draft;
 use super::{Gate, Later};
 
 impl Gate {
@@ -34,15 +34,7 @@ impl Gate {
         target: Target,
         policy: PolicyDigest,
     ) -> Draft {
-        Draft {
-            tenant: tenant.clone(),
-            actor: Actor::Service(self.inner.application.clone()),
-            target,
-            operation,
-            call: Call::from(Source::Unavailable(Unavailable::Local)),
-            policy,
-            clause: None,
-        }
+        Draft::own(&self.inner.application, tenant, operation, target, policy)
     }
 
     /// Leaves for the upkeep, in each tenant's name, that the store may have lost what it had

@@ -9,18 +9,16 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use vouchsafe_access_log::{
-    Actor, AnySink, Operation, Outcome, Record, RecordSink, Target, Text, name,
-};
+use vouchsafe_access_log::{AnySink, Operation, Outcome, Record, RecordSink, Target, name};
 use vouchsafe_core::{
-    Cell, CellKey, Corrupt, Entropy, Machine, PolicyDigest, Source, Space, Step, TenantId,
-    Timestamp, Unavailable,
+    Cell, CellKey, Corrupt, Entropy, Machine, PolicyDigest, Space, Step, TenantId, Timestamp,
 };
 use vouchsafe_crypto::{MacKey, RootKey};
 use vouchsafe_store::{AnyCells, Cells, drive};
 
 use super::account::AccountEvent;
-use super::call::{Call, Draft};
+use super::call::Draft;
+use super::events::event;
 use super::schedule::Every;
 use super::{Gate, OpenError};
 
@@ -110,9 +108,8 @@ impl Found {
         sink: &AnySink,
         digests: &MacKey,
     ) -> Result<Self, OpenError> {
-        let loaded = cells.load(Generation::key(digests)).await?;
-        let cell = loaded.cell.map(|cell| Generation::from_bytes(cell.bytes)).transpose();
-        let cell = cell.map_err(|_| OpenError::Corrupt)?;
+        let key = Generation::key(digests);
+        let cell = cells.load(key).await?.state(key)?;
         let mut log = None;
         let read = read_back(sink, |_, record| {
             log = Witness::read(record, digests);
@@ -331,15 +328,7 @@ pub(super) fn about_store(
     tenant: &TenantId,
     text: &str,
 ) -> Draft {
-    Draft {
-        tenant: tenant.clone(),
-        actor: Actor::Service(application.clone()),
-        target: Target::Entity { kind: STORE, id: Text::clipped(text) },
-        operation: Operation::Updated,
-        call: Call::from(Source::Unavailable(Unavailable::Local)),
-        policy: PolicyDigest::NONE,
-        clause: None,
-    }
+    Draft::own(application, tenant, Operation::Updated, event(STORE, text), PolicyDigest::NONE)
 }
 
 impl Cell for Generation {

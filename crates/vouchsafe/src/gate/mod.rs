@@ -328,7 +328,7 @@ impl Gate {
         policy: &Policy,
         event: vouchsafe_lockout::LockoutEvent,
     ) -> Result<LockoutVerdict, Undelivered<vouchsafe_lockout::LockoutEvent>> {
-        let machine = LockoutMachine::new(policy.lockout().clone(), policy.digest()).announcing();
+        let machine = counting_by(policy).announcing();
         self.counted(policy, &machine, event).await
     }
 
@@ -519,6 +519,11 @@ impl Gate {
 }
 
 /// The refusal for a store that did not do its part.
+/// The rules by which an account's failures are counted.
+fn counting_by(policy: &Policy) -> LockoutMachine {
+    LockoutMachine::new(policy.lockout().clone(), policy.digest())
+}
+
 fn store_refusal(error: &StoreError, policy: &Policy) -> Refused {
     let code = match error {
         StoreError::Corrupt(_) => Code::Corrupt,

@@ -18,7 +18,7 @@ use vouchsafe_policy::Policy;
 use vouchsafe_store::{Cells, MemoryStore, StoreError, Undelivered, drive};
 
 use super::events::event;
-use super::{Gate, Later};
+use super::{Gate, Later, Policies};
 
 /// What a process keeps of failures by itself, in bytes: some 50 000 accounts. Beyond, attempts are
 /// refused.
@@ -42,6 +42,8 @@ pub struct CountersDown {
 
 /// What becomes of attempts while the store of the failures does not answer.
 pub(super) struct Outages {
+    /// Whether any policy asks for more than to be refused.
+    asked: bool,
     own: MemoryStore,
     inside: Mutex<Inside>,
 }
@@ -61,9 +63,11 @@ struct Given {
 }
 
 impl Outages {
-    pub(super) fn new(clock: &Arc<dyn Clock>) -> Self {
+    pub(super) fn new(policies: &Policies, clock: &Arc<dyn Clock>) -> Self {
+        let asks = |policy: &Policy| policy.lockout().when_store_is_down() != Outage::Refuse;
+        let asked = policies.iter().any(|(_, policy)| asks(policy));
         let own = MemoryStore::new(MEMORY).with_clock(Arc::clone(clock));
-        Self { own, inside: Mutex::default() }
+        Self { asked, own, inside: Mutex::default() }
     }
 
     fn inside(&self) -> MutexGuard<'_, Inside> {
@@ -113,6 +117,9 @@ impl Gate {
         event: LockoutEvent,
     ) -> Driven {
         let outages = &self.inner.outages;
+        if !outages.asked {
+            return self.count(machine, event).await;
+        }
         let own = settles(&event).and_then(|id| outages.inside().charges.remove(&id));
         if let Some(given) = own {
             return self.settle_own(policy, machine, event, given).await;
