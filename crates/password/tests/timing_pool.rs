@@ -59,13 +59,22 @@ async fn unrelated(mut enough: impl FnMut() -> bool) -> Vec<Duration> {
     }
 }
 
-/// The same until `enough` of so many tasks that log in have their answer.
+/// The same until `enough` of so many tasks that log in have their answer. They come once the first
+/// sample is there: a task that could not begin before they are done would say nothing of them.
 fn late<F>(logins: u64, enough: u64, login: impl Fn(u64) -> F) -> (Duration, usize)
 where
     F: Future<Output = Verified> + Send + 'static,
 {
     let runtime = Builder::new_multi_thread().enable_time().build().unwrap();
+    let (begun, begins) = std::sync::mpsc::channel();
     let (send, receive) = std::sync::mpsc::channel();
+    let mut answered = 0;
+    let times = runtime.spawn(unrelated(move || {
+        let _ = begun.send(());
+        answered += receive.try_iter().count() as u64;
+        answered >= enough
+    }));
+    begins.recv().unwrap();
     for id in 0..logins {
         let (send, login) = (send.clone(), login(id));
         runtime.spawn(async move {
@@ -74,11 +83,6 @@ where
             let _ = send.send(());
         });
     }
-    let mut answered = 0;
-    let times = runtime.spawn(unrelated(move || {
-        answered += receive.try_iter().count() as u64;
-        answered >= enough
-    }));
     let times = runtime.block_on(times).unwrap();
     runtime.shutdown_background();
     p99(times)
