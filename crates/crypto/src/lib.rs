@@ -6,6 +6,7 @@ mod entropy;
 mod error;
 mod hash;
 mod hkdf;
+mod hmac;
 mod mac;
 mod sign;
 mod wipe;
@@ -16,7 +17,7 @@ pub use entropy::SystemEntropy;
 pub use error::{BadSignature, OpenError, TooLong};
 pub use hash::{Sha256, sha256};
 pub use hkdf::{Hash, RootKey, hkdf, hkdf_expand};
-pub use mac::MacKey;
+pub use mac::{MacKey, MacPrefix};
 pub use sign::{PublicKey, SigningKey};
 
 /// What this crate promises, and the tests that show it.

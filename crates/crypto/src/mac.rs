@@ -2,16 +2,13 @@
 
 use std::fmt;
 
-use ring::hmac;
 use subtle::ConstantTimeEq;
 use vouchsafe_core::{Entropy, NoEntropy};
 use zeroize::Zeroizing;
 
 use crate::encode::for_each_piece;
+use crate::hmac;
 use crate::wipe::{Wiped, scrubbed_lightly};
-
-/// Pieces up to here are gathered.
-const SHORT: usize = 192;
 
 /// A key for HMAC-SHA-256 that is overwritten when dropped.
 ///
@@ -23,7 +20,7 @@ impl MacKey {
     /// The key with these bytes, which stay the caller's to wipe.
     #[must_use]
     pub fn new(secret: &[u8; 32]) -> Self {
-        Self(Wiped::new(|| hmac::Key::new(hmac::HMAC_SHA256, secret)))
+        Self(Wiped::new(|| hmac::Key::new(secret)))
     }
 
     /// A fresh key.
@@ -40,41 +37,59 @@ impl MacKey {
     #[must_use]
     pub fn mac(&self, label: &str, parts: &[&[u8]]) -> [u8; 32] {
         scrubbed_lightly(|| {
-            let mut context = hmac::Context::with_key(&self.0);
-            // Gathered first: most messages are short, and an update for each piece costs more.
-            let (mut short, mut len) = ([0; SHORT], 0_usize);
-            for_each_piece(label, parts, |piece| {
-                let end = len.saturating_add(piece.len());
-                if let Some(to) = short.get_mut(len..end) {
-                    to.copy_from_slice(piece);
-                    len = end;
-                    return;
-                }
-                context.update(short.get(..len).unwrap_or_default());
-                context.update(piece);
-                len = 0;
-            });
-            context.update(short.get(..len).unwrap_or_default());
-            let mut out = [0; 32];
-            out.copy_from_slice(context.sign().as_ref());
-            out
+            let mut message = self.0.message();
+            for_each_piece(label, parts, |piece| message.update(piece));
+            message.finish()
         })
     }
 
     /// The first 128 bits of [`mac`](Self::mac): for looking things up.
     #[must_use]
     pub fn digest(&self, label: &str, parts: &[&[u8]]) -> [u8; 16] {
-        let mut out = [0; 16];
-        for (to, from) in out.iter_mut().zip(self.mac(label, parts)) {
-            *to = from;
-        }
-        out
+        first_half(self.mac(label, parts))
+    }
+
+    /// The beginning of digests that share a label and all parts but the last: what they share is
+    /// hashed once, and a short last part then takes two rounds.
+    #[must_use]
+    pub fn prefix(&self, label: &str, parts: &[&[u8]]) -> MacPrefix {
+        MacPrefix(Wiped::new(|| {
+            let mut message = self.0.message();
+            for_each_piece(label, parts, |piece| message.update(piece));
+            message
+        }))
     }
 
     /// Whether `tag` is the whole [`mac`](Self::mac), compared in constant time.
     #[must_use]
     pub fn verify(&self, label: &str, parts: &[&[u8]], tag: &[u8]) -> bool {
         self.mac(label, parts).as_slice().ct_eq(tag).into()
+    }
+}
+
+/// Digests of one [`MacKey`] that begin alike ([`MacKey::prefix`]); overwritten when dropped.
+pub struct MacPrefix(pub(crate) Wiped<hmac::Message>);
+
+impl MacPrefix {
+    /// [`MacKey::digest`] with `part` after the parts of the prefix.
+    #[must_use]
+    pub fn digest(&self, part: &[u8]) -> [u8; 16] {
+        scrubbed_lightly(|| {
+            let mut message = self.0.clone();
+            message.update(&(part.len() as u64).to_be_bytes());
+            message.update(part);
+            first_half(message.finish())
+        })
+    }
+}
+
+fn first_half(mac: [u8; 32]) -> [u8; 16] {
+    mac.first_chunk().copied().unwrap_or_default()
+}
+
+impl fmt::Debug for MacPrefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("MacPrefix(..)")
     }
 }
 

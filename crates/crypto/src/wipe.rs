@@ -50,10 +50,10 @@ pub(crate) fn scrubbed<R>(work: impl FnOnce() -> R) -> R {
     result
 }
 
-/// As [`scrubbed`], for short work on a hot path: HMAC over pieces.
+/// As [`scrubbed`], for shallow work on a hot path: HMAC.
 pub(crate) fn scrubbed_lightly<R>(work: impl FnOnce() -> R) -> R {
     let result = apart(work);
-    scrub::<{ DEPTH / 8 }>();
+    scrub::<{ DEPTH / 16 }>();
     result
 }
 

@@ -15,15 +15,10 @@ use vouchsafe_crypto::{
 };
 use vouchsafe_testkit::{SeededEntropy, runs};
 
-/// HMAC as RFC 2104 writes it, on another SHA-256.
+/// Somebody else's HMAC, on somebody else's SHA-256.
 fn hmac(key: &[u8; 32], message: &[u8]) -> [u8; 32] {
-    let pad = |with: u8| {
-        let mut block = [with; 64];
-        block.iter_mut().zip(key).for_each(|(byte, key)| *byte ^= key);
-        block
-    };
-    let inner = Other::new().chain_update(pad(0x36)).chain_update(message).finalize();
-    Other::new().chain_update(pad(0x5c)).chain_update(inner).finalize().into()
+    let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, key);
+    ring::hmac::sign(&key, message).as_ref().try_into().unwrap()
 }
 
 /// Reads an encoding back; whatever can be read back is injective.
@@ -39,11 +34,17 @@ fn decode(mut bytes: &[u8]) -> Option<(String, Vec<Vec<u8>>)> {
     Some((label, parts))
 }
 
-fn parts() -> impl Strategy<Value = (String, Vec<Vec<u8>>)> {
+fn part() -> impl Strategy<Value = Vec<u8>> {
     // Few different bytes, zeros and lengths among them, so that near misses are frequent.
-    let byte = prop_oneof![Just(0_u8), Just(1), Just(8), any::<u8>()];
-    let part = prop::collection::vec(byte, 0..12);
-    ("[a-z/]{0,6}", prop::collection::vec(part, 0..5))
+    let byte = || prop_oneof![Just(0_u8), Just(1), Just(8), any::<u8>()];
+    // Some as long as blocks.
+    let (short, long) =
+        (prop::collection::vec(byte(), 0..12), prop::collection::vec(byte(), 0..200));
+    prop_oneof![4 => short, 1 => long]
+}
+
+fn parts() -> impl Strategy<Value = (String, Vec<Vec<u8>>)> {
+    ("[a-z/]{0,6}", prop::collection::vec(part(), 0..5))
 }
 
 fn slices(parts: &[Vec<u8>]) -> Vec<&[u8]> {
@@ -70,6 +71,16 @@ proptest! {
     }
 
     #[test]
+    fn a_prefix_and_a_last_part_are_a_digest((label, parts) in parts(), last in part()) {
+        let key = MacKey::new(&[7; 32]);
+        let prefix = key.prefix(&label, &slices(&parts));
+        let all = [slices(&parts), vec![&last]].concat();
+        prop_assert_eq!(prefix.digest(&last), key.digest(&label, &all));
+        // Nothing of one digest is left in the prefix.
+        prop_assert_eq!(prefix.digest(&last), key.digest(&label, &all));
+    }
+
+    #[test]
     fn a_subkey_is_one_block_of_hkdf((label, parts) in parts(), secret in any::<[u8; 32]>()) {
         let mut info = encode(&label, &slices(&parts));
         info.push(1);
@@ -84,6 +95,19 @@ proptest! {
         let whole: [u8; 32] = Other::digest(&all).into();
         prop_assert_eq!(hash.finish(), whole);
         prop_assert_eq!(sha256(&all), whole);
+    }
+}
+
+/// Where a message ends in its block decides how it is padded.
+#[test]
+fn messages_of_every_length_and_in_any_pieces_have_their_mac() {
+    let (secret, bytes) = ([7; 32], [0xA7; 400]);
+    let key = MacKey::new(&secret);
+    for len in 0..bytes.len() {
+        let message = &bytes[..len];
+        assert_eq!(key.mac("", &[message]), hmac(&secret, &encode("", &[message])), "{len}");
+        let pieces: Vec<&[u8]> = message.chunks(1 + len % 67).collect();
+        assert_eq!(key.mac("x", &pieces), hmac(&secret, &encode("x", &pieces)), "{len}");
     }
 }
 
@@ -155,11 +179,12 @@ fn a_key_does_not_print() {
     let secret = [0xAB; 32];
     let prints = [
         format!("{:?}", MacKey::new(&secret)),
+        format!("{:?}", MacKey::new(&secret).prefix("x", &[])),
         format!("{:?}", RootKey::new(&secret)),
         format!("{:?}", AeadKey::new(&secret)),
         format!("{:?}", Sha256::new()),
     ];
-    assert_eq!(prints, ["MacKey(..)", "RootKey(..)", "AeadKey(..)", "Sha256(..)"]);
+    assert_eq!(prints, ["MacKey(..)", "MacPrefix(..)", "RootKey(..)", "AeadKey(..)", "Sha256(..)"]);
     let signing = SigningKey::from_seed(&secret);
     assert_eq!(format!("{signing:?}"), format!("SigningKey(PublicKey({}), ..)", signing.public()));
 }

@@ -1,7 +1,7 @@
 //! Under which name are failures counted.
 
 use vouchsafe_core::{AccountDigest, Identifier, TenantId, UserId};
-use vouchsafe_crypto::MacKey;
+use vouchsafe_crypto::{MacKey, MacPrefix};
 
 /// Whose failures they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,16 +13,34 @@ pub enum Subject<'a> {
     Unknown(&'a Identifier),
 }
 
-/// The digest that failures of `subject` in `tenant` are counted under.
+/// What turns the users and the unknown names of one tenant into the digests that their failures are
+/// counted under.
 ///
 /// All names of one user give one digest; so do all spellings of one unknown name. A user and an
 /// unknown name never share one, nor do two tenants. The same work is done for either subject.
-#[must_use]
-pub fn account_digest(key: &MacKey, tenant: &TenantId, subject: Subject<'_>) -> AccountDigest {
-    let (kind, text) = match subject {
-        Subject::User(user) => (b"user....", user.as_str()),
-        Subject::Unknown(identifier) => (b"unknown.", identifier.as_str()),
-    };
-    let parts = [tenant.as_str().as_bytes(), kind, text.as_bytes()];
-    AccountDigest::new(key.digest("vouchsafe lockout account v1", &parts))
+#[derive(Debug)]
+pub struct AccountKey {
+    user: MacPrefix,
+    unknown: MacPrefix,
+}
+
+impl AccountKey {
+    /// The digests of `tenant` under `key`.
+    #[must_use]
+    pub fn new(key: &MacKey, tenant: &TenantId) -> Self {
+        let of = |kind: &[u8]| {
+            key.prefix("vouchsafe lockout account v1", &[tenant.as_str().as_bytes(), kind])
+        };
+        Self { user: of(b"user...."), unknown: of(b"unknown.") }
+    }
+
+    /// The digest of `subject`.
+    #[must_use]
+    pub fn digest(&self, subject: Subject<'_>) -> AccountDigest {
+        let (prefix, text) = match subject {
+            Subject::User(user) => (&self.user, user.as_str()),
+            Subject::Unknown(identifier) => (&self.unknown, identifier.as_str()),
+        };
+        AccountDigest::new(prefix.digest(text.as_bytes()))
+    }
 }

@@ -24,7 +24,7 @@ mod source;
 mod spray;
 mod state;
 
-pub use account::{Subject, account_digest};
+pub use account::{AccountKey, Subject};
 pub use counters::{Consecutive, Devices};
 pub use device::{Device, DeviceKey};
 pub use error::LockoutError;

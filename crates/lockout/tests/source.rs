@@ -21,9 +21,7 @@ use vouchsafe_core::{
     Address, Clock, Identifier, Source, TenantId, Timestamp, TrustedProxies, Unavailable, UserId,
 };
 use vouchsafe_crypto::MacKey;
-use vouchsafe_lockout::{
-    LockoutError, Rate, SourcePolicy, SourceThrottle, Subject, account_digest,
-};
+use vouchsafe_lockout::{AccountKey, LockoutError, Rate, SourcePolicy, SourceThrottle, Subject};
 use vouchsafe_testkit::ManualClock;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -219,7 +217,7 @@ fn numbers_out_of_bounds_are_refused_and_nothing_shows_an_address() {
 fn every_name_of_an_account_is_one_counter() {
     let key = MacKey::new(&[7; 32]);
     let tenant = |name| TenantId::new(name).unwrap();
-    let digest = |name, subject: Subject<'_>| account_digest(&key, &tenant(name), subject);
+    let digest = |name, subject: Subject<'_>| AccountKey::new(&key, &tenant(name)).digest(subject);
     let unknown = |text| {
         let identifier = Identifier::new(text).unwrap();
         digest("acme", Subject::Unknown(&identifier))
@@ -238,20 +236,15 @@ fn every_name_of_an_account_is_one_counter() {
     assert_eq!(digest("ACME", Subject::User(&user)), known);
     assert_ne!(digest("acme2", Subject::User(&user)), known);
     let other = MacKey::new(&[8; 32]);
-    assert_ne!(account_digest(&other, &tenant("acme"), Subject::User(&user)), known);
+    assert_ne!(AccountKey::new(&other, &tenant("acme")).digest(Subject::User(&user)), known);
 }
 
 #[test]
 fn five_wrong_guesses_over_aliases_lock_all_of_them() {
-    let key = MacKey::new(&[7; 32]);
-    let tenant = TenantId::new("acme").unwrap();
+    let key = AccountKey::new(&MacKey::new(&[7; 32]), &TenantId::new("acme").unwrap());
     let cell = |typed: &str| {
         let identifier = Identifier::new(typed).unwrap();
-        vouchsafe_lockout::LockoutState::key(account_digest(
-            &key,
-            &tenant,
-            Subject::Unknown(&identifier),
-        ))
+        vouchsafe_lockout::LockoutState::key(key.digest(Subject::Unknown(&identifier)))
     };
     let mut cells = std::collections::HashMap::new();
     let spellings = ["Ann", "ANN ", "ann", "\u{ff41}nn", " aNN", "anN"];

@@ -11,8 +11,8 @@ use vouchsafe_core::{
 };
 use vouchsafe_crypto::MacKey;
 use vouchsafe_lockout::{
-    Begin, Device, DeviceKey, Devices, LockoutEvent, LockoutMachine, LockoutPolicy, LockoutVerdict,
-    Seen, SourcePolicy, SourceThrottle, SprayDetector, SprayPolicy, Subject, account_digest,
+    AccountKey, Begin, Device, DeviceKey, Devices, LockoutEvent, LockoutMachine, LockoutPolicy,
+    LockoutVerdict, Seen, SourcePolicy, SourceThrottle, SprayDetector, SprayPolicy, Subject,
 };
 use vouchsafe_store::{Cells, MemoryStore, drive};
 use vouchsafe_testkit::{ManualClock, SeededEntropy, block_on};
@@ -40,8 +40,7 @@ pub struct Ours {
     throttle: SourceThrottle,
     clock: Arc<ManualClock>,
     entropy: SeededEntropy,
-    key: MacKey,
-    tenant: TenantId,
+    accounts: AccountKey,
     users: Vec<AccountDigest>,
     device_key: DeviceKey,
     /// What each user's devices present: none where the policy does not tell devices apart.
@@ -71,10 +70,10 @@ impl Ours {
         devices: usize,
     ) -> Result<Self, SetUpError> {
         let clock = Arc::new(ManualClock::at(START));
-        let (key, tenant) = (MacKey::new(&[7; 32]), TenantId::new("siege")?);
+        let accounts = AccountKey::new(&MacKey::new(&[7; 32]), &TenantId::new("siege")?);
         let users = (0..world.len()).map(|number| {
             let user = UserId::new(&format!("user-{number}"))?;
-            Ok(account_digest(&key, &tenant, Subject::User(&user)))
+            Ok(accounts.digest(Subject::User(&user)))
         });
         let users = users.collect::<Result<Vec<_>, SetUpError>>()?;
         let (entropy, device_key) = (SeededEntropy::new(1), DeviceKey::new(MacKey::new(&[8; 32])));
@@ -93,8 +92,7 @@ impl Ours {
             throttle: SourceThrottle::new(&SourcePolicy::default(), Arc::clone(&clock) as Arc<_>),
             clock,
             entropy,
-            key,
-            tenant,
+            accounts,
             users,
             device_key,
             cookies,
@@ -115,7 +113,7 @@ impl Ours {
             Name::User(user) => self.users.get(usize::try_from(user).ok()?).copied(),
             Name::Nobody(number) => {
                 let name = Identifier::new(&format!("nobody-{number}")).ok()?;
-                Some(account_digest(&self.key, &self.tenant, Subject::Unknown(&name)))
+                Some(self.accounts.digest(Subject::Unknown(&name)))
             }
         }
     }

@@ -174,6 +174,20 @@ fn nothing_is_left_of_a_mac_key() {
 }
 
 #[test]
+fn nothing_is_left_of_a_mac_prefix() {
+    let found = alone("nothing_is_left_of_a_mac_prefix", || {
+        left_by(
+            |secret| MacKey::new(secret).prefix("label", &[b"a"]),
+            |key| &*key.0,
+            |key| {
+                assert_ne!(key.digest(b"message"), key.digest(&[3; 500]));
+            },
+        )
+    });
+    assert_eq!(found, 0);
+}
+
+#[test]
 fn nothing_is_left_of_a_root_key() {
     let found = alone("nothing_is_left_of_a_root_key", || {
         left_by(

@@ -9,7 +9,9 @@ use vouchsafe_access_log::{AnySink, Name, Operation, Outcome, RecordSink, Target
 use vouchsafe_core::{Clock, Entropy, NoEntropy, PolicyDigest, TenantId, Timer, Timestamp};
 use vouchsafe_crypto::MacKey;
 use vouchsafe_envelope::{EnvelopeError, Keyring};
-use vouchsafe_lockout::{DeviceKey, MayRollBack, Overflow, SourceThrottle, SprayPolicy};
+use vouchsafe_lockout::{
+    AccountKey, DeviceKey, MayRollBack, Overflow, SourceThrottle, SprayPolicy,
+};
 use vouchsafe_password::{HashPolicy, HashPool, PasswordError, PoolConfig};
 use vouchsafe_policy::{Policy, PolicyError};
 use vouchsafe_session::{LinkOrigin, TokenKeys};
@@ -466,6 +468,8 @@ impl GateBuilder {
         let throttles = policies.iter().map(|(tenant, policy)| {
             (tenant.clone(), SourceThrottle::new(policy.throttle(), Arc::clone(&clock)))
         });
+        let account_keys =
+            policies.tenants().map(|tenant| (tenant.clone(), AccountKey::new(&digests, tenant)));
         let generations = Generations::new(&found, &digests, policies.tenants().next(), now);
         let root = found.cell.unwrap_or_default().root(keyring.token_root());
         // What is known of devices ends with the counters, so that none that was voided comes back.
@@ -484,6 +488,7 @@ impl GateBuilder {
             cells: cells.clone(),
             overflow: self.counter_memory.map(|_| Overflow::default()),
             sealed,
+            account_keys: account_keys.collect(),
             digests: keyring.digest_key(),
             tokens: TokenKeys::new(&root),
             timer: match self.timer {

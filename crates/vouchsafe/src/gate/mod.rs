@@ -62,7 +62,9 @@ use vouchsafe_core::{
 };
 use vouchsafe_crypto::MacKey;
 use vouchsafe_envelope::Keyring;
-use vouchsafe_lockout::{DeviceKey, LockoutMachine, LockoutVerdict, Overflow, SourceThrottle};
+use vouchsafe_lockout::{
+    AccountKey, DeviceKey, LockoutMachine, LockoutVerdict, Overflow, SourceThrottle, Subject,
+};
 use vouchsafe_password::{HashPool, Work};
 use vouchsafe_policy::Policy;
 use vouchsafe_session::{LinkOrigin, TokenKeys};
@@ -118,6 +120,7 @@ struct Inner {
     sealed: Arc<Encrypted<AnyCells>>,
     keyring: Arc<Keyring>,
     digests: MacKey,
+    account_keys: BTreeMap<TenantId, AccountKey>,
     tokens: TokenKeys,
     entropy: Arc<dyn Entropy>,
     timer: AnyTimer,
@@ -165,6 +168,14 @@ enum Later {
 const MAX_LATER: usize = 65_536;
 
 impl Inner {
+    /// Where everything of `subject` is counted and kept.
+    fn account(&self, tenant: &TenantId, subject: Subject<'_>) -> AccountDigest {
+        match self.account_keys.get(tenant) {
+            Some(key) => key.digest(subject),
+            None => AccountKey::new(&self.digests, tenant).digest(subject),
+        }
+    }
+
     fn later(&self) -> MutexGuard<'_, VecDeque<Later>> {
         self.later.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -10,7 +10,7 @@ use vouchsafe_core::{
     Case, CellKey, Effect, Entropy, Machine, Space, Step, TenantId, Timestamp, UserId,
 };
 use vouchsafe_crypto::MacKey;
-use vouchsafe_lockout::{Subject, account_digest};
+use vouchsafe_lockout::{AccountKey, Subject};
 use vouchsafe_password::{CredentialEvent, CredentialMachine};
 use vouchsafe_store::{AnyCells, drive};
 
@@ -64,7 +64,7 @@ impl Parts<'_> {
         let text = format!("put back: generation {copy}, the log has seen {}", newer.number);
         self.record(&text).await?;
         for ((tenant, user), disable) in &users {
-            let account = account_digest(self.digests, tenant, Subject::User(user));
+            let account = AccountKey::new(self.digests, tenant).digest(Subject::User(user));
             let key = CellKey::new(Space::Account, *account.as_bytes());
             let distrust = Distrust { disable: *disable };
             drive(self.cells, self.entropy, key, &distrust, (), self.now)

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use vouchsafe_access_log::{Actor, Operation};
 use vouchsafe_core::{AccountDigest, PolicyDigest, TenantId, UserId};
-use vouchsafe_lockout::{Subject, account_digest};
+use vouchsafe_lockout::Subject;
 use vouchsafe_policy::Policy;
 use vouchsafe_session::{Presented, Session, SessionEvent, SessionRefusal, SessionVerdict, Token};
 
@@ -206,7 +206,7 @@ impl Gate {
     }
 
     pub(super) fn account_of(&self, tenant: &TenantId, user: &UserId) -> AccountDigest {
-        account_digest(&self.inner.digests, tenant, Subject::User(user))
+        self.inner.account(tenant, Subject::User(user))
     }
 
     /// A new token, and the event that opens its session.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use vouchsafe_access_log::{Actor, Operation, Outcome};
 use vouchsafe_core::{AccountDigest, ChargeId, Charged, NotVerified, SecretString, Timestamp};
 use vouchsafe_lockout::{
-    Begin, Lock, LockoutEvent, LockoutState, LockoutVerdict, Reason, Seen, Subject, account_digest,
+    Begin, Lock, LockoutEvent, LockoutState, LockoutVerdict, Reason, Seen, Subject,
 };
 use vouchsafe_password::{Binding, CredentialEvent, OwnerPresent, Password, Verified};
 use vouchsafe_policy::Policy;
@@ -136,7 +136,7 @@ impl Gate {
         let found = found.map_err(|_| host_refusal(policy));
         let user = found.as_ref().ok().and_then(Option::as_ref).map(|account| &account.user);
         let subject = user.map_or(Subject::Unknown(identifier), Subject::User);
-        let account = account_digest(&self.inner.digests, tenant, subject);
+        let account = self.inner.account(tenant, subject);
         let draft = Draft::stranger(tenant, policy, account, user, operation, call);
         let found = match found {
             Ok(found) => {

@@ -7,7 +7,7 @@ use vouchsafe::core::{CellKey, Clock, Identifier, Space, Timestamp, UserId};
 use vouchsafe::gate::{
     Account, Acting, Attempt, Code, Gate, Issued, Login, NotSet, Purpose, Redeemed,
 };
-use vouchsafe::lockout::{Subject, account_digest};
+use vouchsafe::lockout::{AccountKey, Subject};
 use vouchsafe::password::{Attributes, Kind, Password, Unmet};
 use vouchsafe::store::{Cells, Put, Swap};
 
@@ -163,7 +163,7 @@ impl Somebody<'_> {
         let target = entity(name!("user"), id.as_str());
         operator.access(Operation::Deleted, target).await.map_err(|error| told(&error))?;
         let digests = bench.keyring.digest_key();
-        let account = account_digest(&digests, &bench.tenant, Subject::User(id));
+        let account = AccountKey::new(&digests, &bench.tenant).digest(Subject::User(id));
         let key = CellKey::new(Space::Account, *account.as_bytes());
         let loaded = bench.store.load(key).await.map_err(|error| error.to_string())?;
         let Some(cell) = loaded.cell else { return Ok(()) };
