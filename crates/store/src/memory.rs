@@ -94,7 +94,7 @@ impl MemoryStore {
     fn load_now(&self, key: CellKey) -> Result<Loaded, StoreError> {
         let cells = lock(&self.shard(key)?.cells);
         let found = cells.find(&self.hasher, key);
-        Ok(found.map_or_else(|| Loaded::new(None), |(_, slot)| slot.loaded()))
+        Ok(found.map_or_else(|| Loaded::new(None), |(_, cell)| cell.loaded()))
     }
 
     fn swap_now(
@@ -131,8 +131,8 @@ impl MemoryStore {
         let shard = self.shard(key)?;
         let mut cells = lock(&shard.cells);
         let found = cells.find(&self.hasher, key);
-        if found.map(|(_, slot)| slot.version()) != expected {
-            let loaded = found.map_or_else(|| Loaded::new(None), |(_, slot)| slot.loaded());
+        if found.map(|(_, cell)| cell.version) != expected {
+            let loaded = found.map_or_else(|| Loaded::new(None), |(_, cell)| cell.loaded());
             return Ok(Tried::Answer(Swap::Conflict(loaded)));
         }
         let at = found.map(|(at, _)| at);
@@ -213,8 +213,8 @@ impl MemoryStore {
             let cells = lock(&shard.cells);
             let mut here: Vec<CellKey> = cells
                 .iter()
-                .filter(|slot| slot.space() == space && after.is_none_or(|at| slot.digest > at))
-                .map(|slot| CellKey::new(space, slot.digest))
+                .map(|cell| cell.key)
+                .filter(|key| key.space == space && after.is_none_or(|at| key.digest > at))
                 .collect();
             drop(cells);
             here.sort_unstable();

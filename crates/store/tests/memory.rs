@@ -116,6 +116,37 @@ fn bookkeeping_comes_back_to_nothing() {
     assert_eq!(store.used(), 0);
 }
 
+/// A refund is such a swap.
+#[test]
+fn what_takes_less_room_is_never_refused() {
+    let (store, random) = (MemoryStore::new(1 << 20), SeededEntropy::new(7));
+    let mut lens: Vec<usize> = Vec::new();
+    let len_of = |number: usize| if number.is_multiple_of(2) { 20 } else { 120 };
+    while save(&store, lens.len() as u64, len_of(lens.len()), at(10)) == Swap::Done {
+        lens.push(len_of(lens.len()));
+    }
+    let (mut refused, mut shrunk) = (0, 0);
+    for _ in 0..runs(60_000, 600_000) {
+        let number = usize::try_from(random.below(lens.len() as u64)).unwrap();
+        let len = usize::try_from(random.below(200)).unwrap();
+        let was = block_on(store.load(key(number as u64))).unwrap().version();
+        let put = Put::save(vec![1; len], at(10), Version::fresh(&random).unwrap());
+        match block_on(store.swap(key(number as u64), was, put)).unwrap() {
+            Swap::Done => {
+                shrunk += usize::from(len < lens[number]);
+                lens[number] = len;
+            }
+            Swap::Full => {
+                assert!(len > lens[number], "{len} bytes for {} refused", lens[number]);
+                refused += 1;
+            }
+            Swap::Conflict(now) => panic!("{now:?}"),
+        }
+        assert!(store.used() <= 1 << 20);
+    }
+    assert!(refused > 100 && shrunk > 100, "{refused} refused, {shrunk} shrunk");
+}
+
 /// Cells come, change, expire and go; what is there is always what a map has.
 #[test]
 fn it_holds_what_a_map_holds() {
@@ -136,8 +167,8 @@ fn it_holds_what_a_map_holds() {
                 model.remove(&key);
             }
             _ => {
-                // At both sides of what lies in the slot itself, too.
-                let len = usize::try_from(random.below(60)).unwrap();
+                // In small slots, in large ones, and outside; at both sides of each bound.
+                let len = usize::try_from(random.below(130)).unwrap();
                 let bytes = vec![u8::try_from(step % 251).unwrap(); len];
                 let (until, version) = (at(now + 40), Version::fresh(&random).unwrap());
                 let put = Put::save(bytes.clone(), until, version);

@@ -2,8 +2,7 @@
 //! before the slot's.
 
 /// An entry's low bits are a slot's number, its high bits some of the hash.
-const NUMBER_BITS: u32 = 20;
-const NUMBER: u32 = (1 << NUMBER_BITS) - 1;
+const NUMBER: u32 = (1 << Index::NUMBER_BITS) - 1;
 /// No slot has the number in it.
 const EMPTY: u32 = u32::MAX;
 const SMALLEST: usize = 16;
@@ -21,8 +20,8 @@ pub(super) struct Index {
 pub(super) struct Place(usize);
 
 impl Index {
-    /// Most slots that have a number.
-    pub(super) const MOST: usize = NUMBER as usize;
+    /// Bits of a slot's number.
+    pub(super) const NUMBER_BITS: u32 = 20;
 
     const fn mask(&self) -> usize {
         self.entries.len().wrapping_sub(1)
@@ -110,6 +109,10 @@ impl Index {
         for entry in old.into_iter().filter(|entry| *entry != EMPTY) {
             self.add(hash_of(entry & NUMBER), entry & NUMBER);
         }
+    }
+
+    pub(super) const fn is_empty(&self) -> bool {
+        self.len == 0
     }
 
     fn is_tight(&self) -> bool {

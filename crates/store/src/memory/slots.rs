@@ -4,85 +4,93 @@ use vouchsafe_core::{CellKey, Space, Timestamp};
 
 use crate::{Loaded, Stored, Version};
 
-/// Values up to here lie in the slot itself: an account with one live charge does.
-pub(super) const INLINE: usize = 29;
-/// Slots that are allocated together: 2 KiB with what an allocator adds, so that they fill the holes
-/// that a growing index leaves. Growing moves no slot, and half a chunk a shard is unused.
-const CHUNK: usize = 28;
+/// Slots that are allocated together take 2 KiB with what an allocator adds, so that they fill the
+/// holes that a growing index leaves. Growing moves no slot, and half a chunk a shard is unused.
+const CHUNK_BYTES: usize = 2_040;
+
+/// Values up to here lie in a small slot: an account with one live charge does.
+pub(super) const SMALL: usize = 29;
+/// Values up to here lie in a large slot, where a look-up waits for them no second time: a locked
+/// account does.
+pub(super) const LARGE: usize = 93;
+
+pub(super) type SmallSlots = Slots<SMALL, { CHUNK_BYTES / size_of::<Slot<SMALL>>() }>;
+pub(super) type LargeSlots = Slots<LARGE, { CHUNK_BYTES / size_of::<Slot<LARGE>>() }>;
 
 /// What an allocation of so many bytes takes: rounded up to 16 with 8 of the allocator's own.
 pub(super) const fn allocated(bytes: usize) -> usize {
     if bytes == 0 { 0 } else { bytes.saturating_add(8).next_multiple_of(16) }
 }
 
-/// One cell.
-pub(super) struct Slot {
-    pub(super) digest: [u8; 16],
+/// One cell, with room for a value of so many bytes.
+pub(super) struct Slot<const ROOM: usize> {
+    digest: [u8; 16],
     version: Version,
-    pub(super) until: Timestamp,
-    value: Value,
+    until: Timestamp,
+    value: Value<ROOM>,
 }
 
 #[cfg(target_pointer_width = "64")]
-const _: () = assert!(size_of::<Slot>() == 72, "a slot has grown");
+const _: () = assert!(size_of::<Slot<SMALL>>() == 72, "a slot has grown");
+#[cfg(target_pointer_width = "64")]
+const _: () = assert!(size_of::<Slot<LARGE>>() == 136, "a slot has grown");
 
 /// The space stands in here, where it costs nothing.
-enum Value {
-    Inline { space: Space, len: u8, bytes: [u8; INLINE] },
+enum Value<const ROOM: usize> {
+    Inline { space: Space, len: u8, bytes: [u8; ROOM] },
     Boxed { space: Space, bytes: Box<[u8]> },
 }
 
-impl Slot {
-    pub(super) fn new(key: CellKey, bytes: Vec<u8>, until: Timestamp, version: Version) -> Self {
-        Self { digest: key.digest, version, until, value: Value::new(key.space, bytes) }
-    }
+/// A cell, wherever it lies.
+#[derive(Clone, Copy)]
+pub(super) struct View<'a> {
+    pub(super) key: CellKey,
+    pub(super) version: Version,
+    pub(super) until: Timestamp,
+    bytes: &'a [u8],
+}
 
-    const fn empty() -> Self {
-        let value = Value::Inline { space: Space::System, len: 0, bytes: [0; INLINE] };
-        Self { digest: [0; 16], version: Version::new([0; 16]), until: Timestamp::EPOCH, value }
-    }
-
-    pub(super) const fn space(&self) -> Space {
-        match self.value {
-            Value::Inline { space, .. } | Value::Boxed { space, .. } => space,
-        }
-    }
-
-    pub(super) fn is(&self, key: CellKey) -> bool {
-        self.digest == key.digest && self.space() == key.space
-    }
-
-    pub(super) const fn version(&self) -> Version {
-        self.version
-    }
-
+impl View<'_> {
     pub(super) fn loaded(&self) -> Loaded {
-        let bytes = match &self.value {
-            Value::Inline { len, bytes, .. } => {
-                bytes.get(..usize::from(*len)).unwrap_or_default().to_vec()
-            }
-            Value::Boxed { bytes, .. } => bytes.to_vec(),
-        };
-        Loaded::new(Some(Stored::new(bytes, self.version)))
+        Loaded::new(Some(Stored::new(self.bytes.to_vec(), self.version)))
     }
 
-    /// What its value takes outside the slot.
-    pub(super) fn outside(&self) -> usize {
-        match &self.value {
-            Value::Inline { .. } => 0,
-            Value::Boxed { bytes, .. } => outside(bytes.len()),
-        }
+    /// What its value takes outside the slots.
+    pub(super) const fn outside(&self) -> usize {
+        outside(self.bytes.len())
     }
 }
 
 /// What a value of so many bytes takes outside its slot.
 pub(super) const fn outside(len: usize) -> usize {
-    if len > INLINE { allocated(len) } else { 0 }
+    if len > LARGE { allocated(len) } else { 0 }
 }
 
-impl Value {
+impl<const ROOM: usize> Slot<ROOM> {
+    pub(super) fn new(key: CellKey, bytes: Vec<u8>, until: Timestamp, version: Version) -> Self {
+        Self { digest: key.digest, version, until, value: Value::new(key.space, bytes) }
+    }
+
+    const fn empty() -> Self {
+        let value = Value::Inline { space: Space::System, len: 0, bytes: [0; ROOM] };
+        Self { digest: [0; 16], version: Version::new([0; 16]), until: Timestamp::EPOCH, value }
+    }
+
+    fn view(&self) -> View<'_> {
+        let (space, bytes) = match &self.value {
+            Value::Inline { space, len, bytes } => {
+                (*space, bytes.get(..usize::from(*len)).unwrap_or_default())
+            }
+            Value::Boxed { space, bytes } => (*space, &**bytes),
+        };
+        let key = CellKey { space, digest: self.digest };
+        View { key, version: self.version, until: self.until, bytes }
+    }
+}
+
+impl<const ROOM: usize> Value<ROOM> {
     fn new(space: Space, from: Vec<u8>) -> Self {
-        let mut bytes = [0; INLINE];
+        let mut bytes = [0; ROOM];
         match (bytes.get_mut(..from.len()), u8::try_from(from.len())) {
             (Some(to), Ok(len)) => {
                 to.copy_from_slice(&from);
@@ -93,98 +101,146 @@ impl Value {
     }
 }
 
-/// Slots without gaps, numbered from 0.
-#[derive(Default)]
-pub(super) struct Slots {
-    #[expect(clippy::vec_box, reason = "growing moves the pointers, and no slot")]
-    chunks: Vec<Box<[Slot; CHUNK]>>,
-    len: usize,
+/// Slots numbered from 0, of which at most one is spare: so what moves to slots of another size and
+/// back, as an attempt on an account does, takes nobody else along.
+pub(super) struct Slots<const ROOM: usize, const CHUNK: usize> {
+    chunks: Vec<Box<[Slot<ROOM>; CHUNK]>>,
+    /// The spare one included.
+    len: u32,
+    spare: Option<u32>,
 }
 
-impl Slots {
-    pub(super) const fn len(&self) -> usize {
+impl<const ROOM: usize, const CHUNK: usize> Default for Slots<ROOM, CHUNK> {
+    fn default() -> Self {
+        Self { chunks: Vec::new(), len: 0, spare: None }
+    }
+}
+
+impl<const ROOM: usize, const CHUNK: usize> Slots<ROOM, CHUNK> {
+    /// The numbers in use are below this.
+    pub(super) const fn end(&self) -> u32 {
         self.len
     }
 
-    pub(super) fn get(&self, number: u32) -> Option<&Slot> {
-        let (chunk, at) = place(number)?;
+    fn slot(&self, number: u32) -> Option<&Slot<ROOM>> {
+        let (chunk, at) = Self::place(number)?;
         self.chunks.get(chunk)?.get(at)
     }
 
-    pub(super) fn get_mut(&mut self, number: u32) -> Option<&mut Slot> {
-        let (chunk, at) = place(number)?;
+    fn slot_mut(&mut self, number: u32) -> Option<&mut Slot<ROOM>> {
+        let (chunk, at) = Self::place(number)?;
         self.chunks.get_mut(chunk)?.get_mut(at)
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Slot> {
-        self.chunks.iter().flat_map(|chunk| chunk.iter()).take(self.len)
+    fn place(number: u32) -> Option<(usize, usize)> {
+        let number = usize::try_from(number).ok()?;
+        Some((number.checked_div(CHUNK)?, number.checked_rem(CHUNK)?))
     }
 
-    /// Adds a slot, and says which number it has.
-    pub(super) fn push(&mut self, slot: Slot) -> u32 {
-        if self.is_full() {
-            let room = self.chunks.capacity();
-            if self.chunks.len() == room {
-                self.chunks.reserve_exact(grown(room).saturating_sub(room));
-            }
-            self.chunks.push(Box::new([const { Slot::empty() }; CHUNK]));
+    /// The cell with a number that is in use.
+    pub(super) fn get(&self, number: u32) -> Option<View<'_>> {
+        self.slot(number).map(Slot::view)
+    }
+
+    /// Whether the cell with a number that is in use is this one.
+    pub(super) fn is(&self, number: u32, key: CellKey) -> bool {
+        self.slot(number).is_some_and(|slot| slot.digest == key.digest && slot.view().key == key)
+    }
+
+    /// The numbers in use, last first.
+    pub(super) fn numbers(&self) -> impl Iterator<Item = u32> + use<ROOM, CHUNK> {
+        let spare = self.spare;
+        (0..self.len).rev().filter(move |number| Some(*number) != spare)
+    }
+
+    /// Puts a cell in the place of another.
+    pub(super) fn set(&mut self, number: u32, slot: Slot<ROOM>) {
+        if let Some(to) = self.slot_mut(number) {
+            *to = slot;
         }
-        let number = u32::try_from(self.len).unwrap_or(u32::MAX);
-        if let Some(free) = self.get_mut(number) {
-            *free = slot;
+    }
+
+    /// Adds a cell, and says which number it has.
+    pub(super) fn add(&mut self, slot: Slot<ROOM>) -> u32 {
+        let number = self.spare.take().unwrap_or(self.len);
+        if number == self.len {
+            if self.is_full() {
+                let room = self.chunks.capacity();
+                if self.chunks.len() == room {
+                    self.chunks.reserve_exact(grown(room).saturating_sub(room));
+                }
+                self.chunks.push(Box::new([const { Slot::empty() }; CHUNK]));
+            }
             self.len = self.len.saturating_add(1);
         }
+        self.set(number, slot);
         number
     }
 
-    /// Takes a slot out, and puts the last one in its place.
-    pub(super) fn take(&mut self, number: u32) -> Option<Slot> {
-        let last = u32::try_from(self.len.checked_sub(1)?).ok()?;
-        let slot = std::mem::replace(self.get_mut(last)?, Slot::empty());
-        let taken = match self.get_mut(number) {
-            Some(place) if number != last => std::mem::replace(place, slot),
-            _ => slot,
+    /// Drops a cell. If another one took its number, says which that was.
+    pub(super) fn remove(&mut self, number: u32) -> Option<u32> {
+        self.set(number, Slot::empty());
+        let Some(spare) = self.spare else {
+            self.spare = Some(number);
+            return None;
         };
-        self.len = self.len.saturating_sub(1);
-        if self.len.is_multiple_of(CHUNK) {
-            self.chunks.pop();
+        let last = self.len.saturating_sub(1);
+        let moved = if last == spare || last == number {
+            self.spare = Some(spare.min(number));
+            None
+        } else {
+            let slot = self.slot_mut(last).map(|slot| std::mem::replace(slot, Slot::empty()));
+            if let Some(slot) = slot {
+                self.set(number, slot);
+            }
+            Some(last)
+        };
+        self.len = last;
+        self.trim();
+        moved
+    }
+
+    /// Gives back what no slot in use lies in.
+    fn trim(&mut self) {
+        let needed = usize::try_from(self.len).unwrap_or(usize::MAX).div_ceil(CHUNK);
+        if needed < self.chunks.len() {
+            self.chunks.truncate(needed);
             if self.chunks.len() <= self.chunks.capacity() / 4 {
                 self.chunks.shrink_to(self.chunks.len().saturating_mul(2));
             }
         }
-        Some(taken)
     }
 
-    const fn is_full(&self) -> bool {
-        self.len == self.chunks.len().saturating_mul(CHUNK)
+    fn is_full(&self) -> bool {
+        usize::try_from(self.len).ok() == self.chunks.len().checked_mul(CHUNK)
+    }
+
+    /// Whether the next cell takes nothing that is not there.
+    pub(super) fn has_room(&self) -> bool {
+        self.spare.is_some() || !self.is_full()
     }
 
     /// What it takes, the values outside the slots not included.
     pub(super) fn bytes(&self) -> usize {
-        bytes_of(self.chunks.len(), self.chunks.capacity())
+        Self::bytes_of(self.chunks.len(), self.chunks.capacity())
     }
 
-    /// What it takes after the next [`push`](Self::push).
+    /// What it takes after the next [`add`](Self::add).
     pub(super) fn bytes_after(&self) -> usize {
         let (chunks, room) = (self.chunks.len(), self.chunks.capacity());
-        if !self.is_full() {
+        if self.has_room() {
             return self.bytes();
         }
-        bytes_of(chunks.saturating_add(1), if chunks == room { grown(room) } else { room })
+        Self::bytes_of(chunks.saturating_add(1), if chunks == room { grown(room) } else { room })
     }
-}
 
-const fn bytes_of(chunks: usize, room: usize) -> usize {
-    let each = allocated(size_of::<[Slot; CHUNK]>());
-    let list = allocated(room.saturating_mul(size_of::<Box<[Slot; CHUNK]>>()));
-    chunks.saturating_mul(each).saturating_add(list)
+    const fn bytes_of(chunks: usize, room: usize) -> usize {
+        let each = allocated(size_of::<[Slot<ROOM>; CHUNK]>());
+        let list = allocated(room.saturating_mul(size_of::<Box<[Slot<ROOM>; CHUNK]>>()));
+        chunks.saturating_mul(each).saturating_add(list)
+    }
 }
 
 const fn grown(room: usize) -> usize {
     if room < 4 { 4 } else { room.saturating_mul(2) }
-}
-
-fn place(number: u32) -> Option<(usize, usize)> {
-    let number = usize::try_from(number).ok()?;
-    Some((number / CHUNK, number % CHUNK))
 }
