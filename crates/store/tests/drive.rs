@@ -183,6 +183,34 @@ fn what_cannot_be_delivered_comes_back() {
 }
 
 #[test]
+fn an_erase_costs_a_swap_only_where_there_is_a_cell() {
+    let (store, entropy) = (CountingStore::new(MemoryStore::new(1 << 20)), SeededEntropy::new(1));
+    let send = |event| block_on(drive(&store, &entropy, KEY, &Tally, event, NODE)).unwrap();
+    assert_eq!(send(TallyEvent::Clear), 0);
+    assert_eq!((store.loads(), store.swaps()), (1, 0));
+    assert_eq!(send(TallyEvent::Add(1)), 1);
+    assert_eq!(send(TallyEvent::Clear), 0);
+    assert_eq!((store.loads(), store.swaps()), (3, 2));
+    assert_eq!(block_on(store.load(KEY)).unwrap().cell, None);
+}
+
+/// It has no version to be recognised by, but it counts.
+#[test]
+fn a_store_that_swallows_every_erase_is_given_up() {
+    let (store, entropy) = (MemoryStore::new(1 << 20), SeededEntropy::new(1));
+    block_on(drive(&store, &entropy, KEY, &Tally, TallyEvent::Add(1), NODE)).unwrap();
+    let counted = CountingStore::new(&store);
+    // Each load is answered, no swap is.
+    let faulty = FaultyStore::new(&counted, |call| (call % 2 == 1).then_some(Fault::Before));
+    let back = block_on(drive(&faulty, &entropy, KEY, &Tally, TallyEvent::Clear, NODE));
+    let Undelivered { error, event } = back.unwrap_err();
+    assert!(matches!(error, StoreError::Unavailable(_)) && event == TallyEvent::Clear);
+    let swaps = u64::try_from(MAX_UNANSWERED).unwrap() + 1;
+    assert_eq!((faulty.calls(), counted.loads()), (2 * swaps, swaps));
+    assert!(block_on(store.load(KEY)).unwrap().cell.is_some());
+}
+
+#[test]
 fn a_driven_future_may_be_sent_to_another_thread() {
     fn sendable<T: Send>(_: &T) {}
     let (store, entropy) = (MemoryStore::new(1 << 20), SeededEntropy::new(1));
