@@ -10,7 +10,7 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -178,39 +178,48 @@ fn write_until_killed(server: &RedisServer, store: &RedisStore, seed: u64) -> Ve
     })
 }
 
-/// Stands between store and server, and can lose an answer.
+/// Stands between store and server, and can give another answer than the server's, or none.
 struct Proxy {
     port: u16,
-    lose: Arc<AtomicBool>,
+    /// Instead of what comes next from the server; nothing ends the connection.
+    instead: Arc<Mutex<Option<String>>>,
 }
 
 impl Proxy {
     fn before(server: &RedisServer) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let (port, to) = (listener.local_addr().unwrap().port(), server.port());
-        let lose = Arc::new(AtomicBool::new(false));
-        let losing = Arc::clone(&lose);
+        let instead = Arc::new(Mutex::new(None));
+        let theirs = Arc::clone(&instead);
         thread::spawn(move || {
             for near in listener.incoming().flatten() {
                 let Ok(far) = TcpStream::connect(("127.0.0.1", to)) else { return };
-                let never = Arc::new(AtomicBool::new(false));
-                pass(near.try_clone().unwrap(), far.try_clone().unwrap(), never);
-                pass(far, near, Arc::clone(&losing));
+                pass(near.try_clone().unwrap(), far.try_clone().unwrap(), Arc::default());
+                pass(far, near, Arc::clone(&theirs));
             }
         });
-        Self { port, lose }
+        Self { port, instead }
     }
 
     fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
     }
+
+    fn answer_next(&self, instead: Option<&str>) {
+        *self.instead.lock().unwrap() = instead.map(str::to_owned);
+    }
 }
 
-fn pass(mut from: TcpStream, mut to: TcpStream, lose: Arc<AtomicBool>) {
+fn pass(mut from: TcpStream, mut to: TcpStream, instead: Arc<Mutex<Option<String>>>) {
     thread::spawn(move || {
         let mut bytes = [0; 4096];
         while let Ok(len @ 1..) = from.read(&mut bytes) {
-            if lose.swap(false, Ordering::SeqCst) || to.write_all(&bytes[..len]).is_err() {
+            let passed = match instead.lock().unwrap().take() {
+                None => to.write_all(&bytes[..len]),
+                Some(nothing) if nothing.is_empty() => break,
+                Some(answer) => to.write_all(answer.as_bytes()),
+            };
+            if passed.is_err() {
                 break;
             }
         }
@@ -236,7 +245,7 @@ impl Cells for Losing {
         put: Put,
     ) -> Result<Swap, StoreError> {
         let lose = self.next.swap(false, Ordering::SeqCst);
-        self.proxy.lose.store(lose, Ordering::SeqCst);
+        self.proxy.answer_next(lose.then_some(""));
         let swapped = self.store.swap(key, expected, put).await;
         assert_eq!(swapped.is_err(), lose, "{swapped:?}");
         swapped
@@ -260,6 +269,36 @@ fn a_swap_whose_answer_was_lost_on_the_way_is_recognised() {
     let stats = server.ask(&["INFO", "commandstats"]);
     let sets = stats.lines().find(|line| line.starts_with("cmdstat_set:")).unwrap();
     assert!(sets.starts_with("cmdstat_set:calls=20,"), "{sets}");
+}
+
+/// Whoever answers in the place of a server of no cluster sends nobody elsewhere.
+#[test]
+fn a_server_of_no_cluster_sends_nobody_elsewhere() {
+    let (server, other) = (RedisServer::start(), RedisServer::start());
+    let proxy = Proxy::before(&server);
+    let (store, entropy) = (patient(proxy.url()), SeededEntropy::new(1));
+    add(&store, &entropy, 1).unwrap();
+    let mut was = block_on(store.load(KEY)).unwrap().version();
+    let there = format!("127.0.0.1:{}", other.port());
+    for answer in [format!("MOVED 7 {there}"), format!("ASK 7 {there}"), "TRYAGAIN now".into()] {
+        let code = answer.split(' ').next().unwrap();
+        let refused = |answer: Result<(), StoreError>| match answer {
+            Err(StoreError::Unavailable(reason)) => {
+                assert!(reason.to_string().to_uppercase().contains(code), "{reason}");
+            }
+            answer => panic!("{code}: {answer:?}"),
+        };
+        proxy.answer_next(Some(&format!("-{answer}\r\n")));
+        refused(block_on(store.load(KEY)).map(drop));
+        proxy.answer_next(Some(&format!("-{answer}\r\n")));
+        refused(block_on(store.swap(KEY, was, Put::Erase)).map(drop));
+        // Nor are they believed afterwards. The erase was done: its answer alone was another.
+        add(&store, &entropy, 1).unwrap();
+        assert_eq!(tally(&store), [1]);
+        was = block_on(store.load(KEY)).unwrap().version();
+    }
+    let stats = other.ask(&["INFO", "commandstats"]);
+    assert!(!stats.contains("evalsha") && !stats.contains("cmdstat_script"), "{stats}");
 }
 
 /// Beyond so many that wait, a call is refused at once.

@@ -218,6 +218,15 @@ fn closing_finishes_what_was_handed_over() {
     assert_eq!(block_on(store.scan(Space::Account, None, 1000)).unwrap().len(), 100);
 }
 
+/// Says that it is over, when it is dropped.
+struct Stop<'a>(&'a AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
 #[test]
 fn a_copy_holds_what_was_acknowledged_before() {
     let folder = tempfile::tempdir().unwrap();
@@ -243,6 +252,8 @@ fn a_copy_holds_what_was_acknowledged_before() {
                 }
             });
         }
+        // A test that fails here ends them, too.
+        let _stop = Stop(&stop);
         for copy in 0..runs(10, 100) {
             let before = *acknowledged.lock().unwrap();
             let to = folder.path().join(format!("copy-{copy}.db"));
@@ -252,7 +263,6 @@ fn a_copy_holds_what_was_acknowledged_before() {
                 assert!(number(&copy, thread) >= before[usize::from(thread)]);
             }
         }
-        stop.store(true, Ordering::SeqCst);
     });
     // A file that is there is not replaced.
     let there = folder.path().join("copy-0.db");
