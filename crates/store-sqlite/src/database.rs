@@ -179,3 +179,72 @@ enum Found {
     Empty,
     Store,
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    fn place() -> (tempfile::TempDir, Place) {
+        let folder = tempfile::tempdir().unwrap();
+        let place = Place::create(&folder.path().join("cells.db")).unwrap();
+        (folder, place)
+    }
+
+    #[test]
+    fn connections_are_set_up_as_is_said() {
+        let (_folder, place) = place();
+        let (writer, reader) = (place.writer(None).unwrap(), place.reader().unwrap());
+        let of = |connection: &Connection, name| {
+            connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).unwrap()
+        };
+        // 2 is FULL: each transaction is synced.
+        assert_eq!(of(&writer, "synchronous"), 2);
+        assert_eq!(of(&writer, "journal_size_limit"), 64 * 1024 * 1024);
+        assert_eq!((of(&writer, "query_only"), of(&reader, "query_only")), (0, 1));
+        for connection in [&writer, &reader] {
+            assert_eq!(
+                (of(connection, "trusted_schema"), of(connection, "cell_size_check")),
+                (0, 1)
+            );
+            assert_eq!(of(connection, "busy_timeout"), 5000);
+        }
+    }
+
+    #[test]
+    fn the_bound_is_in_whole_pages_and_at_least_one() {
+        let bound = |bytes| {
+            let (_folder, place) = place();
+            drop(place.writer(None).unwrap());
+            let writer = place.writer(Some(bytes)).unwrap();
+            let read =
+                |name| writer.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).unwrap();
+            // SQLite itself goes no lower than what there is.
+            (read("max_page_count"), read("page_count"))
+        };
+        assert_eq!(bound(4096 * 100).0, 100);
+        assert_eq!(bound(4096 * 100 + 4095).0, 100);
+        assert_eq!(bound(u64::MAX).0, MAX_PAGES);
+        let (least, there) = bound(0);
+        assert_eq!(least, there);
+    }
+
+    /// A file that is no store yet, and that somebody else is writing to: SQLite does not wait for them.
+    #[test]
+    fn another_process_is_waited_for_when_the_log_is_switched_on() {
+        let (_folder, place) = place();
+        let other = Connection::open(place.path()).unwrap();
+        other.execute_batch("BEGIN IMMEDIATE").unwrap();
+        #[expect(clippy::disallowed_methods, reason = "no sooner than it says")]
+        let now = Instant::now;
+        let began = now();
+        let refused = place.writer(None).map(drop).unwrap_err();
+        assert!(
+            matches!(&refused, SqliteError::Refused { reason, .. } if reason.contains("locked"))
+        );
+        assert!(now() - began >= BUSY, "it gave up early");
+        other.execute_batch("COMMIT").unwrap();
+        place.writer(None).unwrap();
+    }
+}

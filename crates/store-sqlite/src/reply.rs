@@ -85,3 +85,61 @@ impl<T> Future for Waiting<T> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Wake;
+
+    use vouchsafe_testkit::block_on;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Count(AtomicUsize);
+
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    #[test]
+    fn the_first_answer_counts() {
+        let (reply, waiting) = channel();
+        assert!(!reply.is_over());
+        waiting.slot().fill(Err(StoreError::unavailable("late")));
+        assert!(reply.is_over());
+        reply.send(Ok(1));
+        assert!(matches!(block_on(waiting), Err(StoreError::Unavailable(_))));
+
+        let (reply, waiting) = channel();
+        let slot = Arc::clone(waiting.slot());
+        reply.send(Ok(1));
+        slot.fill(Ok(2));
+        assert_eq!(block_on(waiting).unwrap(), 1);
+    }
+
+    #[test]
+    fn a_thread_that_ends_without_an_answer_has_given_one() {
+        let (reply, waiting) = channel::<()>();
+        drop(reply);
+        assert!(matches!(block_on(waiting), Err(StoreError::Unavailable(_))));
+    }
+
+    #[test]
+    fn whoever_polled_last_is_woken_once() {
+        let (reply, waiting) = channel();
+        let mut waiting = pin!(waiting);
+        let woken: [Arc<Count>; 2] = Default::default();
+        for woken in &woken {
+            let waker = Waker::from(Arc::clone(woken));
+            assert!(waiting.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        }
+        reply.send(Ok(1));
+        assert_eq!(woken.map(|woken| woken.0.load(Ordering::SeqCst)), [0, 1]);
+        let polled = waiting.poll(&mut Context::from_waker(Waker::noop()));
+        assert!(matches!(polled, Poll::Ready(Ok(1))));
+    }
+}

@@ -141,3 +141,80 @@ pub(crate) fn bound_waiting(connection: &mut Connection) -> rusqlite::Result<()>
         true
     }))
 }
+
+#[cfg(test)]
+mod tests {
+    use vouchsafe_testkit::block_on;
+
+    use super::*;
+
+    /// A watch whose thread runs meanwhile, and ends afterwards.
+    fn watched(deadline: Duration, work: impl FnOnce(&Watch)) {
+        struct Close<'a>(&'a Watch);
+        impl Drop for Close<'_> {
+            fn drop(&mut self) {
+                self.0.close();
+            }
+        }
+        let watch = Watch::new(deadline);
+        std::thread::scope(|scope| {
+            scope.spawn(|| watch.run());
+            let closing = Close(&watch);
+            work(closing.0);
+        });
+    }
+
+    #[test]
+    fn a_call_has_its_answer_by_its_deadline_and_not_before() {
+        let deadline = Duration::from_millis(20);
+        watched(deadline, |watch| {
+            // The second round finds the thread asleep.
+            for _ in 0..2 {
+                let began = now();
+                let calls: Vec<_> = (0..3).map(|_| watch.call::<()>()).collect();
+                for (_reply, waiting) in calls {
+                    let said = block_on(waiting).unwrap_err().to_string();
+                    assert!(said.contains("no answer within 20ms"), "{said}");
+                }
+                assert!(now() - began >= deadline);
+            }
+        });
+    }
+
+    #[test]
+    fn who_answers_is_before_the_watch() {
+        watched(Duration::from_secs(3600), |watch| {
+            for number in 0..3 {
+                let (reply, waiting) = watch.call();
+                reply.send(Ok(number));
+                assert_eq!(block_on(waiting).unwrap(), number);
+            }
+        });
+    }
+
+    #[test]
+    fn what_has_ended_is_forgotten() {
+        let watch = Watch::new(Duration::from_secs(3600));
+        let running = || watch.lock().running.len();
+        let kept: Vec<_> = (0..3).map(|_| watch.call::<()>()).collect();
+        assert_eq!(running(), 3);
+        // Behind what still runs it waits to be forgotten.
+        drop(watch.call::<()>());
+        assert_eq!(running(), 4);
+        drop(kept);
+        let _last = watch.call::<()>();
+        assert_eq!(running(), 1);
+    }
+
+    #[test]
+    fn a_deadline_beyond_all_time_is_none() {
+        watched(Duration::MAX, |watch| {
+            let (reply, waiting) = watch.call();
+            assert_eq!(watch.lock().running.len(), 0);
+            reply.send(Ok(1));
+            assert_eq!(block_on(waiting).unwrap(), 1);
+            watch.be_patient();
+        });
+        assert_eq!(UNTIL.get(), None);
+    }
+}

@@ -158,6 +158,19 @@ fn a_damaged_cell_is_an_error_and_no_fresh_start() {
 }
 
 #[test]
+fn a_file_that_is_damaged_where_it_begins_is_refused_and_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("cells.db");
+    save(&open(&path), key(1), b"x", &SeededEntropy::new(1));
+    let mut bytes = std::fs::read(&path).unwrap();
+    // Behind the header of the file, that of the page with the names of the tables.
+    bytes[100..108].fill(0xFF);
+    std::fs::write(&path, &bytes).unwrap();
+    assert!(matches!(refused(&path), SqliteError::Damaged { .. }));
+    assert_eq!(std::fs::read(&path).unwrap(), bytes);
+}
+
+#[test]
 fn it_writes_ahead_and_syncs() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("cells.db");

@@ -90,6 +90,20 @@ fn a_value_moved_elsewhere_is_corrupt() {
     assert!(is_corrupt(block_on(other.load(KEY)), KEY));
 }
 
+/// A value opens in another process, in whichever order that comes to its keys.
+#[test]
+fn each_space_has_keys_of_its_own() {
+    let raw = Arc::new(MemoryStore::new(1 << 20));
+    let process = || Encrypted::new(Arc::clone(&raw), RootKey::new(&[9; 32]));
+    let (first, second) = (process(), process());
+    let keys = Space::ALL.map(|space| CellKey::new(space, KEY.digest));
+    keys.iter().for_each(|key| save(&first, *key, &[key.space.code()], ONE));
+    for key in keys.iter().rev() {
+        let there = block_on(second.load(*key)).unwrap().cell;
+        assert_eq!(there, Some(Stored::new(vec![key.space.code()], ONE)));
+    }
+}
+
 #[test]
 fn corrupt_is_never_a_fresh_start() {
     let cells = sealed();

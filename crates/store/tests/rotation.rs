@@ -93,6 +93,7 @@ fn a_period_is_a_generation_and_a_key_stays_below_its_limit() {
     // What every host calls tells it, too.
     block_on(cells.sweep(since(702), 1)).unwrap();
     assert_eq!(cells.generation(), 702);
+    assert_eq!(Encrypted::<MemoryStore>::PERIOD.as_secs(), 30 * 86_400);
     let swaps_of_one_cell = Encrypted::<MemoryStore>::PERIOD.as_secs() * 1_600;
     assert!(swaps_of_one_cell < 1 << 32);
     for odd in [Timestamp::MIN, Timestamp::MAX] {

@@ -62,7 +62,9 @@ impl<'a> Caller<'a> {
 fn first_come_first_served() {
     let turns = Turns::new(100, 100);
     let mut callers: Vec<_> = (0..20).map(|_| Caller::new(&turns, KEY)).collect();
+    assert!(turns.is_empty(), "a turn is taken by polling it");
     let mut held = callers[0].held();
+    assert!(!turns.is_empty());
     assert!(callers.iter_mut().skip(1).all(|caller| caller.poll().is_pending()));
     for at in 1..20 {
         assert_eq!(callers[at].wakes(), 0);

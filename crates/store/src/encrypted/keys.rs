@@ -103,3 +103,31 @@ impl Keys {
         keys
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_generation_and_the_one_before_are_kept_and_no_others() {
+        let keys = Keys::new(RootKey::new(&[9; 32]));
+        let kept_after = |generation| {
+            let cell = CellKey::new(Space::Account, [7; 16]);
+            keys.with(generation, cell, |_| ()).unwrap();
+            let kept = keys.kept.read().unwrap();
+            kept.iter().map(|(of, _)| *of).collect::<Vec<u32>>()
+        };
+        assert_eq!(kept_after(0), [0]);
+        keys.seal_under(10);
+        // Whatever a value says it was sealed under.
+        for other in [0, 3, 8, 11, u32::MAX] {
+            assert_eq!(kept_after(other), [0], "{other}");
+        }
+        assert_eq!(kept_after(9), [9]);
+        assert_eq!(kept_after(10), [9, 10]);
+        keys.seal_under(11);
+        assert_eq!(kept_after(11), [10, 11]);
+        keys.seal_under(u32::MAX);
+        assert_eq!(kept_after(u32::MAX), [u32::MAX]);
+    }
+}

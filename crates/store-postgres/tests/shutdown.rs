@@ -1,0 +1,74 @@
+//! The last handle of a store, in whoever's hands it is.
+#![allow(clippy::unwrap_used, missing_docs, reason = "tests")]
+
+mod common;
+
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex, mpsc};
+use std::task::{Context, Wake, Waker};
+
+use common::{key, put, save, shared, value};
+use vouchsafe_store::Cells;
+
+type Call = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// A task of an executor that is gone: the waker alone holds it.
+struct Task {
+    call: Mutex<Option<Call>>,
+    dropped: mpsc::Sender<bool>,
+}
+
+impl Wake for Task {
+    fn wake(self: Arc<Self>) {
+        // Nobody polls it any more, so it ends here, and the store with it.
+        let call = self.call.lock().unwrap().take();
+        let gone = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(call)));
+        self.dropped.send(gone.is_ok()).unwrap();
+    }
+}
+
+/// A server shuts down while a call is under way, and the store's own thread is the last to know it.
+#[test]
+fn a_store_whose_own_thread_drops_it_ends() {
+    let schema = shared().fresh_schema();
+    for _ in 0..20 {
+        let store = Arc::new(common::open_shared(&schema, None));
+        let (dropped, told) = mpsc::channel();
+        let held = Arc::clone(&store);
+        let call: Call = Box::pin(async move {
+            let _ = held.load(key(1)).await;
+        });
+        let task = Arc::new(Task { call: Mutex::new(Some(call)), dropped });
+        drop(store);
+        let waker = Waker::from(Arc::clone(&task));
+        {
+            let mut call = task.call.lock().unwrap();
+            let polled = call.as_mut().unwrap().as_mut().poll(&mut Context::from_waker(&waker));
+            assert!(polled.is_pending(), "a server that answers before it is asked");
+        }
+        drop((waker, task));
+        assert_eq!(told.recv_timeout(common::PATIENT), Ok(true));
+    }
+}
+
+#[test]
+fn closing_finishes_what_was_handed_over() {
+    let schema = shared().fresh_schema();
+    let (store, other) = (common::open_shared(&schema, None), common::open_shared(&schema, None));
+    let was = save(&store, key(1), b"first");
+    shared().psql(&format!(
+        "CREATE FUNCTION {schema}.slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+             PERFORM pg_sleep(0.5);
+             RETURN NEW;
+         END $$;
+         CREATE TRIGGER slow BEFORE UPDATE ON {schema}.vouchsafe_cells
+             FOR EACH ROW EXECUTE FUNCTION {schema}.slow()"
+    ));
+    {
+        let mut swap = pin!(store.swap(key(1), Some(was), put(b"second")));
+        assert!(swap.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    }
+    drop(store);
+    assert_eq!(value(&other, key(1)).unwrap(), b"second");
+}
