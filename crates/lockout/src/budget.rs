@@ -21,11 +21,8 @@ impl LockoutPolicy {
     #[must_use]
     pub fn guess_budget(&self, horizon: Duration) -> u64 {
         let by_limits = self.by_limits(horizon);
-        let span = micros(horizon);
-        match self.consecutive {
-            Some(rule) if span > 0 => by_limits.min(self.by_run(rule, span)),
-            _ => by_limits,
-        }
+        let by_run = self.consecutive.map(|rule| self.by_run(rule, micros(horizon)));
+        by_run.map_or(by_limits, |by_run| by_limits.min(by_run))
     }
 
     /// As [`guess_budget`](Self::guess_budget), while the owner signs in, on devices that are not the
@@ -67,9 +64,7 @@ impl LockoutPolicy {
         if self.limits.len() == 1 {
             return alone;
         }
-        if self.limits.iter().any(|limit| limit.hold() > 0)
-            && let Some(times) = schedule::soonest(&self.limits, span, usize::MAX)
-        {
+        if let Some(times) = schedule::soonest(&self.limits, span, usize::MAX) {
             return u64::try_from(times.len()).unwrap_or(u64::MAX);
         }
         // The curve is subadditive: what is beyond the horizon of the search is paid in full.
@@ -84,9 +79,8 @@ impl LockoutPolicy {
     /// The most failures of runs that are each sat out until they are forgotten.
     fn by_run(&self, rule: Consecutive, span: Micros) -> u64 {
         let memory = micros(rule.memory).max(1);
-        let outlasts = |limit: &Limit| limit.reach() <= memory && limit.hold() <= memory;
-        if self.limits.iter().all(outlasts)
-            && let Some(run) = self.run_times(rule, span)
+        // What outlasts a run only keeps more of the next one away.
+        if let Some(run) = self.run_times(rule, span)
             && let Some(total) = repeated(&run, memory, span)
         {
             return total;

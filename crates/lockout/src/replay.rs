@@ -59,23 +59,19 @@ pub(crate) fn greedy(
     count: usize,
 ) -> Vec<WitnessStep> {
     let mut account = Replay::new(policy);
-    let mut attempts = Vec::new();
     let mut attempt = WitnessStep::wrong(std::time::Duration::ZERO, device);
-    while attempts.len() < count {
+    let next = || loop {
         match account.standing(&attempt) {
             Standing::Free => {
                 account.admit(&attempt);
-                attempts.push(attempt);
+                return Some(attempt);
             }
-            Standing::Locked(lock) => match lock.until {
-                Some(until) => attempt.after = until.since(Timestamp::EPOCH),
-                None => break,
-            },
+            Standing::Locked(lock) => attempt.after = lock.until?.since(Timestamp::EPOCH),
             // Nothing is undecided.
-            Standing::Wait(_) => break,
+            Standing::Wait(_) => return None,
         }
-    }
-    attempts
+    };
+    std::iter::from_fn(next).take(count).collect()
 }
 
 /// These attempts, with the owner signing in wherever one more failure would end a run.

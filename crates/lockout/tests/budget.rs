@@ -214,3 +214,69 @@ proptest! {
         }
     }
 }
+
+/// Where one rule gives way to another, which random policies seldom meet.
+#[test]
+fn the_budget_is_the_maximum_where_rules_meet() {
+    let exact = |builder: vouchsafe_lockout::PolicyBuilder, ticks: u64, most: u64| {
+        let policy = builder.build().unwrap();
+        assert_eq!(maximum(&policy, HOUR, ticks), most, "{policy:?}");
+        assert_eq!(policy.guess_budget(HOUR * ticks as u32), most, "{policy:?}");
+    };
+    let each_hour = [Limit::new(1, HOUR)];
+    let run = |disable_at, devices_only_from, hours| Consecutive {
+        disable_at,
+        devices_only_from,
+        memory: HOUR * hours,
+    };
+    // Two an hour apart, and two hours without any: at 0, 1, 3 and 4 o'clock.
+    exact(building(&each_hour).consecutive(run(2, 2, 2)), 6, 4);
+    // A window that outlasts the memory: at 0, 1, 3, but then not before 6.
+    let slow = [Limit::new(1, HOUR), Limit::new(3, HOUR * 6)];
+    exact(building(&slow).consecutive(run(2, 2, 2)), 6, 3);
+    // A stranger and a device at 0, and then the device alone.
+    let device = Devices { counters: 1, ..Devices::default() };
+    let apart = building(&each_hour).devices(device).consecutive(run(4, 1, 9));
+    exact(apart, 2, 3);
+    // Nothing in no time.
+    exact(building(&each_hour).consecutive(run(2, 2, 2)), 0, 0);
+}
+
+/// A limit of one keeps the owner out, too; all the others a sign-in takes back.
+#[test]
+fn an_owner_who_clears_leaves_what_one_guess_fills() {
+    let policy = building(&[Limit::new(1, HOUR), Limit::new(2, HOUR * 4)])
+        .on_success(OnSuccess::OlderFailures)
+        .build()
+        .unwrap();
+    assert_eq!(policy.guess_budget(HOUR * 4), 2);
+    let mut guesser = Guesser::new(&policy, HOUR, 4);
+    guesser.owner = Some(None);
+    assert_eq!(guesser.most(&None, 0), 4);
+    assert_eq!(policy.guess_budget_beside_owner(HOUR * 4), Some(4));
+}
+
+/// What is not followed to its end is never too small, and hardly too big.
+#[test]
+fn a_budget_that_is_not_followed_to_its_end_is_no_smaller() {
+    // Without locks the soonest is the most: three in two seconds, and four in five.
+    let (pair, four) = (Limit::new(3, SECOND * 2), Limit::new(4, SECOND * 5));
+    let policy = building(&[pair, four]).build().unwrap();
+    for hours in [24, 24 * 366] {
+        let span = HOUR * hours;
+        // Rounds of four, each five seconds after the one before: three at once and one later.
+        let seconds = u64::from(hours) * 3_600;
+        let most = seconds / 5 * 4;
+        let budget = policy.guess_budget(span);
+        assert!(budget >= most && budget <= most + most / 1_000, "{budget} {most}");
+    }
+    // Runs of two, a minute apart and then an hour: 50 000 of them, and one more.
+    let minute = Duration::from_secs(60);
+    let rule = Consecutive { disable_at: 2, devices_only_from: 2, memory: HOUR };
+    let policy = building(&[Limit::new(1, minute)]).consecutive(rule).build().unwrap();
+    let end = minute * (61 * 49_999 + 1);
+    assert_eq!(policy.guess_budget(end), 99_999);
+    assert_eq!(policy.guess_budget(end + MS), 100_000);
+    let beyond = policy.guess_budget(end + minute * 61 * 10);
+    assert!((100_020..=102_100).contains(&beyond), "{beyond}");
+}

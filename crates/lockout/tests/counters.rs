@@ -114,6 +114,22 @@ fn parallel_guesses_do_not_pass_the_bound() {
     assert_eq!(refused(account.send(begin(9), START)).0, Reason::Consecutive);
 }
 
+/// What a device is being asked meanwhile gives a stranger nothing to wait for.
+#[test]
+fn strangers_wait_only_for_what_may_let_them_in() {
+    for decided in [1, 2] {
+        let mut account = account(Some(Devices::default()), at_most(4, 2));
+        for id in 0..decided {
+            assert!(account.guess(id, START));
+        }
+        assert!(matches!(account.send(begin_from(9, 1), START), V::Admitted(_)));
+        match account.send(begin(10), START) {
+            V::Wait { until } => assert_eq!((decided, until), (1, START.after(D))),
+            other => assert_eq!((refused(other).0, decided), (Reason::Consecutive, 2)),
+        }
+    }
+}
+
 #[test]
 fn charges_that_nobody_settles_count() {
     let mut account = account(None, at_most(3, 3));

@@ -20,7 +20,7 @@ use vouchsafe_core::{AccountDigest, ChargeId, PolicyDigest, Timestamp};
 use vouchsafe_crypto::MacKey;
 use vouchsafe_lockout::{
     Begin, DeviceKey, Devices, Limit, LockoutEvent, LockoutMachine, LockoutPolicy,
-    LockoutVerdict as V, OnSuccess,
+    LockoutVerdict as V, OnSuccess, Release,
 };
 
 fn with(devices: Option<Devices>, on_success: OnSuccess) -> Account {
@@ -81,6 +81,11 @@ fn the_cookie_is_of_one_form_for_ever() {
 }
 
 #[test]
+fn no_text_shows_the_key() {
+    assert_eq!(format!("{:?}", device_key()), "DeviceKey(..)");
+}
+
+#[test]
 fn strangers_do_not_lock_a_known_device_out() {
     let mut account = four();
     for id in 0..5 {
@@ -96,6 +101,52 @@ fn strangers_do_not_lock_a_known_device_out() {
     }
     assert!(!wrong_from(&mut account, 9, 9, START));
     assert!(!account.guess(10, START));
+}
+
+/// A device's attempts let go of what is old, but of no lock that holds a stranger longer.
+#[test]
+fn a_lock_that_outlasts_its_window_stays_whoever_else_tries() {
+    let locked = |release| {
+        let limit = Limit::new(5, DAY).with_release(release);
+        let builder = LockoutPolicy::builder().limit(limit).devices(Devices::default());
+        let machine = LockoutMachine::new(builder.build().unwrap(), PolicyDigest::NONE);
+        let mut account = Account::new(machine);
+        assert!((0..5).all(|id| account.guess(id, START)));
+        account
+    };
+    let end = START.after(DAY * 3);
+    let held = |account: &mut Account, id, now| {
+        assert!(wrong_from(account, id, 1, now));
+        account.state.as_ref().unwrap().len()
+    };
+    let mut timed = locked(Release::After(DAY * 3));
+    assert_eq!(held(&mut timed, 10, end.before(MS)), 6);
+    assert!(!timed.guess(20, end.before(MS)));
+    assert_eq!(held(&mut timed, 11, end), 2, "over, and let go of");
+    assert!(timed.guess(20, end));
+    let mut for_ever = locked(Release::Admin);
+    assert_eq!(held(&mut for_ever, 10, START.after(DAY * 366)), 6);
+    assert!(!for_ever.guess(20, START.after(DAY * 366)));
+}
+
+/// Whoever settles once more, as the answer was lost, hears of their own counter.
+#[test]
+fn a_settlement_that_comes_twice_tells_of_its_own_counter() {
+    let lock = |account: &mut Account, id| match account.send(wrong(id), START) {
+        V::Failed { locked, .. } => locked.is_some(),
+        other => panic!("{other:?}"),
+    };
+    for (device_fails, strangers_fail) in [(1, 5), (5, 1)] {
+        let mut account = four();
+        for id in 0..strangers_fail {
+            assert!(account.guess(id, START));
+        }
+        for id in 10..10 + device_fails {
+            assert!(wrong_from(&mut account, id, 1, START));
+        }
+        assert_eq!(lock(&mut account, 10), device_fails == 5);
+        assert_eq!(lock(&mut account, 0), strangers_fail == 5);
+    }
 }
 
 /// A month under attack from everywhere, a guess a minute, while the owner signs in each hour and

@@ -151,8 +151,16 @@ fn an_outage_that_lets_more_by_is_weaker() {
     assert_eq!(joined(degraded(2, HOUR), degraded(5, DAY)), degraded(2, DAY));
     assert_eq!(joined(degraded(2, DAY), degraded(5, DAY)), degraded(2, DAY));
     assert_eq!(joined(degraded(5, DAY), degraded(2, DAY)), degraded(2, DAY));
-    assert_eq!(joined(degraded(2, DAY), Outage::Refuse), Outage::Refuse);
-    assert_eq!(joined(Outage::FailOpen, degraded(2, DAY)), degraded(2, DAY));
+    // One an hour is no more than two in two hours: no stricter rule is made up.
+    let (hourly, burst) = (degraded(1, HOUR), degraded(5, HOUR * 2));
+    for (strict, lax) in [
+        (hourly, burst),
+        (Outage::Refuse, degraded(2, DAY)),
+        (degraded(2, DAY), Outage::FailOpen),
+        (Outage::Refuse, Outage::FailOpen),
+    ] {
+        assert_eq!((joined(strict, lax), joined(lax, strict)), (strict, strict));
+    }
     let built = |outage| {
         let builder = LockoutPolicy::builder().limit(Limit::new(5, DAY));
         builder.when_store_is_down(outage).build().is_ok()

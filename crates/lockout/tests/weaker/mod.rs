@@ -50,7 +50,11 @@ pub fn refused(policy: &LockoutPolicy, witness: &Witness) -> Option<usize> {
 #[track_caller]
 pub fn shows(candidate: &LockoutPolicy, baseline: &LockoutPolicy, witness: &Witness) {
     assert_eq!(refused(candidate, witness), None, "the weaker one admits all: {witness}");
-    let last = witness.attempts().len() - 1;
+    let attempts = witness.attempts();
+    assert!(attempts.is_sorted_by_key(|attempt| attempt.after), "in order of time: {witness}");
+    // Nobody has to sign in before anything was wrong.
+    assert!(attempts[0].after.is_zero() && !attempts[0].right, "from the first one on: {witness}");
+    let last = attempts.len() - 1;
     assert_eq!(refused(baseline, witness), Some(last), "the baseline refuses the last: {witness}");
 }
 
