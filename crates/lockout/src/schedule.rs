@@ -2,7 +2,7 @@
 //! and sat out, or stayed below.
 
 use crate::Limit;
-use crate::curve::{Micros, NEVER};
+use crate::curve::Micros;
 
 /// Schedules followed before the search is given up.
 const MAX_FOLLOWED: usize = 200_000;
@@ -32,7 +32,8 @@ impl Schedule {
 
     /// When the next attempt would not fill this limit any more.
     fn unfilled(&self, limit: &Limit) -> Option<Micros> {
-        let between = limit.size().checked_sub(1).filter(|between| *between > 0)?;
+        // What one attempt fills, each does.
+        let between = limit.size().saturating_sub(1);
         Some(self.back(between)?.saturating_add(limit.span()))
     }
 
@@ -64,14 +65,13 @@ impl Schedule {
 pub(crate) fn soonest(limits: &[Limit], span: Micros, most: usize) -> Option<Vec<Micros>> {
     let longest = limits.iter().map(Limit::size).max().unwrap_or(1);
     let mut schedules = vec![Schedule { times: Vec::new(), free: 0 }];
-    let (mut found, mut followed) = (Vec::new(), 0_usize);
-    while found.len() < most {
+    let (mut found, mut left) = (Vec::new(), MAX_FOLLOWED);
+    for _ in 0..most {
         let mut longer: Vec<Schedule> = Vec::new();
         for schedule in &schedules {
             let soon = schedule.next(limits);
-            let below = limits.iter().filter(|limit| limit.hold() > 0);
-            let below = below.filter_map(|limit| schedule.unfilled(limit)).filter(|at| *at > soon);
-            for at in below.chain([soon]).filter(|at| *at < span && *at < NEVER) {
+            let below = limits.iter().filter_map(|limit| schedule.unfilled(limit));
+            for at in below.map(|at| at.max(soon)).chain([soon]).filter(|at| *at < span) {
                 let candidate = schedule.then(at, limits, longest);
                 if !longer.iter().any(|other| other.serves_for(&candidate)) {
                     longer.retain(|other| !candidate.serves_for(other));
@@ -79,10 +79,7 @@ pub(crate) fn soonest(limits: &[Limit], span: Micros, most: usize) -> Option<Vec
                 }
             }
         }
-        followed = followed.saturating_add(longer.len().saturating_mul(schedules.len()));
-        if followed > MAX_FOLLOWED {
-            return None;
-        }
+        left = left.checked_sub(longer.len().saturating_mul(schedules.len()))?;
         match longer.iter().filter_map(|schedule| schedule.back(1)).min() {
             Some(at) => found.push(at),
             None => break,

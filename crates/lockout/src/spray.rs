@@ -218,7 +218,7 @@ impl SprayDetector {
     }
 
     fn note(&mut self, key: u64, seen: Seen) {
-        let (step, first) = (self.step, self.step.saturating_sub(STEPS as i64));
+        let step = self.step;
         let room = self.accounts.len() < self.policy.max_accounts as usize;
         if !room && !self.accounts.contains_key(&key) {
             self.count(step, seen, seen != Seen::SignedIn);
@@ -227,10 +227,9 @@ impl SprayDetector {
         let account = self.accounts.entry(key).or_default();
         if seen == Seen::SignedIn {
             let resolved = account.new.take().zip(account.failed);
-            let again = account.signed_in.is_some_and(|last| last > first);
-            if !again {
-                account.signed_in = Some(step);
-            }
+            // One that has left the window was let go of.
+            let again = account.signed_in.is_some();
+            account.signed_in.get_or_insert(step);
             if let Some((was, failed)) = resolved {
                 self.uncount(failed, was);
             }

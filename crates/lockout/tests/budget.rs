@@ -242,6 +242,25 @@ fn the_budget_is_the_maximum_where_rules_meet() {
     exact(building(&each_hour).consecutive(run(2, 2, 2)), 0, 0);
 }
 
+/// Of two ways to have come so far, one that is nowhere better is not followed: only so are locks
+/// minded for long.
+#[test]
+fn the_budget_of_locks_is_the_maximum_for_days() {
+    let timed = |failures, hours, hold| {
+        Limit::new(failures, HOUR * hours).with_release(Release::After(HOUR * hold))
+    };
+    for limits in [
+        [timed(2, 3, 5), timed(3, 7, 9)],
+        [timed(3, 4, 6), timed(4, 9, 11)],
+        [timed(2, 2, 5), Limit::new(3, HOUR * 6)],
+    ] {
+        let policy = building(&limits).build().unwrap();
+        let most = maximum(&policy, HOUR, 40);
+        assert!(most > 10);
+        assert_eq!(policy.guess_budget(HOUR * 40), most, "{limits:?}");
+    }
+}
+
 /// A limit of one keeps the owner out, too; all the others a sign-in takes back.
 #[test]
 fn an_owner_who_clears_leaves_what_one_guess_fills() {

@@ -260,10 +260,12 @@ fn what_is_remembered_of_wrong_secrets_ends() {
     }
     assert_eq!(account.until, START.after(DAY));
     // Where the policy forgives none, nothing is remembered.
-    let mut account = Account::new(five_a_day());
+    let (mut account, mut plain) = (Account::new(five_a_day()), Account::new(five_a_day()));
     for id in 0..5 {
         assert!(matches!(account.send(begin(id), START), V::Admitted(_)));
         account.send(wrong_secret(id, 1), START);
+        assert!(plain.guess(id, START));
     }
     assert!(matches!(account.send(begin(9), START), V::Locked { .. }));
+    assert_eq!(account.state, plain.state);
 }

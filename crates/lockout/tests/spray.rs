@@ -15,7 +15,7 @@ mod common;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use common::{HOUR, START};
+use common::{HOUR, MS, START};
 use proptest::prelude::*;
 use vouchsafe_core::{AccountDigest, Timestamp};
 use vouchsafe_lockout::{LockoutError, Seen, SprayAlarm, SprayDetector, SprayPolicy};
@@ -137,6 +137,18 @@ fn it_goes_on_at_half_its_threshold_and_ends_below() {
     }
 }
 
+/// After sixty quiet windows, with the next of a window's six steps.
+#[test]
+fn it_ends_with_a_step() {
+    let mut detector = detector();
+    let raised = START.after(SECOND);
+    assert_eq!(all(&mut detector, raised, 0..20, Seen::Failed).len(), 1);
+    for now in [START.after(HOUR), raised.after(HOUR), START.after(HOUR + SECOND * 10).before(MS)] {
+        assert!(detector.alarm(now).is_some(), "{now:?}");
+    }
+    assert_eq!(detector.alarm(START.after(HOUR + SECOND * 10)), None);
+}
+
 #[test]
 fn a_day_of_it_is_usual_and_a_gap_forgets() {
     let mut detector = detector();
@@ -164,6 +176,7 @@ fn memory_is_bounded_and_beyond_it_more_is_counted_not_less() {
         assert!(detector.len() <= 1_000);
     }
     assert!(detector.level().0 >= 100_000);
+    assert_eq!((detector.len(), detector.is_empty()), (1_000, false));
     // Sign-ins beyond it hide nobody.
     let before = detector.level().1;
     all(&mut detector, START, 20_000_000..20_001_000, Seen::SignedIn);
