@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::curve::{Micros, NEVER, earliest, micros};
+use crate::curve::{Micros, NEVER, micros};
 use crate::{Consecutive, Limit, LockoutPolicy, OnSuccess, schedule};
 
 /// Attempts followed one by one before [`LockoutPolicy::guess_budget`] estimates.
@@ -64,16 +64,8 @@ impl LockoutPolicy {
         if self.limits.len() == 1 {
             return alone;
         }
-        if let Some(times) = schedule::soonest(&self.limits, span, usize::MAX) {
-            return u64::try_from(times.len()).unwrap_or(u64::MAX);
-        }
-        // The curve is subadditive: what is beyond the horizon of the search is paid in full.
-        let times = earliest(&self.limits, MAX_STEPS);
-        let searched = times.last().copied().unwrap_or(0);
-        let within = times.partition_point(|&time| time < span.min(searched.max(1)));
-        let repeats = span.div_euclid(searched.max(1)).saturating_add(1);
-        let repeats = if searched >= span { 1 } else { u64::try_from(repeats).unwrap_or(u64::MAX) };
-        alone.min(u64::try_from(within).unwrap_or(u64::MAX).saturating_mul(repeats))
+        let followed = schedule::soonest(&self.limits, span, usize::MAX);
+        followed.map_or(alone, |times| u64::try_from(times.len()).unwrap_or(u64::MAX))
     }
 
     /// The most failures of runs that are each sat out until they are forgotten.

@@ -169,7 +169,7 @@ impl LockoutPolicy {
                 run.due = run.due.or(Some(due));
             }
         }
-        (run.count > 0 && run.last.after(memory) > now).then_some(run)
+        (run.last.after(memory) > now).then_some(run)
     }
 
     /// Charges an attempt, and lets go of what no longer counts.

@@ -103,30 +103,36 @@ fn strangers_do_not_lock_a_known_device_out() {
     assert!(!account.guess(10, START));
 }
 
-/// A device's attempts let go of what is old, but of no lock that holds a stranger longer.
+/// An attempt lets go of what is old, but of no lock that holds another counter for longer.
 #[test]
 fn a_lock_that_outlasts_its_window_stays_whoever_else_tries() {
-    let locked = |release| {
-        let limit = Limit::new(5, DAY).with_release(release);
-        let builder = LockoutPolicy::builder().limit(limit).devices(Devices::default());
-        let machine = LockoutMachine::new(builder.build().unwrap(), PolicyDigest::NONE);
-        let mut account = Account::new(machine);
-        assert!((0..5).all(|id| account.guess(id, START)));
-        account
+    let tries = |account: &mut Account, id, device: Option<u64>, now| match device {
+        Some(device) => wrong_from(account, id, device, now),
+        None => account.guess(id, now),
     };
-    let end = START.after(DAY * 3);
-    let held = |account: &mut Account, id, now| {
-        assert!(wrong_from(account, id, 1, now));
-        account.state.as_ref().unwrap().len()
-    };
-    let mut timed = locked(Release::After(DAY * 3));
-    assert_eq!(held(&mut timed, 10, end.before(MS)), 6);
-    assert!(!timed.guess(20, end.before(MS)));
-    assert_eq!(held(&mut timed, 11, end), 2, "over, and let go of");
-    assert!(timed.guess(20, end));
-    let mut for_ever = locked(Release::Admin);
-    assert_eq!(held(&mut for_ever, 10, START.after(DAY * 100)), 6);
-    assert!(!for_ever.guess(20, START.after(DAY * 100)));
+    for (locked, other) in [(None, Some(1)), (Some(1), None), (Some(1), Some(2))] {
+        let lock = |release| {
+            let limit = Limit::new(5, DAY).with_release(release);
+            let builder = LockoutPolicy::builder().limit(limit).devices(Devices::default());
+            let machine = LockoutMachine::new(builder.build().unwrap(), PolicyDigest::NONE);
+            let mut account = Account::new(machine);
+            assert!((0..5).all(|id| tries(&mut account, id, locked, START)));
+            account
+        };
+        let held = |account: &mut Account, id, now| {
+            assert!(tries(account, id, other, now));
+            account.state.as_ref().unwrap().len()
+        };
+        let end = START.after(DAY * 3);
+        let mut timed = lock(Release::After(DAY * 3));
+        assert_eq!(held(&mut timed, 10, end.before(MS)), 6);
+        assert!(!tries(&mut timed, 20, locked, end.before(MS)));
+        assert_eq!(held(&mut timed, 11, end), 2, "over, and let go of");
+        assert!(tries(&mut timed, 20, locked, end));
+        let mut for_ever = lock(Release::Admin);
+        assert_eq!(held(&mut for_ever, 10, START.after(DAY * 100)), 6);
+        assert!(!tries(&mut for_ever, 20, locked, START.after(DAY * 100)));
+    }
 }
 
 /// Whoever settles once more, as the answer was lost, hears of their own counter.
