@@ -117,6 +117,19 @@ pub trait Cell: Sized + Send {
 
     /// The bytes to keep. The first byte is the format's version.
     fn into_bytes(self) -> Vec<u8>;
+
+    /// [`from_bytes`](Self::from_bytes) of bytes that stay where they are.
+    ///
+    /// # Errors
+    /// As there.
+    fn read(bytes: &[u8]) -> Result<Self, Corrupt> {
+        Self::from_bytes(bytes.to_vec())
+    }
+
+    /// Leaves in `out` what [`into_bytes`](Self::into_bytes) gives, and nothing else.
+    fn write(self, out: &mut Vec<u8>) {
+        *out = self.into_bytes();
+    }
 }
 
 /// Stored bytes that no version of the code wrote: never read as a fresh start.

@@ -51,9 +51,12 @@ const SHORTEST_CHARGE: usize = 9;
 /// One a counter, and two of the run.
 const MAX_NOTICES: usize = 1 + Devices::MAX_COUNTERS as usize + 2;
 
-pub(crate) fn written(state: &LockoutState) -> Vec<u8> {
+/// Writes `state` in place of what `bytes` held.
+pub(crate) fn write(state: &LockoutState, bytes: &mut Vec<u8>) {
     let guess = state.charges.len().saturating_mul(24).saturating_add(64);
-    let mut out = Writer { bytes: Vec::with_capacity(guess), seen: state.seen };
+    bytes.clear();
+    bytes.reserve(guess);
+    let mut out = Writer { bytes, seen: state.seen };
     let part = |there: bool, flag: u8| if there { flag } else { 0 };
     let wrong = u8::try_from(state.wrong.len()).unwrap_or(u8::MAX) << WRONG_SHIFT;
     out.bytes.push(VERSION);
@@ -107,7 +110,6 @@ pub(crate) fn written(state: &LockoutState) -> Vec<u8> {
             out.bytes.extend(device.to_le_bytes());
         }
     }
-    out.bytes
 }
 
 pub(crate) fn read(bytes: &[u8]) -> Result<LockoutState, Corrupt> {
@@ -203,12 +205,12 @@ fn read_1(from: &mut Reader<'_>) -> Result<LockoutState, Corrupt> {
     Ok(LockoutState { seen, unlocked, charges, ..LockoutState::default() })
 }
 
-struct Writer {
-    bytes: Vec<u8>,
+struct Writer<'a> {
+    bytes: &'a mut Vec<u8>,
     seen: Timestamp,
 }
 
-impl Writer {
+impl Writer<'_> {
     /// Microseconds before the latest moment seen, which nothing kept is later than.
     fn ago(&self, at: Timestamp) -> u64 {
         u64::try_from(self.seen.micros().saturating_sub(at.micros())).unwrap_or(0)

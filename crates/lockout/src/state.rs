@@ -108,6 +108,16 @@ impl Cell for LockoutState {
     }
 
     fn into_bytes(self) -> Vec<u8> {
-        bytes::written(&self)
+        let mut out = Vec::new();
+        bytes::write(&self, &mut out);
+        out
+    }
+
+    fn read(bytes: &[u8]) -> Result<Self, Corrupt> {
+        bytes::read(bytes)
+    }
+
+    fn write(self, out: &mut Vec<u8>) {
+        bytes::write(&self, out);
     }
 }

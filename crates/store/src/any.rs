@@ -6,13 +6,14 @@ use std::sync::Arc;
 
 use vouchsafe_core::{CellKey, Space, Timestamp};
 
-use crate::{Cells, Durability, Loaded, Put, StoreError, Swap, Version};
+use crate::{Alter, Cells, Durability, Loaded, Put, StoreError, Swap, Version};
 
 type Boxed<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
 
 trait DynCells: Send + Sync {
     fn load(&self, key: CellKey) -> Boxed<'_, Loaded>;
     fn swap(&self, key: CellKey, expected: Option<Version>, put: Put) -> Boxed<'_, Swap>;
+    fn alter(&self, key: CellKey, change: &mut Alter<'_>) -> Option<Result<(), StoreError>>;
     fn scan(&self, space: Space, after: Option<[u8; 16]>, limit: usize) -> Boxed<'_, Vec<CellKey>>;
     fn sweep(&self, now: Timestamp, limit: usize) -> Boxed<'_, usize>;
     fn durability(&self) -> Durability;
@@ -26,6 +27,10 @@ impl<C: Cells> DynCells for C {
 
     fn swap(&self, key: CellKey, expected: Option<Version>, put: Put) -> Boxed<'_, Swap> {
         Box::pin(Cells::swap(self, key, expected, put))
+    }
+
+    fn alter(&self, key: CellKey, change: &mut Alter<'_>) -> Option<Result<(), StoreError>> {
+        Cells::alter(self, key, change)
     }
 
     fn scan(&self, space: Space, after: Option<[u8; 16]>, limit: usize) -> Boxed<'_, Vec<CellKey>> {
@@ -77,6 +82,10 @@ impl Cells for AnyCells {
         put: Put,
     ) -> impl Future<Output = Result<Swap, StoreError>> + Send {
         self.0.swap(key, expected, put)
+    }
+
+    fn alter(&self, key: CellKey, change: &mut Alter<'_>) -> Option<Result<(), StoreError>> {
+        self.0.alter(key, change)
     }
 
     fn scan(

@@ -2,7 +2,7 @@
 
 use vouchsafe_core::{CellKey, Space, Timestamp};
 
-use crate::{Cells, Durability, Loaded, Put, StoreError, Swap, Version};
+use crate::{Alter, Cells, Durability, Loaded, Put, StoreError, Swap, Version};
 
 /// Failures of accounts in one store, everything else in another.
 ///
@@ -39,6 +39,13 @@ impl<L: Cells, R: Cells> Cells for Apart<L, R> {
         match key.space {
             Space::Lockout => self.lockout.swap(key, expected, put).await,
             _ => self.rest.swap(key, expected, put).await,
+        }
+    }
+
+    fn alter(&self, key: CellKey, change: &mut Alter<'_>) -> Option<Result<(), StoreError>> {
+        match key.space {
+            Space::Lockout => self.lockout.alter(key, change),
+            _ => self.rest.alter(key, change),
         }
     }
 

@@ -155,6 +155,25 @@ pub enum Swap {
     Full,
 }
 
+/// What is to become of a cell that is changed where it lies ([`Cells::alter`]).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Nothing.
+    Keep,
+    /// The new value is kept.
+    Save {
+        /// As in [`Put::Save`].
+        until: Timestamp,
+        /// As in [`Put::Save`].
+        version: Version,
+    },
+    /// It is left empty.
+    Erase,
+}
+
+/// Says what is to become of a cell by what it holds, and leaves a new value in the buffer.
+pub type Alter<'a> = dyn FnMut(Option<&[u8]>, &mut Vec<u8>) -> Result<Change, StoreError> + 'a;
+
 /// What a [`Swap::Done`] is worth once a store has lost its server or its process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Durability {
@@ -194,6 +213,19 @@ pub trait Cells: Send + Sync {
         expected: Option<Version>,
         put: Put,
     ) -> impl Future<Output = Result<Swap, StoreError>> + Send;
+
+    /// Changes one cell where it lies, with everybody else kept from it meanwhile: for a store that need
+    /// not wait for anything, as one in this process's memory. `None` says that this store cannot, or
+    /// cannot now, and that nothing was changed: then load and swap.
+    ///
+    /// `change` does not touch the store. What it answered last is what was done.
+    ///
+    /// # Errors
+    /// Those of `change`, which then changed nothing.
+    fn alter(&self, key: CellKey, change: &mut Alter<'_>) -> Option<Result<(), StoreError>> {
+        let _ = (key, change);
+        None
+    }
 
     /// The keys of one space in ascending order of digest, from the first after `after`, at most
     /// `limit`. Fewer than `limit` means that there are no more. A cell that is there during the
@@ -246,6 +278,14 @@ macro_rules! cells_behind {
                 put: Put,
             ) -> impl Future<Output = Result<Swap, StoreError>> + Send {
                 (**self).swap(key, expected, put)
+            }
+
+            fn alter(
+                &self,
+                key: CellKey,
+                change: &mut Alter<'_>,
+            ) -> Option<Result<(), StoreError>> {
+                (**self).alter(key, change)
             }
 
             fn scan(

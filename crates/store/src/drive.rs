@@ -2,7 +2,7 @@
 
 use vouchsafe_core::{Cell, CellKey, Effect, Entropy, Machine, Pending, Timestamp};
 
-use crate::{Cells, Loaded, Put, StoreError, Swap, Undelivered, Version};
+use crate::{Cells, Change, Loaded, Put, StoreError, Swap, Undelivered, Version};
 
 /// Most swaps one event may try. Callers of one node stand in line ([`crate::Turns`]), so only
 /// other nodes can win the race, each at most once a round trip.
@@ -14,7 +14,8 @@ pub const MAX_UNANSWERED: usize = 3;
 /// Delivers `event` to the machine whose state is the cell at `key`, and gives back the verdict
 /// once its effect is durable.
 ///
-/// A lost race costs one more swap and no load: the conflict brings the cell along. After an
+/// A store that changes cells where they lie ([`Cells::alter`]) is asked to do so once, and all is
+/// done. Elsewhere a lost race costs one more swap and no load: the conflict brings the cell along. After an
 /// unanswered swap the cell is loaded again; a swap that did happen is recognised by its version,
 /// any other is stepped again, which a machine's idempotence by event id makes harmless. The
 /// store's time, where it has one, wins over `node_now`.
@@ -57,6 +58,9 @@ where
     M: Machine,
     M::State: Cell,
 {
+    if let Some(done) = where_it_lies(cells, entropy, key, machine, event, node_now) {
+        return done;
+    }
     let mut loaded = cells.load(key).await?;
     let mut unanswered: Vec<(Version, Pending<M::Verdict>)> = Vec::new();
     for _ in 0..MAX_ATTEMPTS {
@@ -95,6 +99,41 @@ where
         }
     }
     Err(StoreError::Contended { attempts: MAX_ATTEMPTS })
+}
+
+/// One step without a swap, where the store can do that.
+fn where_it_lies<C, M>(
+    cells: &C,
+    entropy: &impl Entropy,
+    key: CellKey,
+    machine: &M,
+    event: &M::Event,
+    now: Timestamp,
+) -> Option<Result<M::Verdict, StoreError>>
+where
+    C: Cells,
+    M: Machine,
+    M::State: Cell,
+{
+    let mut verdict = None;
+    let done = cells.alter(key, &mut |bytes, out| {
+        let was = bytes.map(M::State::read).transpose().map_err(|_| StoreError::Corrupt(key))?;
+        let (effect, pending) = machine.step(was.as_ref(), event, now).split();
+        verdict = Some(pending);
+        Ok(match effect {
+            Effect::Keep => Change::Keep,
+            Effect::Erase => Change::Erase,
+            Effect::Save { state, until } => {
+                state.write(out);
+                Change::Save { until, version: Version::fresh(entropy)? }
+            }
+        })
+    })?;
+    match done {
+        // A store that did not ask has done nothing.
+        Ok(()) => verdict.map(|pending| Ok(pending.committed())),
+        Err(error) => Some(Err(error)),
+    }
 }
 
 enum Attempt<V> {

@@ -12,7 +12,7 @@ mod turns;
 
 pub use any::AnyCells;
 pub use apart::Apart;
-pub use cells::{Cells, Durability, Loaded, MAX_CELL, Put, Stored, Swap, Version};
+pub use cells::{Alter, Cells, Change, Durability, Loaded, MAX_CELL, Put, Stored, Swap, Version};
 pub use drive::{MAX_ATTEMPTS, MAX_UNANSWERED, drive};
 pub use encrypted::{Encrypted, Resealed};
 pub use error::{StoreError, Undelivered};

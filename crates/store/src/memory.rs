@@ -9,14 +9,17 @@ use std::future::{Future, ready};
 
 use vouchsafe_core::{CellKey, Clock, Space, Timestamp};
 
-use self::table::{Save, Table};
+use self::table::{At, Save, Table};
 use crate::sync::{AtomicI64, AtomicUsize, Mutex, Ordering, lock};
-use crate::{Cells, Loaded, MAX_CELL, Put, StoreError, Swap, Version};
+use crate::{Alter, Cells, Change, Loaded, MAX_CELL, Put, StoreError, Swap, Version};
 
 /// Most shards, as a power of two. A shard is what callers on several cores wait for.
 const MAX_SHARD_BITS: u32 = 10;
 /// A smaller store has fewer shards: so many bytes for each, of which some 2 KiB are unused.
 const SHARD_BYTES: usize = 64 << 10;
+
+/// What a shard keeps to write values to, at most; it does not count, as locks do not.
+const MAX_SCRATCH: usize = 256;
 
 /// Cells in memory: gone with the process, and bounded.
 ///
@@ -136,27 +139,76 @@ impl MemoryStore {
             return Ok(Tried::Answer(Swap::Conflict(loaded)));
         }
         let at = found.map(|(at, _)| at);
-        let before = cells.bytes();
-        let mut reserved = 0;
         match put {
             Put::Save { bytes, until, version } => {
-                reserved = cells.bytes_with(at, bytes.len()).saturating_sub(before);
-                if !self.reserve(reserved) {
-                    return Ok(Tried::NoRoom(Put::Save { bytes, until, version }, reserved));
-                }
-                if until.micros() < shard.earliest.load(Ordering::Relaxed) {
-                    shard.earliest.store(until.micros(), Ordering::Relaxed);
-                }
-                cells.save(&self.hasher, key, at, Save { bytes, until, version });
-            }
-            Put::Erase => {
-                if let Some(at) = at {
-                    cells.erase(&self.hasher, at);
+                let save = Save { bytes: &bytes, until, version };
+                if let Err(need) = self.save(shard, &mut cells, key, at, save) {
+                    return Ok(Tried::NoRoom(Put::Save { bytes, until, version }, need));
                 }
             }
+            Put::Erase => self.erase(&mut cells, at),
         }
-        self.account(before.saturating_add(reserved), cells.bytes());
         Ok(Tried::Answer(Swap::Done))
+    }
+
+    /// Keeps a cell, or says how many bytes that takes which are not there.
+    fn save(
+        &self,
+        shard: &Shard,
+        cells: &mut Table,
+        key: CellKey,
+        at: Option<At>,
+        save: Save<'_>,
+    ) -> Result<(), usize> {
+        let before = cells.bytes();
+        let reserved = cells.bytes_with(at, save.bytes.len()).saturating_sub(before);
+        if !self.reserve(reserved) {
+            return Err(reserved);
+        }
+        if save.until.micros() < shard.earliest.load(Ordering::Relaxed) {
+            shard.earliest.store(save.until.micros(), Ordering::Relaxed);
+        }
+        cells.save(&self.hasher, key, at, save);
+        self.account(before.saturating_add(reserved), cells.bytes());
+        Ok(())
+    }
+
+    fn erase(&self, cells: &mut Table, at: Option<At>) {
+        let before = cells.bytes();
+        if let Some(at) = at {
+            cells.erase(&self.hasher, at);
+        }
+        self.account(before, cells.bytes());
+    }
+
+    /// As [`Cells::alter`]; none where there is no room, or no cell may be as long.
+    fn alter_now(&self, key: CellKey, change: &mut Alter<'_>) -> Option<Result<(), StoreError>> {
+        let shard = match self.shard(key) {
+            Ok(shard) => shard,
+            Err(error) => return Some(Err(error)),
+        };
+        let mut cells = lock(&shard.cells);
+        let mut value = std::mem::take(&mut cells.scratch);
+        let found = cells.find(&self.hasher, key);
+        let at = found.map(|(at, _)| at);
+        let done = match change(found.map(|(_, cell)| cell.bytes), &mut value) {
+            Err(error) => Some(Err(error)),
+            Ok(Change::Keep) => Some(Ok(())),
+            Ok(Change::Erase) => {
+                self.erase(&mut cells, at);
+                Some(Ok(()))
+            }
+            Ok(Change::Save { .. }) if value.len() > MAX_CELL => None,
+            Ok(Change::Save { until, version }) => {
+                let save = Save { bytes: &value, until, version };
+                self.save(shard, &mut cells, key, at, save).ok().map(Ok)
+            }
+        };
+        if value.capacity() <= MAX_SCRATCH {
+            value.clear();
+            cells.scratch = value;
+        }
+        done
     }
 
     fn reserve(&self, bytes: usize) -> bool {
@@ -262,6 +314,10 @@ impl Cells for MemoryStore {
         put: Put,
     ) -> impl Future<Output = Result<Swap, StoreError>> + Send {
         ready(self.swap_now(key, expected, put))
+    }
+
+    fn alter(&self, key: CellKey, change: &mut Alter<'_>) -> Option<Result<(), StoreError>> {
+        self.alter_now(key, change)
     }
 
     fn scan(

@@ -2,16 +2,17 @@
 #![cfg(not(loom))]
 #![allow(clippy::unwrap_used, clippy::arithmetic_side_effects, missing_docs, reason = "tests")]
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use vouchsafe_core::{Cell, CellKey, Corrupt, Machine, Space, Step, Timestamp};
 use vouchsafe_store::{
-    Cells, Loaded, MAX_ATTEMPTS, MAX_UNANSWERED, MemoryStore, Put, StoreError, Stored, Swap,
-    Undelivered, Version, drive,
+    Alter, AnyCells, Apart, Cells, Change, Loaded, MAX_ATTEMPTS, MAX_CELL, MAX_UNANSWERED,
+    MemoryStore, Put, StoreError, Stored, Swap, Undelivered, Version, drive,
 };
 use vouchsafe_testkit::{
     CountingStore, FailingEntropy, Fault, FaultyStore, SeededEntropy, Tally, TallyEvent, block_on,
+    runs,
 };
 
 const KEY: CellKey = CellKey::new(Space::Lockout, [7; 16]);
@@ -217,4 +218,94 @@ fn a_driven_future_may_be_sent_to_another_thread() {
     let driven = drive(&store, &entropy, KEY, &Tally, TallyEvent::Add(1), NODE);
     sendable(&driven);
     assert_eq!(block_on(driven).unwrap(), 1);
+}
+
+/// What is stepped where the cell lies, and what is loaded and swapped, is the same.
+#[test]
+fn it_is_the_same_step_wherever_it_is_done() {
+    let (here, there) = (MemoryStore::new(1 << 20), MemoryStore::new(1 << 20));
+    let (here_ids, there_ids) = (SeededEntropy::new(1), SeededEntropy::new(1));
+    let any = AnyCells::new(Apart::new(Arc::new(here), MemoryStore::new(0)));
+    let counted = CountingStore::new(&there);
+    let random = SeededEntropy::new(2);
+    for _ in 0..runs(3_000, 100_000) {
+        let event = match random.below(20) {
+            0 => TallyEvent::Clear,
+            _ => TallyEvent::Add(random.below(60)),
+        };
+        let key = CellKey::new(Space::Lockout, [u8::try_from(random.below(5)).unwrap(); 16]);
+        let mine = block_on(drive(&any, &here_ids, key, &Tally, event, NODE)).unwrap();
+        let theirs = block_on(drive(&counted, &there_ids, key, &Tally, event, NODE)).unwrap();
+        assert_eq!(mine, theirs);
+        assert_eq!(block_on(any.load(key)).unwrap(), block_on(there.load(key)).unwrap());
+    }
+    assert!(counted.swaps() > 100 && counted.loads() > counted.swaps());
+}
+
+#[test]
+fn a_cell_is_altered_whole_or_not_at_all() {
+    let store = MemoryStore::new(1 << 20);
+    let version = |number| Version::new([number; 16]);
+    let save = |number| Change::Save { until: Timestamp::MAX, version: version(number) };
+    let bytes = |key| block_on(store.load(key)).unwrap().cell.map(|cell| cell.bytes);
+    let put = |out: &mut Vec<u8>, text: &[u8]| *out = text.to_vec();
+
+    let done = store.alter(KEY, &mut |was, out| {
+        assert_eq!((was, out.len()), (None, 0));
+        put(out, b"first");
+        Ok(save(1))
+    });
+    assert!(matches!(done, Some(Ok(()))));
+    assert_eq!(bytes(KEY).unwrap(), b"first");
+
+    // What is only written is not kept, nor found by the next one.
+    let kept = store.alter(KEY, &mut |was, out| {
+        assert_eq!(was.unwrap(), b"first");
+        put(out, b"not kept");
+        Ok(Change::Keep)
+    });
+    assert!(matches!(kept, Some(Ok(()))));
+    let refused = store.alter(KEY, &mut |_, out| {
+        assert!(out.is_empty());
+        put(out, b"not kept");
+        Err(StoreError::unavailable("said so"))
+    });
+    assert!(matches!(refused, Some(Err(StoreError::Unavailable(_)))));
+    assert_eq!(bytes(KEY).unwrap(), b"first");
+
+    // Too long, and no room: the general way says so.
+    let long = store.alter(KEY, &mut |_, out| {
+        put(out, &vec![0; MAX_CELL + 1]);
+        Ok(save(2))
+    });
+    assert!(long.is_none());
+    let full = MemoryStore::new(1_000);
+    let no_room = full.alter(KEY, &mut |_, out| {
+        put(out, &[0; 2_000]);
+        Ok(save(2))
+    });
+    assert!(no_room.is_none() && full.used() == 0);
+    assert_eq!(block_on(store.load(KEY)).unwrap().version(), Some(version(1)));
+
+    let erased = store.alter(KEY, &mut |_, _| Ok(Change::Erase));
+    assert!(matches!(erased, Some(Ok(()))));
+    assert_eq!((bytes(KEY), store.used()), (None, 0));
+}
+
+/// A store that says it has changed the cell, and has not even asked.
+struct Idle<C>(C);
+
+impl<C: Cells> Cells for Idle<C> {
+    vouchsafe_testkit::pass_on!(0: load swap scan sweep);
+
+    fn alter(&self, _: CellKey, _: &mut Alter<'_>) -> Option<Result<(), StoreError>> {
+        Some(Ok(()))
+    }
+}
+
+#[test]
+fn a_store_that_did_not_ask_is_driven_by_swaps() {
+    let (store, entropy) = (Idle(MemoryStore::new(1 << 20)), SeededEntropy::new(1));
+    let add = |id| block_on(drive(&store, &entropy, KEY, &Tally, TallyEvent::Add(id), NODE));
+    assert_eq!((add(1).unwrap(), add(2).unwrap(), add(1).unwrap()), (1, 2, 1));
 }

@@ -13,7 +13,7 @@ use loom::sync::{Arc, Mutex};
 use loom::thread;
 use vouchsafe_core::{CellKey, Space, Timestamp};
 use vouchsafe_store::{Cells, LineFull, MemoryStore, Put, Swap, Turns, Version, drive};
-use vouchsafe_testkit::{SeededEntropy, Tally, TallyEvent};
+use vouchsafe_testkit::{CountingStore, SeededEntropy, Tally, TallyEvent};
 
 const KEY: CellKey = CellKey::new(Space::Lockout, [7; 16]);
 const OTHER: CellKey = CellKey::new(Space::Lockout, [8; 16]);
@@ -219,24 +219,47 @@ fn one_of_two_swaps_wins_and_the_other_sees_it() {
     });
 }
 
-#[test]
-fn driven_events_are_neither_lost_nor_doubled() {
-    bounded(|| {
+/// Two events, each where the cell lies or, by a store that cannot do that, with a load and a swap.
+fn neither_lost_nor_doubled(swaps: [bool; 2]) {
+    bounded(move || {
         let store = Arc::new(MemoryStore::new(1 << 20));
-        let add = |store: &MemoryStore, id: u64| {
+        let add = move |store: &MemoryStore, id: u64, swap: bool| {
             let entropy = SeededEntropy::new(id);
             let event = TallyEvent::Add(id);
+            if swap {
+                let store = CountingStore::new(store);
+                let driven = drive(&store, &entropy, KEY, &Tally, event, Timestamp::EPOCH);
+                let place = block_on(driven).unwrap();
+                assert!(store.loads() > 0);
+                return place;
+            }
             block_on(drive(store, &entropy, KEY, &Tally, event, Timestamp::EPOCH)).unwrap()
         };
         let rival = {
             let store = Arc::clone(&store);
-            thread::spawn(move || add(&store, 1))
+            thread::spawn(move || add(&store, 1, swaps[0]))
         };
-        let mut places = [add(&store, 2), rival.join().unwrap()];
+        let mut places = [add(&store, 2, swaps[1]), rival.join().unwrap()];
         places.sort_unstable();
         assert_eq!(places, [1, 2]);
-        assert_eq!(add(&store, 1) + add(&store, 2), 3, "told otherwise the second time");
+        let again = add(&store, 1, swaps[1]) + add(&store, 2, swaps[0]);
+        assert_eq!(again, 3, "told otherwise the second time");
     });
+}
+
+#[test]
+fn driven_events_are_neither_lost_nor_doubled() {
+    neither_lost_nor_doubled([true, true]);
+}
+
+#[test]
+fn nor_are_those_where_the_cell_lies() {
+    neither_lost_nor_doubled([false, false]);
+}
+
+#[test]
+fn nor_are_those_of_either_kind_beside_the_other() {
+    neither_lost_nor_doubled([true, false]);
 }
 
 #[test]

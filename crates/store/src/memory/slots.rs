@@ -47,7 +47,7 @@ pub(super) struct View<'a> {
     pub(super) key: CellKey,
     pub(super) version: Version,
     pub(super) until: Timestamp,
-    bytes: &'a [u8],
+    pub(super) bytes: &'a [u8],
 }
 
 impl View<'_> {
@@ -67,7 +67,7 @@ pub(super) const fn outside(len: usize) -> usize {
 }
 
 impl<const ROOM: usize> Slot<ROOM> {
-    pub(super) fn new(key: CellKey, bytes: Vec<u8>, until: Timestamp, version: Version) -> Self {
+    pub(super) fn new(key: CellKey, bytes: &[u8], until: Timestamp, version: Version) -> Self {
         Self { digest: key.digest, version, until, value: Value::new(key.space, bytes) }
     }
 
@@ -89,14 +89,14 @@ impl<const ROOM: usize> Slot<ROOM> {
 }
 
 impl<const ROOM: usize> Value<ROOM> {
-    fn new(space: Space, from: Vec<u8>) -> Self {
+    fn new(space: Space, from: &[u8]) -> Self {
         let mut bytes = [0; ROOM];
         match (bytes.get_mut(..from.len()), u8::try_from(from.len())) {
             (Some(to), Ok(len)) => {
-                to.copy_from_slice(&from);
+                to.copy_from_slice(from);
                 Self::Inline { space, len, bytes }
             }
-            _ => Self::Boxed { space, bytes: from.into_boxed_slice() },
+            _ => Self::Boxed { space, bytes: from.into() },
         }
     }
 }

@@ -15,11 +15,13 @@ pub(super) struct Table {
     slots: BothSlots,
     /// What values take outside their slots.
     outside: usize,
+    /// A value before it is kept.
+    pub(super) scratch: Vec<u8>,
 }
 
 /// A cell that is to be kept.
-pub(super) struct Save {
-    pub(super) bytes: Vec<u8>,
+pub(super) struct Save<'a> {
+    pub(super) bytes: &'a [u8],
     pub(super) until: Timestamp,
     pub(super) version: Version,
 }
@@ -70,7 +72,7 @@ impl BothSlots {
         len > SMALL || now.is_some_and(is_large) && !self.small.has_room()
     }
 
-    fn add(&mut self, large: bool, key: CellKey, Save { bytes, until, version }: Save) -> u32 {
+    fn add(&mut self, large: bool, key: CellKey, Save { bytes, until, version }: Save<'_>) -> u32 {
         if large {
             self.large.add(Slot::new(key, bytes, until, version)) | IS_LARGE
         } else {
@@ -78,7 +80,7 @@ impl BothSlots {
         }
     }
 
-    fn set(&mut self, number: u32, key: CellKey, Save { bytes, until, version }: Save) {
+    fn set(&mut self, number: u32, key: CellKey, Save { bytes, until, version }: Save<'_>) {
         if is_large(number) {
             self.large.set(number & !IS_LARGE, Slot::new(key, bytes, until, version));
         } else {
@@ -160,7 +162,13 @@ impl Table {
     }
 
     /// Keeps a cell, in the place of the one at `at` if there is one.
-    pub(super) fn save(&mut self, hasher: &RandomState, key: CellKey, at: Option<At>, save: Save) {
+    pub(super) fn save(
+        &mut self,
+        hasher: &RandomState,
+        key: CellKey,
+        at: Option<At>,
+        save: Save<'_>,
+    ) {
         let large = self.slots.large_for(save.bytes.len(), at.map(|at| at.number));
         self.outside = self.outside.saturating_add(outside(save.bytes.len()));
         let Some(At { place, number }) = at else {
