@@ -58,40 +58,40 @@ pub(crate) fn write(state: &LockoutState, bytes: &mut Vec<u8>) {
     bytes.reserve(guess);
     let mut out = Writer { bytes, seen: state.seen };
     let part = |there: bool, flag: u8| if there { flag } else { 0 };
-    let wrong = u8::try_from(state.wrong.len()).unwrap_or(u8::MAX) << WRONG_SHIFT;
+    let wrong = u8::try_from(state.more.wrong.len()).unwrap_or(u8::MAX) << WRONG_SHIFT;
     out.bytes.push(VERSION);
     out.bytes.push(
-        part(state.unlocked.is_some(), UNLOCKED)
-            | part(state.devices_since.is_some(), DEVICES_SINCE)
-            | part(state.run.is_some(), RUN)
+        part(state.more.unlocked.is_some(), UNLOCKED)
+            | part(state.more.devices_since.is_some(), DEVICES_SINCE)
+            | part(state.more.run.is_some(), RUN)
             | (wrong & WRONG)
-            | part(!state.repeats.is_empty(), REPEATS)
-            | part(!state.notices.is_empty(), NOTICES),
+            | part(!state.more.repeats.is_empty(), REPEATS)
+            | part(!state.more.notices.is_empty(), NOTICES),
     );
     out.bytes.extend(state.seen.micros().to_le_bytes());
-    if let Some(unlocked) = state.unlocked {
+    if let Some(unlocked) = state.more.unlocked {
         out.number(out.ago(unlocked.at));
         out.id(unlocked.id);
     }
-    if let Some(since) = state.devices_since {
+    if let Some(since) = state.more.devices_since {
         out.number(out.ago(since));
     }
-    if let Some(run) = state.run {
+    if let Some(run) = state.more.run {
         out.number(run.count.into());
         out.number(out.ago(run.last));
     }
-    for wrong in &state.wrong {
+    for wrong in &state.more.wrong {
         out.bytes.extend(wrong.as_bytes());
     }
-    if !state.repeats.is_empty() {
-        out.count(state.repeats.len());
-        for at in &state.repeats {
+    if !state.more.repeats.is_empty() {
+        out.count(state.more.repeats.len());
+        for at in &state.more.repeats {
             out.number(out.ago(*at));
         }
     }
-    if !state.notices.is_empty() {
-        out.count(state.notices.len());
-        for notice in &state.notices {
+    if !state.more.notices.is_empty() {
+        out.count(state.more.notices.len());
+        for notice in &state.more.notices {
             let kind = notice.kind.code() << 1;
             out.number(
                 out.ago(notice.at) << 3 | kind | if notice.announced { ANNOUNCED } else { 0 },
@@ -129,26 +129,26 @@ fn read_2(from: &mut Reader<'_>) -> Result<LockoutState, Corrupt> {
     from.seen = from.time()?;
     let mut state = LockoutState { seen: from.seen, ..LockoutState::default() };
     if has(UNLOCKED) {
-        state.unlocked = Some(Unlocked { at: from.moment()?, id: from.id()? });
+        state.more.unlocked = Some(Unlocked { at: from.moment()?, id: from.id()? });
     }
     if has(DEVICES_SINCE) {
-        state.devices_since = Some(from.moment()?);
+        state.more.devices_since = Some(from.moment()?);
     }
     if has(RUN) {
         let count = from.number()?;
         let count = u32::try_from(count).ok().filter(|count| *count > 0).ok_or(Corrupt)?;
-        state.run = Some(Run { count, last: from.moment()? });
+        state.more.run = Some(Run { count, last: from.moment()? });
     }
     for _ in 0..(parts & WRONG) >> WRONG_SHIFT {
-        state.wrong.push(WrongDigest::new(from.take()?));
+        state.more.wrong.push(WrongDigest::new(from.take()?));
     }
     if has(REPEATS) {
         for _ in 0..from.count(LockoutPolicy::MAX_REPEATS as usize)? {
             let at = from.moment()?;
-            if state.repeats.last().is_some_and(|before| *before > at) {
+            if state.more.repeats.last().is_some_and(|before| *before > at) {
                 return Err(Corrupt);
             }
-            state.repeats.push(at);
+            state.more.repeats.push(at);
         }
     }
     if has(NOTICES) {
@@ -156,7 +156,7 @@ fn read_2(from: &mut Reader<'_>) -> Result<LockoutState, Corrupt> {
             let word = from.number()?;
             let kind = CrossingKind::from_code(word >> 1 & 3).ok_or(Corrupt)?;
             let (at, announced) = (from.before(word >> 3)?, word & ANNOUNCED != 0);
-            state.notices.push(Notice { id: from.id()?, kind, at, announced });
+            state.more.notices.push(Notice { id: from.id()?, kind, at, announced });
         }
     }
     state.charges.reserve_exact((from.bytes.len() / SHORTEST_CHARGE).min(MAX_CHARGES));
@@ -202,7 +202,11 @@ fn read_1(from: &mut Reader<'_>) -> Result<LockoutState, Corrupt> {
     if !from.bytes.is_empty() {
         return Err(Corrupt);
     }
-    Ok(LockoutState { seen, unlocked, charges, ..LockoutState::default() })
+    let mut state = LockoutState { seen, charges, ..LockoutState::default() };
+    if unlocked.is_some() {
+        state.more.unlocked = unlocked;
+    }
+    Ok(state)
 }
 
 struct Writer<'a> {

@@ -77,7 +77,7 @@ impl LockoutMachine {
         let View { state, now } = view;
         let mut state = state.into_owned();
         state.seen = now;
-        if !state.notices.is_empty() {
+        if !state.more.notices.is_empty() {
             self.drop_notices(&mut state, now);
         }
         match self.policy.matters_until(&state) {
@@ -132,7 +132,7 @@ impl LockoutMachine {
     }
 
     fn counts(&self, view: &View<'_>, account: AccountDigest, device: &Device) -> bool {
-        let since = view.state.devices_since.unwrap_or(Timestamp::MIN);
+        let since = view.state.more.devices_since.unwrap_or(Timestamp::MIN);
         self.policy.devices.is_some_and(|devices| {
             device.account() == account
                 && device.issued() > since
@@ -210,14 +210,18 @@ impl LockoutMachine {
         }
         let now = view.now;
         let crossing = self.crossed(view, device, lock, found_by);
-        let told =
-            view.state.notices.iter().position(|n| (n.id, n.kind) == (crossing.id, crossing.kind));
-        match told.and_then(|at| view.state.notices.get(at)) {
+        let told = view
+            .state
+            .more
+            .notices
+            .iter()
+            .position(|n| (n.id, n.kind) == (crossing.id, crossing.kind));
+        match told.and_then(|at| view.state.more.notices.get(at)) {
             Some(notice) if notice.announced => return None,
             Some(notice) if notice.at.after(self.policy.settle_within) > now => return None,
             _ => {}
         }
-        let notices = &mut view.state.to_mut().notices;
+        let notices = &mut view.state.to_mut().more.notices;
         match told.and_then(|at| notices.get_mut(at)) {
             Some(notice) => notice.at = now,
             None => {
@@ -248,7 +252,7 @@ impl LockoutMachine {
                 let kind =
                     if decided >= all { CrossingKind::Disabled } else { CrossingKind::DevicesOnly };
                 // The charge itself may have left the log.
-                let told = state.notices.iter().find(|notice| notice.kind == kind);
+                let told = state.more.notices.iter().find(|notice| notice.kind == kind);
                 let newest = || state.charges.iter().rev().find(|charge| !charge.past);
                 let id = told.map(|notice| notice.id).or_else(|| newest().map(|charge| charge.id));
                 Crossing { id: id.unwrap_or(found_by), kind }
@@ -261,7 +265,7 @@ impl LockoutMachine {
         let run = self.policy.run(state, now).map_or(0, |run| run.count);
         let consecutive = self.policy.consecutive;
         let charges = &state.charges;
-        state.notices.retain(|notice| match notice.kind {
+        state.more.notices.retain(|notice| match notice.kind {
             CrossingKind::Locked => {
                 let own = charges.iter().find(|charge| charge.id == notice.id);
                 own.is_some_and(|own| {
@@ -275,30 +279,29 @@ impl LockoutMachine {
     }
 
     fn announced(&self, mut view: View<'_>, crossing: Crossing) -> Answer {
-        let told = view.state.notices.iter().position(|notice| {
+        let told = view.state.more.notices.iter().position(|notice| {
             (notice.id, notice.kind) == (crossing.id, crossing.kind) && !notice.announced
         });
-        if let Some(notice) = told.and_then(|at| view.state.to_mut().notices.get_mut(at)) {
+        if let Some(notice) = told.and_then(|at| view.state.to_mut().more.notices.get_mut(at)) {
             notice.announced = true;
         }
         self.done(view, LockoutVerdict::Noted)
     }
 
     fn unlock(&self, mut view: View<'_>, id: ChargeId, revoke_devices: bool) -> Answer {
-        if view.state.unlocked.is_none_or(|last| last.id != id) {
-            let since = if revoke_devices { Some(view.now) } else { view.state.devices_since };
-            view.state = Cow::Owned(LockoutState {
-                unlocked: Some(Unlocked { at: view.now, id }),
-                devices_since: since,
-                ..LockoutState::default()
-            });
+        if view.state.more.unlocked.is_none_or(|last| last.id != id) {
+            let since = if revoke_devices { Some(view.now) } else { view.state.more.devices_since };
+            let mut state = LockoutState::NONE;
+            state.more.unlocked = Some(Unlocked { at: view.now, id });
+            state.more.devices_since = since;
+            view.state = Cow::Owned(state);
         }
         self.done(view, LockoutVerdict::Unlocked)
     }
 
     fn forget_devices(&self, mut view: View<'_>) -> Answer {
         let since = view.now;
-        view.state.to_mut().devices_since = Some(since);
+        view.state.to_mut().more.devices_since = Some(since);
         self.done(view, LockoutVerdict::DevicesForgotten { since })
     }
 }
@@ -341,15 +344,16 @@ impl<'a> View<'a> {
         let mut state = was.clone();
         let restamp = |at: &mut Timestamp| *at = (*at).min(now);
         state.charges.iter_mut().for_each(|charge| restamp(&mut charge.at));
-        state.repeats.iter_mut().for_each(restamp);
-        state.notices.iter_mut().for_each(|notice| restamp(&mut notice.at));
-        if let Some(unlocked) = &mut state.unlocked {
+        let more = &mut *state.more;
+        more.repeats.iter_mut().for_each(restamp);
+        more.notices.iter_mut().for_each(|notice| restamp(&mut notice.at));
+        if let Some(unlocked) = &mut more.unlocked {
             restamp(&mut unlocked.at);
         }
-        if let Some(run) = &mut state.run {
+        if let Some(run) = &mut more.run {
             restamp(&mut run.last);
         }
-        state.devices_since.iter_mut().for_each(restamp);
+        more.devices_since.iter_mut().for_each(restamp);
         Self { state: Cow::Owned(state), now }
     }
 
@@ -358,13 +362,7 @@ impl<'a> View<'a> {
         if let Cow::Borrowed(was) = self.state {
             let mut charges = Vec::with_capacity(was.charges.len().saturating_add(1));
             charges.extend_from_slice(&was.charges);
-            let state = LockoutState {
-                charges,
-                wrong: was.wrong.clone(),
-                repeats: was.repeats.clone(),
-                notices: was.notices.clone(),
-                ..*was
-            };
+            let state = LockoutState { seen: was.seen, charges, more: was.more.clone() };
             self.state = Cow::Owned(state);
         }
         self.state.to_mut()

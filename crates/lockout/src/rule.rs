@@ -45,8 +45,11 @@ pub(crate) fn full<'a>(
 /// The run is over, and so is what was said of its ends: the next one may reach them by attempts that
 /// are being verified now.
 fn end_run(state: &mut LockoutState) {
-    state.run = None;
-    state.notices.retain(|notice| notice.kind == CrossingKind::Locked);
+    if state.more.run.is_some() || !state.more.notices.is_empty() {
+        let more = &mut *state.more;
+        more.run = None;
+        more.notices.retain(|notice| notice.kind == CrossingKind::Locked);
+    }
 }
 
 /// Failures without a success between them.
@@ -156,10 +159,10 @@ impl LockoutPolicy {
     pub(crate) fn run(&self, state: &LockoutState, now: Timestamp) -> Option<RunNow> {
         let memory = self.consecutive?.memory;
         let mut run = RunNow {
-            count: state.run.map_or(0, |run| run.count),
+            count: state.more.run.map_or(0, |run| run.count),
             undecided: 0,
             due: None,
-            last: state.run.map_or(Timestamp::MIN, |run| run.last),
+            last: state.more.run.map_or(Timestamp::MIN, |run| run.last),
         };
         for charge in state.charges.iter().filter(|charge| !charge.past) {
             run.count = run.count.saturating_add(1);
@@ -176,7 +179,9 @@ impl LockoutPolicy {
     pub(crate) fn charge(&self, state: &mut LockoutState, charge: Charge) {
         let now = charge.at;
         if self.consecutive.is_none() {
-            state.run = None;
+            if state.more.run.is_some() {
+                state.more.run = None;
+            }
         } else if self.run(state, now).is_none() {
             end_run(state);
             state.charges.iter_mut().for_each(|charge| charge.past = true);
@@ -190,7 +195,7 @@ impl LockoutPolicy {
                 if old.at > gone || held.contains(&self.lane(old.device)) {
                     state.charges.push(*old);
                 } else if !old.past && self.consecutive.is_some() {
-                    let run = state.run.get_or_insert(Run { count: 0, last: old.at });
+                    let run = state.more.run.get_or_insert(Run { count: 0, last: old.at });
                     run.count = run.count.saturating_add(1);
                     run.last = run.last.max(old.at);
                 }
@@ -241,16 +246,17 @@ impl LockoutPolicy {
         now: Timestamp,
     ) -> bool {
         if let Some(digest) = digest.filter(|_| self.repeats > 0) {
-            let known = state.wrong.contains(&digest);
-            state.wrong.retain(|other| *other != digest);
-            if state.wrong.len() == LockoutState::MAX_WRONG {
-                state.wrong.remove(0);
+            let more = &mut *state.more;
+            let known = more.wrong.contains(&digest);
+            more.wrong.retain(|other| *other != digest);
+            if more.wrong.len() == LockoutState::MAX_WRONG {
+                more.wrong.remove(0);
             }
-            state.wrong.push(digest);
+            more.wrong.push(digest);
             let gone = now.before(REPEATS_IN);
-            state.repeats.retain(|at| *at > gone);
-            if known && u32::try_from(state.repeats.len()).is_ok_and(|some| some < self.repeats) {
-                state.repeats.push(now);
+            more.repeats.retain(|at| *at > gone);
+            if known && u32::try_from(more.repeats.len()).is_ok_and(|some| some < self.repeats) {
+                more.repeats.push(now);
                 state.charges.remove(own);
                 return false;
             }
@@ -274,18 +280,18 @@ impl LockoutPolicy {
                 }
             }
         }
-        if let Some(unlocked) = state.unlocked {
+        if let Some(unlocked) = state.more.unlocked {
             at_least(unlocked.at.after(UNLOCK_MEMORY));
         }
-        if let Some(since) = state.devices_since {
+        if let Some(since) = state.more.devices_since {
             at_least(since.after(crate::Devices::MAX_VALID_FOR));
         }
         if let Some(consecutive) = self.consecutive {
             let in_log = state.charges.iter().rev().find(|charge| !charge.past);
-            let last = in_log.map(|charge| charge.at).max(state.run.map(|run| run.last));
+            let last = in_log.map(|charge| charge.at).max(state.more.run.map(|run| run.last));
             at_least(last.map_or(Timestamp::MIN, |last| last.after(consecutive.memory)));
         }
-        if let Some(repeat) = state.repeats.last() {
+        if let Some(repeat) = state.more.repeats.last() {
             at_least(repeat.after(REPEATS_IN));
         }
         until

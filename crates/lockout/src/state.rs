@@ -1,5 +1,7 @@
 //! What is kept of one account: its charges, nothing that identifies it.
 
+use std::ops::{Deref, DerefMut};
+
 use vouchsafe_core::{
     AccountDigest, Cell, CellKey, ChargeId, Corrupt, Space, Timestamp, WrongDigest,
 };
@@ -53,25 +55,25 @@ pub struct LockoutState {
     /// The latest moment any step has seen.
     pub(crate) seen: Timestamp,
     pub(crate) charges: Vec<Charge>,
+    pub(crate) more: Beside,
+}
+
+/// What few accounts have beside their charges.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct More {
     pub(crate) unlocked: Option<Unlocked>,
     /// Device cookies issued up to then are void.
     pub(crate) devices_since: Option<Timestamp>,
     pub(crate) run: Option<Run>,
-    /// The last wrong secrets, newest last; at most [`MAX_WRONG`](Self::MAX_WRONG).
+    /// The last wrong secrets, newest last; at most [`MAX_WRONG`](LockoutState::MAX_WRONG).
     pub(crate) wrong: Vec<WrongDigest>,
     /// When repeats were refunded, newest last; at most [`MAX_REPEATS`](crate::LockoutPolicy::MAX_REPEATS).
     pub(crate) repeats: Vec<Timestamp>,
     pub(crate) notices: Vec<Notice>,
 }
 
-impl LockoutState {
-    /// How many wrong secrets are recognised when they come again.
-    pub const MAX_WRONG: usize = 3;
-
-    /// No failures, and no moment seen.
-    pub(crate) const NONE: Self = Self {
-        seen: Timestamp::MIN,
-        charges: Vec::new(),
+impl More {
+    const NONE: Self = Self {
         unlocked: None,
         devices_since: None,
         run: None,
@@ -79,6 +81,47 @@ impl LockoutState {
         repeats: Vec::new(),
         notices: Vec::new(),
     };
+}
+
+/// A [`More`] that takes memory once something is changed in it: states are moved about a lot, and
+/// mostly have none.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Beside(Option<Box<More>>);
+
+impl Beside {
+    const NONE: Self = Self(None);
+}
+
+impl Deref for Beside {
+    type Target = More;
+
+    fn deref(&self) -> &More {
+        static NONE: More = More::NONE;
+        self.0.as_deref().unwrap_or(&NONE)
+    }
+}
+
+impl DerefMut for Beside {
+    fn deref_mut(&mut self) -> &mut More {
+        self.0.get_or_insert_with(|| Box::new(More::NONE))
+    }
+}
+
+impl PartialEq for Beside {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for Beside {}
+
+impl LockoutState {
+    /// How many wrong secrets are recognised when they come again.
+    pub const MAX_WRONG: usize = 3;
+
+    /// No failures, and no moment seen.
+    pub(crate) const NONE: Self =
+        Self { seen: Timestamp::MIN, charges: Vec::new(), more: Beside::NONE };
 
     /// Where the failures of `account` are kept.
     #[must_use]
