@@ -39,12 +39,15 @@ where
     M: Machine,
     M::State: Cell,
 {
-    match deliver(cells, entropy, key, machine, &event, node_now).await {
-        Ok(verdict) => Ok(verdict),
-        Err(error) => Err(Undelivered { error, event }),
-    }
+    let done = match where_it_lies(cells, entropy, key, machine, &event, node_now) {
+        Some(done) => done,
+        // Boxed, so that whoever never comes here does not carry its room along.
+        None => Box::pin(deliver(cells, entropy, key, machine, &event, node_now)).await,
+    };
+    done.map_err(|error| Undelivered { error, event })
 }
 
+/// Loads and swaps.
 async fn deliver<C, M>(
     cells: &C,
     entropy: &impl Entropy,
@@ -58,9 +61,6 @@ where
     M: Machine,
     M::State: Cell,
 {
-    if let Some(done) = where_it_lies(cells, entropy, key, machine, event, node_now) {
-        return done;
-    }
     let mut loaded = cells.load(key).await?;
     let mut unanswered: Vec<(Version, Pending<M::Verdict>)> = Vec::new();
     for _ in 0..MAX_ATTEMPTS {
