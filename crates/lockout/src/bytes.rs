@@ -15,8 +15,6 @@
 //! 1 | flags | seen: i64 | [unlocked: at i64, id u64] | count: u8 | count × (at i64, id u64, failed u8)
 //! ```
 
-use std::time::Duration;
-
 use vouchsafe_core::{ChargeId, Corrupt, Timestamp, WrongDigest};
 
 use crate::counters::{Consecutive, Devices};
@@ -275,18 +273,13 @@ impl Reader<'_> {
     }
 
     fn time(&mut self) -> Result<Timestamp, Corrupt> {
-        let micros = i64::from_le_bytes(self.take()?);
-        let time = Timestamp::from_micros(micros);
-        // A moment outside the calendar was never written.
-        if time.micros() == micros { Ok(time) } else { Err(Corrupt) }
+        exact(i64::from_le_bytes(self.take()?))
     }
 
     /// So many microseconds before the latest moment seen.
     fn before(&self, ago: u64) -> Result<Timestamp, Corrupt> {
-        let at = self.seen.before(Duration::from_micros(ago));
-        // A moment outside the calendar was never written.
-        let exact = self.seen.since(at) == Duration::from_micros(ago);
-        if exact { Ok(at) } else { Err(Corrupt) }
+        let micros = i64::try_from(ago).ok().and_then(|ago| self.seen.micros().checked_sub(ago));
+        exact(micros.ok_or(Corrupt)?)
     }
 
     fn moment(&mut self) -> Result<Timestamp, Corrupt> {
@@ -297,4 +290,10 @@ impl Reader<'_> {
     fn id(&mut self) -> Result<ChargeId, Corrupt> {
         Ok(ChargeId::new(u64::from_le_bytes(self.take()?)))
     }
+}
+
+/// A moment outside the calendar was never written.
+fn exact(micros: i64) -> Result<Timestamp, Corrupt> {
+    let time = Timestamp::from_micros(micros);
+    if time.micros() == micros { Ok(time) } else { Err(Corrupt) }
 }
