@@ -18,7 +18,7 @@ use common::*;
 use vouchsafe_core::{Cell, ChargeId, PolicyDigest, Timestamp};
 use vouchsafe_lockout::{
     Consecutive, Crossing, CrossingKind as Kind, Devices, Limit, LockoutEvent, LockoutMachine,
-    LockoutPolicy, LockoutVerdict as V,
+    LockoutPolicy, LockoutState, LockoutVerdict as V,
 };
 
 const D: Duration = Duration::from_secs(10);
@@ -183,6 +183,8 @@ fn a_run_is_announced_at_both_its_ends() {
         let V::Failed { crossing: told, .. } = account.send(wrong(id), later) else { panic!() };
         assert_eq!(told, if id == 5 { crossing(5, Kind::Disabled) } else { None });
     }
+    let state = account.state.clone().unwrap();
+    assert_eq!(LockoutState::from_bytes(state.clone().into_bytes()), Ok(state));
     account.send(announced(crossing(5, Kind::Disabled)), later);
     let saves = account.saves;
     for id in 100..200 {

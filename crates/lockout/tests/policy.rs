@@ -16,7 +16,8 @@ use std::time::Duration;
 
 use common::*;
 use vouchsafe_lockout::{
-    Consecutive, Devices, Limit, LockoutError as E, LockoutPolicy, OnSuccess, Outage, Release, Wait,
+    Consecutive, Devices, Limit, LockOn, LockoutError as E, LockoutPolicy, MayRollBack, OnSuccess,
+    Outage, Release, Wait,
 };
 
 /// The times to settle that a document may not say, the degraded mode does not have, either.
@@ -164,4 +165,31 @@ fn bounds_are_inclusive() {
     assert_eq!((wait.time.as_secs(), wait.per_key, wait.per_process), (5, 256, 4_096));
     assert_eq!(defaults.on_success(), OnSuccess::SameDevice);
     assert_eq!((defaults.devices(), defaults.consecutive()), (None, None));
+}
+
+#[test]
+fn a_policy_says_what_it_was_built_with() {
+    let limit = Limit::new(5, DAY).with_lock_on(LockOn::Exceeding).with_release(Release::Admin);
+    assert_eq!((limit.failures(), limit.window(), limit.capacity()), (5, DAY, 6));
+    assert_eq!((limit.lock_on(), limit.release()), (LockOn::Exceeding, Release::Admin));
+    let wait = Wait { time: Duration::from_secs(1), per_key: 2, per_process: 3 };
+    let devices = Devices { counters: 8, valid_for: DAY };
+    let run = Consecutive { disable_at: 50, devices_only_from: 40, memory: DAY };
+    let policy = LockoutPolicy::builder()
+        .limit(limit)
+        .settle_within(Duration::from_secs(7))
+        .wait(wait)
+        .on_success(OnSuccess::OlderFailures)
+        .devices(devices)
+        .consecutive(run)
+        .repeats(9)
+        .when_store_is_down(Outage::FailOpen)
+        .may_roll_back(MayRollBack::Counters)
+        .build()
+        .unwrap();
+    assert_eq!((policy.limits(), policy.settle_within().as_secs()), ([limit].as_slice(), 7));
+    assert_eq!((policy.wait(), policy.on_success()), (wait, OnSuccess::OlderFailures));
+    assert_eq!((policy.devices(), policy.consecutive()), (Some(devices), Some(run)));
+    assert_eq!((policy.repeats(), policy.when_store_is_down()), (9, Outage::FailOpen));
+    assert_eq!(policy.may_roll_back(), MayRollBack::Counters);
 }
