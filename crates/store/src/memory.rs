@@ -13,8 +13,9 @@ use self::table::{At, Save, Table};
 use crate::sync::{AtomicI64, AtomicUsize, Mutex, Ordering, lock};
 use crate::{Alter, Cells, Change, Loaded, MAX_CELL, Put, StoreError, Swap, Version};
 
-/// Most shards, as a power of two. A shard is what callers on several cores wait for.
-const MAX_SHARD_BITS: u32 = 10;
+/// Most shards, as a power of two. A shard is what callers on several cores wait for; of four times as
+/// many, what each has of its own no longer fits into a core's cache.
+const MAX_SHARD_BITS: u32 = 8;
 /// A smaller store has fewer shards: so many bytes for each, of which some 2 KiB are unused.
 const SHARD_BYTES: usize = 64 << 10;
 
@@ -26,7 +27,7 @@ const MAX_SCRATCH: usize = 256;
 /// The bound is on bytes, bookkeeping included; an account with one live charge takes less than 96
 /// of them. At the bound, cells that have expired make room; when there are none, a swap is answered
 /// [`Swap::Full`]. A cell that has not expired is never dropped. The table's hash is keyed afresh for
-/// each store: whoever asks chooses the keys. An empty store has 128 KiB of locks, which do not count.
+/// each store: whoever asks chooses the keys. An empty store has up to 64 KiB of locks, which do not count.
 pub struct MemoryStore {
     shards: Box<[Shard]>,
     /// Shards are chosen by so many leading bits of the digest, so that a walk in order of digest

@@ -21,7 +21,7 @@ pub(super) struct Place(usize);
 
 impl Index {
     /// Bits of a slot's number.
-    pub(super) const NUMBER_BITS: u32 = 20;
+    pub(super) const NUMBER_BITS: u32 = 22;
 
     const fn mask(&self) -> usize {
         self.entries.len().wrapping_sub(1)
