@@ -15,10 +15,11 @@ mod installation;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
-use installation::{Cut, Installation, USERS};
+use installation::{Cut, Installation, USERS, policy};
 use vouchsafe::access_log::name;
-use vouchsafe::core::{CellKey, Clock, Space, Timestamp, UserId};
-use vouchsafe::gate::{Code, GateBuilder, Login, OpenError, Purpose};
+use vouchsafe::core::{CellKey, Clock, Space, TenantId, Timestamp, UserId};
+use vouchsafe::gate::{Code, GateBuilder, Login, OpenError, Policies, Purpose};
+use vouchsafe::policy::Policy;
 use vouchsafe::store::{Cells, Loaded, Put, StoreError, Swap, Version};
 use vouchsafe_store_sqlite::SqliteStore;
 use vouchsafe_testkit::{ChildTest, SeededEntropy, TestGate, block_on, runs};
@@ -124,7 +125,15 @@ fn a_copy_is_refused_until_what_it_forgot_is_void() {
     let operator = gate.gate.operator(&tenant, name!("test"), &call).unwrap();
     assert_eq!(block_on(operator.invite(&id("cyd"))).unwrap_err().code(), Code::Disabled);
     // Who changed nothing signs in.
+    let listed = |gate: &TestGate, user| {
+        let operator = gate.gate.operator(&tenant, name!("test"), &call).unwrap();
+        let sessions = block_on(operator.sessions(&id(user))).unwrap();
+        sessions.iter().map(|session| session.id).collect::<Vec<_>>()
+    };
+    // What is void is in no list.
+    assert_eq!(listed(&gate, "bob"), []);
     let kept = gate.sign_in("bob", PASSWORD);
+    assert_eq!(listed(&gate, "bob"), [kept.principal().session().id]);
     let _session = gate.sign_in("dee", PASSWORD);
     drop(gate);
 
@@ -133,6 +142,7 @@ fn a_copy_is_refused_until_what_it_forgot_is_void() {
         let gate = open(&at).unwrap();
         assert_eq!(gate.gate.restored(), None);
         block_on(gate.gate.check(&tenant, kept.token().expose(), &call)).unwrap();
+        assert_eq!(listed(&gate, "bob"), [kept.principal().session().id]);
         let _session = gate.sign_in("ada", "Silver-Teapot9");
     }
     // And the copy is as old as before.
@@ -167,7 +177,7 @@ fn a_copy_of_this_moment_is_the_latest() {
 fn a_copy_is_older_as_soon_as_something_changed() {
     let folder = tempfile::tempdir().unwrap();
     let at = populated(folder.path());
-    let changes: [&dyn Fn(&TestGate); 5] = [
+    let changes: [&dyn Fn(&TestGate); 6] = [
         &|gate| reset(gate, "ada", OTHER),
         &|gate| disable(gate, "cyd"),
         &|gate| {
@@ -179,6 +189,12 @@ fn a_copy_is_older_as_soon_as_something_changed() {
             let call = TestGate::call();
             let operator = gate.gate.operator(&TestGate::tenant(), name!("test"), &call).unwrap();
             block_on(operator.end_sessions(&id("bob"))).unwrap();
+        },
+        &|gate| {
+            let session = gate.sign_in("bob", PASSWORD).principal().session().id;
+            let call = TestGate::call();
+            let operator = gate.gate.operator(&TestGate::tenant(), name!("test"), &call).unwrap();
+            block_on(operator.end_session(&id("bob"), session)).unwrap();
         },
         &|gate| {
             gate.clock.advance(Duration::from_secs(600));
@@ -198,6 +214,60 @@ fn a_copy_is_older_as_soon_as_something_changed() {
         at.put_back(&latest);
         drop(at.open().unwrap());
     }
+}
+
+/// What was promised since the copy was made has to be promised again; nothing else opens it.
+#[test]
+fn what_a_copy_was_not_promised_is_asked_for_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = populated(folder.path());
+    at.back_up("copy.db");
+    let edited = |from: &str, to: &str| {
+        let text = policy().to_toml();
+        assert!(text.contains(from), "{text}");
+        Policy::parse(&text.replace(from, to), "edited").unwrap()
+    };
+    let stricter = edited("failures = 5", "failures = 4");
+    let later = edited("failures = 5", "failures = 3");
+    let later = later.to_toml().replace("effective = 2018-04-09", "effective = 2030-01-01");
+    let later = Policy::parse(&later, "later").unwrap();
+    let other = TenantId::new("other").unwrap();
+    let open = |served: &Policy, contracts: &[&Policy], other: Option<&TenantId>, restored| {
+        let tenants = [Some(TestGate::tenant()), other.cloned()].into_iter().flatten();
+        let policies: Policies = tenants.map(|tenant| (tenant, served.clone())).collect();
+        at.open_serving(policies, at.store(), &Cut::never(), |gate: GateBuilder| {
+            let gate = contracts.iter().fold(gate, |gate, &contract| {
+                gate.contract(TestGate::tenant(), contract.clone())
+            });
+            if restored { gate.after_restore() } else { gate }
+        })
+    };
+    let lost = |opened: Result<TestGate, OpenError>| match opened {
+        Err(OpenError::LostBaseline { tenant, documents }) => (tenant, documents),
+        Err(error) => panic!("{error}"),
+        Ok(_) => panic!("it opened"),
+    };
+    drop(open(&stricter, &[&stricter, &later], Some(&other), false).unwrap());
+    at.put_back("copy.db");
+    let mut both = [&stricter, &later].map(|promised| promised.digest().to_string());
+    both.sort();
+    let own = TestGate::tenant();
+    // As it was, stricter without being asked to, under the older contract, half of it.
+    let half = [later.digest().to_string()].to_vec();
+    assert_eq!(lost(open(&policy(), &[], Some(&other), true)), (own.clone(), both.to_vec()));
+    assert_eq!(lost(open(&stricter, &[], Some(&other), true)), (own.clone(), both.to_vec()));
+    let older = open(&stricter, &[&policy()], Some(&other), true);
+    assert_eq!(lost(older), (own.clone(), both.to_vec()));
+    assert_eq!(lost(open(&stricter, &[&stricter], Some(&other), true)), (own, half));
+    // A tenant of whom the copy knows nothing at all.
+    let own = stricter.digest().to_string();
+    assert_eq!(lost(open(&stricter, &[&stricter, &later], None, true)), (other.clone(), vec![own]));
+    is_older(at.open());
+    let gate = open(&stricter, &[&stricter, &later], Some(&other), true).unwrap();
+    assert!(gate.gate.restored().is_some());
+    drop(gate);
+    let below = open(&policy(), &[], Some(&other), false);
+    assert!(matches!(below, Err(OpenError::BelowBaseline { .. })), "{:?}", below.map(|_| ()));
 }
 
 /// Fails over to a copy of itself.

@@ -52,12 +52,15 @@ impl AccountState {
 pub(crate) struct AccountMachine {
     pub(crate) account: AccountDigest,
     pub(crate) policy: Arc<Policy>,
+    /// [`Generation::era`](super::generation::Generation::era) of the store.
+    pub(crate) era: u64,
 }
 
 /// The rules of one account of one class.
 struct Parts<'a> {
     account: AccountDigest,
     class: &'a ClassPolicy,
+    era: u64,
 }
 
 /// What is asked of an account.
@@ -163,7 +166,7 @@ impl Parts<'_> {
         now: Timestamp,
     ) -> (bool, SessionVerdict) {
         let policy = self.class.session().clone();
-        let machine = SessionMachine::new(policy, self.account, state.generation());
+        let machine = SessionMachine::new(policy, self.account, self.era ^ state.generation());
         part(&machine, &mut state.sessions, event, now)
     }
 
@@ -174,7 +177,7 @@ impl Parts<'_> {
         now: Timestamp,
     ) -> (bool, LinkVerdict) {
         let policy = self.class.links().clone();
-        let machine = LinkMachine::new(policy, self.account, state.generation());
+        let machine = LinkMachine::new(policy, self.account, self.era ^ state.generation());
         part(&machine, &mut state.links, event, now)
     }
 
@@ -263,7 +266,7 @@ impl AccountMachine {
         };
         let class = class.and_then(|class| self.policy.class(class).ok());
         let Some(class) = class else { return (None, AccountVerdict::NoClass) };
-        let parts = Parts { account: self.account, class };
+        let parts = Parts { account: self.account, class, era: self.era };
         match event {
             AccountEvent::Session(event) => {
                 let owner = state.owner.clone();
@@ -425,7 +428,7 @@ mod tests {
 
     fn machine() -> AccountMachine {
         let policy = Arc::new(Policy::preset("zoomph-2018").unwrap());
-        AccountMachine { account: ACCOUNT, policy }
+        AccountMachine { account: ACCOUNT, policy, era: 0 }
     }
 
     fn owner() -> Owner {

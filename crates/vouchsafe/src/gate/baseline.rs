@@ -4,9 +4,11 @@
 //! served under. It is kept in the store, so that neither a weaker policy nor an older set of
 //! contracts goes unnoticed at the next start.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use vouchsafe_access_log::{AnySink, Field, Operation, RecordSink, RetentionPolicy};
+use vouchsafe_access_log::{
+    AnySink, Field, Operation, Record, RecordSink, RetentionPolicy, Target,
+};
 use vouchsafe_core::{
     Case, Cell, CellKey, Corrupt, Machine, Order, PolicyDigest, Space, Step, TenantId, Timestamp,
 };
@@ -26,6 +28,8 @@ pub(super) struct Checked {
     pub(super) baseline: Policy,
     /// It is new, or other contracts than those that were kept.
     pub(super) raised: bool,
+    /// The documents that are promised now and were not before.
+    pub(super) new: BTreeSet<PolicyDigest>,
     /// What comes into force later.
     pub(super) ahead: Vec<Ahead>,
 }
@@ -77,6 +81,16 @@ pub(super) struct Baselines<'a> {
     entropy: &'a std::sync::Arc<dyn vouchsafe_core::Entropy>,
     now: Timestamp,
     roll: Roll,
+}
+
+/// How the records of promises begin.
+pub(super) const PROMISED: &str = "promised";
+
+/// The digest of a document that a record says was promised.
+pub(super) fn promise(record: &Record) -> Option<&str> {
+    let Target::Entity { kind, id } = &record.target else { return None };
+    let says = record.operation == Operation::PolicyLoaded && kind.as_str() == "policy";
+    id.as_str().strip_prefix(PROMISED).filter(|_| says).map(str::trim_start)
 }
 
 impl<'a> Baselines<'a> {
@@ -168,7 +182,11 @@ impl<'a> Baselines<'a> {
                 error: Box::new(error),
             })?;
         }
-        Ok(Checked { kept: new, baseline, raised, ahead })
+        let mut documents = terms.digests();
+        if let Some(old) = &old {
+            documents = documents.difference(&old.digests()).copied().collect();
+        }
+        Ok(Checked { kept: new, baseline, raised, new: documents, ahead })
     }
 
     /// Checks what the tenants share, one log and one keyring, against what any of them was
@@ -195,6 +213,31 @@ impl<'a> Baselines<'a> {
             _ => Vec::new(),
         };
         if findings.is_empty() { Ok(()) } else { Err(OpenError::BelowShared { findings }) }
+    }
+
+    /// Checks that what the log has seen promised since a copy was made is in the copy or promised
+    /// again, and keeps it then: ahead of the store being one that opens.
+    pub(super) async fn check_lost(
+        &mut self,
+        promised: &BTreeMap<TenantId, BTreeSet<String>>,
+        checked: &[(TenantId, Checked)],
+    ) -> Result<(), OpenError> {
+        for (tenant, promised) in promised {
+            let of = checked.iter().find(|(other, _)| other == tenant).map(|(_, of)| of);
+            let mut known = of.map(|of| of.new.clone()).unwrap_or_default();
+            if let Some(kept) = self.kept(tenant).await? {
+                known.extend(kept.terms().map_err(|_| OpenError::Corrupt)?.digests());
+            }
+            let known: BTreeSet<_> = known.iter().map(ToString::to_string).collect();
+            let documents: Vec<_> = promised.difference(&known).cloned().collect();
+            if !documents.is_empty() {
+                return Err(OpenError::LostBaseline { tenant: tenant.clone(), documents });
+            }
+            if let Some(of) = of {
+                self.keep(tenant, of.kept.clone()).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Keeps a tenant's baseline: first the documents, then the name on the roll.

@@ -19,7 +19,7 @@ use vouchsafe_store::{
     AnyCells, Apart, Cells, Durability, Encrypted, MemoryStore, StoreError, Turns,
 };
 
-use super::baseline::Baselines;
+use super::baseline::{Baselines, PROMISED};
 use super::break_glass::BreakGlass;
 use super::call::Draft;
 use super::coalesce::Counts;
@@ -170,6 +170,20 @@ pub enum OpenError {
         /// When it was recorded.
         at: Timestamp,
     },
+    /// The log has seen a tenant be promised what neither the copy of the store nor a contract of
+    /// this start says. Nothing is void yet.
+    #[error(
+        "tenant {tenant} was promised documents that the copy of the store does not hold: {}. Give \
+         each as a contract; where there was none, it is the policy that the tenant was first \
+         served under",
+        documents.join(", ")
+    )]
+    LostBaseline {
+        /// Which tenant.
+        tenant: TenantId,
+        /// The digests of the documents ([`Policy::digest`]).
+        documents: Vec<String>,
+    },
     /// A cell of the installation's own does not read: wrong keys, or a damaged store.
     #[error("the store does not read with these keys")]
     Corrupt,
@@ -281,6 +295,9 @@ impl GateBuilder {
     /// links and device cookies, and whoever's password, rights or class changed since, by the log,
     /// chooses a new password by a mailed link. [`Gate::restored`] says who. No other gate may be
     /// open over the store meanwhile. Where nothing shows that the store is a copy, it does nothing.
+    ///
+    /// What a tenant was promised since has to be given again as a contract
+    /// ([`OpenError::LostBaseline`]).
     ///
     /// What the log does not know stays lost: failures that were counted since are counted no more,
     /// and who was invited since has to be invited again.
@@ -432,17 +449,14 @@ impl GateBuilder {
         let digests = keyring.digest_key();
         let mut baselines = Baselines::read(&cells, &sink, &digests, &entropy, now).await?;
         let mut found = Found::read(&cells, &sink, &digests).await?;
-        let mut restored = None;
-        if let (Some(newer), Some(tenant)) = (found.newer(), policies.tenants().next()) {
-            if !self.after_restore {
+        let lost = match found.newer() {
+            None => None,
+            Some(newer) if self.after_restore => Some(found.lost(newer, &sink, &digests).await?),
+            Some(newer) => {
                 let store = found.cell.map_or(0, |cell| cell.number);
                 return Err(OpenError::OlderStore { store, log: newer.number, at: newer.at });
             }
-            let (entropy, application) = (&entropy, &self.application);
-            let (cells, sink, digests) = (&cells, &sink, &digests);
-            let parts = Parts { cells, sink, digests, entropy, application, tenant, now };
-            restored = Some(parts.restore(&mut found, newer).await?);
-        }
+        };
         let mut checked = Vec::new();
         for (tenant, policy) in policies.iter() {
             let owed = contracts.get(tenant).map(Vec::as_slice).unwrap_or_default();
@@ -459,6 +473,14 @@ impl GateBuilder {
             checked.push((tenant.clone(), of?));
         }
         baselines.check_shared(&policies, &checked).await?;
+        let mut restored = None;
+        if let (Some(lost), Some(tenant)) = (lost, policies.tenants().next()) {
+            baselines.check_lost(&lost.promised, &checked).await?;
+            let (entropy, application) = (&entropy, &self.application);
+            let (cells, sink, digests) = (&cells, &sink, &digests);
+            let parts = Parts { cells, sink, digests, entropy, application, tenant, now };
+            restored = Some(parts.restore(&mut found, lost).await?);
+        }
         let ahead = checked.iter().flat_map(|(_, of)| of.ahead.clone()).collect();
         checked.retain(|(_, of)| of.raised);
         for tenant in policies.tenants() {
@@ -515,6 +537,7 @@ impl GateBuilder {
             schedule: Schedule::new(&policies, now),
             generations,
             restored,
+            era: found.cell.unwrap_or_default().era(),
             break_glass: self.break_glass,
             ahead,
             noted: Mutex::default(),
@@ -524,6 +547,9 @@ impl GateBuilder {
         // Recorded first, then in force.
         for (tenant, of) in &checked {
             gate.note(tenant, Operation::PolicyLoaded, "baseline", of.baseline.digest()).await?;
+            for document in &of.new {
+                gate.note(tenant, Operation::PolicyLoaded, PROMISED, *document).await?;
+            }
         }
         for (tenant, policy) in gate.inner.policies.iter() {
             gate.note(tenant, Operation::GateOpened, "gate", policy.digest()).await?;

@@ -22,8 +22,9 @@ use super::events::event;
 use super::schedule::Every;
 use super::{Gate, OpenError};
 
-/// How often it goes up by itself: a copy that is younger may pass for the latest state when
-/// no credential changed since and the gate was not closed in order.
+/// How often it goes up by itself, which costs a record each time. A copy that is younger may pass
+/// for the latest state when nothing changed since that [`matters`] and the gate was not closed in
+/// order: sessions that were signed out of, and failures, of ten minutes at most come back with it.
 const EVERY: Duration = Duration::from_secs(600);
 /// Records read back at once.
 pub(super) const PAGE: usize = 1_024;
@@ -63,6 +64,13 @@ impl Generation {
             None => root,
             Some(fresh) => RootKey::new(&root.derive("vouchsafe restored v1", &[&fresh.salt])),
         }
+    }
+
+    /// Stirred into the generation of every credential, so that what was opened before the store was
+    /// put back is of another one: it is in no list, and takes no place.
+    pub(super) fn era(&self) -> u64 {
+        let salt = self.restored.map_or([0; 16], |fresh| fresh.salt);
+        u64::from_be_bytes(*salt.first_chunk().unwrap_or(&[0; 8]))
     }
 
     /// What the log is told. Only whoever has the keys can say it.
@@ -238,10 +246,12 @@ impl Generations {
 /// Whether an account is another after this in what a copy of the store must not bring back.
 pub(super) const fn matters(event: &AccountEvent) -> bool {
     use vouchsafe_password::CredentialEvent::Upgrade;
-    use vouchsafe_session::SessionEvent::RevokeAll;
+    use vouchsafe_session::SessionEvent::{Revoke, RevokeAll, RevokeOthers};
     match event {
         AccountEvent::Credential(Upgrade(_)) => false,
-        AccountEvent::Session(event) => matches!(event, RevokeAll),
+        AccountEvent::Session(event) => {
+            matches!(event, Revoke { .. } | RevokeOthers { .. } | RevokeAll)
+        }
         AccountEvent::Use(_)
         | AccountEvent::Redeem { .. }
         | AccountEvent::SetPassword { .. }

@@ -144,6 +144,7 @@ struct Inner {
     /// Where the log reads back.
     generations: Option<Generations>,
     restored: Option<Restored>,
+    era: u64,
     break_glass: Option<BreakGlass>,
     ahead: Vec<Ahead>,
     /// Which of those ahead have come into force and are recorded.
@@ -403,7 +404,7 @@ impl Gate {
         account: AccountDigest,
         ask: Ask,
     ) -> Result<Answer, Refused> {
-        let machine = AccountMachine { account, policy: Arc::clone(policy) };
+        let machine = AccountMachine { account, policy: Arc::clone(policy), era: self.inner.era };
         let key = CellKey::new(Space::Account, *account.as_bytes());
         let answer = self.drive(key, &machine, ask).await;
         answer.map_err(|undelivered| store_refusal(&undelivered.error, policy))

@@ -1,6 +1,6 @@
 //! The store was put back from a copy: what it forgot is not to be believed any more.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use vouchsafe_store::{AnyCells, drive};
 
 use super::OpenError;
 use super::account::AccountState;
-use super::baseline::Put;
+use super::baseline::{Put, promise};
 use super::generation::{Found, Fresh, Generation, Witness, about_store, read_back};
 
 /// A change is recorded before it is made. One that was recorded so long before the copy's last
@@ -49,6 +49,47 @@ pub(super) struct Parts<'a> {
     pub(super) now: Timestamp,
 }
 
+/// What the log saw since the copy was the latest.
+pub(super) struct Lost {
+    newer: Witness,
+    since: Option<Timestamp>,
+    /// Whose credential changed, and whether they were disabled.
+    users: BTreeMap<(TenantId, UserId), bool>,
+    /// The digests of the documents that each tenant was promised.
+    pub(super) promised: BTreeMap<TenantId, BTreeSet<String>>,
+}
+
+impl Found {
+    /// What a store lost of which the log has seen this.
+    pub(super) async fn lost(
+        &self,
+        newer: Witness,
+        sink: &AnySink,
+        digests: &MacKey,
+    ) -> Result<Lost, OpenError> {
+        let mut users = BTreeMap::new();
+        let mut promised = BTreeMap::<_, BTreeSet<_>>::new();
+        let mut since = None;
+        let read = read_back(sink, |_, record| {
+            if let Some(seen) = Witness::read(record, digests)
+                && self.cell.is_some_and(|copy| seen.number <= copy.number)
+            {
+                since.get_or_insert(seen.at);
+            }
+            if let Some((user, disabled)) = changed(record) {
+                let disable = users.entry((record.tenant.clone(), user)).or_insert(false);
+                *disable |= disabled;
+            }
+            if let Some(digest) = promise(record) {
+                promised.entry(record.tenant.clone()).or_default().insert(digest.to_owned());
+            }
+            since.is_none_or(|since| record.time.after(MARGIN) >= since)
+        });
+        read.await?;
+        Ok(Lost { newer, since, users, promised })
+    }
+}
+
 impl Parts<'_> {
     /// Makes a store that was put back one that can be opened.
     ///
@@ -57,9 +98,9 @@ impl Parts<'_> {
     pub(super) async fn restore(
         &self,
         found: &mut Found,
-        newer: Witness,
+        lost: Lost,
     ) -> Result<Restored, OpenError> {
-        let (users, since) = self.changed_since(found.cell.as_ref()).await?;
+        let Lost { newer, since, users, .. } = lost;
         let copy = found.cell.map_or(0, |cell| cell.number);
         let text = format!("put back: generation {copy}, the log has seen {}", newer.number);
         self.record(&text).await?;
@@ -80,29 +121,6 @@ impl Parts<'_> {
             .map_err(|undelivered| OpenError::from(undelivered.error))?;
         found.cell = Some(new);
         Ok(Restored { since, users: users.into_keys().collect() })
-    }
-
-    /// Whose credential the log saw change since the copy was the latest, and who was disabled.
-    async fn changed_since(
-        &self,
-        copy: Option<&Generation>,
-    ) -> Result<(BTreeMap<(TenantId, UserId), bool>, Option<Timestamp>), OpenError> {
-        let mut users = BTreeMap::new();
-        let mut since = None;
-        let read = read_back(self.sink, |_, record| {
-            if let Some(seen) = Witness::read(record, self.digests)
-                && copy.is_some_and(|copy| seen.number <= copy.number)
-            {
-                since.get_or_insert(seen.at);
-            }
-            if let Some((user, disabled)) = changed(record) {
-                let disable = users.entry((record.tenant.clone(), user)).or_insert(false);
-                *disable |= disabled;
-            }
-            since.is_none_or(|since| record.time.after(MARGIN) >= since)
-        });
-        read.await?;
-        Ok((users, since))
     }
 
     async fn record(&self, text: &str) -> Result<(), OpenError> {

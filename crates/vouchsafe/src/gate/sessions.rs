@@ -229,7 +229,7 @@ impl Gate {
             .and_then(|old| tokens.open(&draft.tenant, old.as_bytes()).ok())
             .filter(|old| old.account == account)
             .map(|old| old.secret);
-        let label = draft.call.label().clone();
+        let (generation, label) = (self.inner.era ^ generation, draft.call.label().clone());
         let open = SessionEvent::Open { proof, generation, fresh, replaces, label };
         let presented = Presented { account, secret };
         Ok((open, Opening { token, account, presented }, draft.tenant.clone()))

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use vouchsafe_core::{Cell, Corrupt, Space, TenantId, Timestamp};
+use vouchsafe_core::{Cell, Corrupt, PolicyDigest, Space, TenantId, Timestamp};
 use vouchsafe_policy::{Policy, join};
 
 use super::OpenError;
@@ -65,6 +65,11 @@ impl Terms {
         join(first, documents)
             .map(Some)
             .map_err(|error| OpenError::Contracts { tenant: tenant.clone(), error: error.into() })
+    }
+
+    /// The documents, those ahead included.
+    pub(super) fn digests(&self) -> BTreeSet<PolicyDigest> {
+        self.in_force.iter().chain(&self.ahead).map(Policy::digest).collect()
     }
 
     pub(super) fn kept(&self) -> Kept {

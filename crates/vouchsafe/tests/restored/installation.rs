@@ -8,7 +8,7 @@ use std::time::Duration;
 use vouchsafe::access_log::{Receipt, Record, RecordSink, SinkError, VecSink};
 use vouchsafe::core::{CellKey, SecretString, Space, TenantId, Timestamp};
 use vouchsafe::envelope::{Cost, Keyring, Unlock};
-use vouchsafe::gate::{GateBuilder, OpenError};
+use vouchsafe::gate::{GateBuilder, OpenError, Policies};
 use vouchsafe::os::SystemEntropy;
 use vouchsafe::policy::Policy;
 use vouchsafe::store::{Cells, Loaded, Put, StoreError, Swap, Version};
@@ -109,6 +109,13 @@ impl RecordSink for MortalLog {
     }
 }
 
+/// What is served: device counters beside the preset.
+pub fn policy() -> Policy {
+    let text = Policy::preset("zoomph-2018").unwrap().to_toml();
+    let devices = "devices = { counters = 4, valid_for = \"180d\" }";
+    Policy::parse(&text.replace("devices = \"none\"", devices), "test").unwrap()
+}
+
 pub struct Installation {
     pub folder: PathBuf,
     pub clock: Arc<ManualClock>,
@@ -146,6 +153,17 @@ impl Installation {
         cut: &Arc<Cut>,
         more: impl FnOnce(GateBuilder) -> GateBuilder,
     ) -> Result<TestGate, OpenError> {
+        self.open_serving((TestGate::tenant(), policy()), store, cut, more)
+    }
+
+    /// As [`open_over`](Self::open_over), under other policies.
+    pub fn open_serving(
+        &self,
+        policies: impl Into<Policies>,
+        store: impl Cells + 'static,
+        cut: &Arc<Cut>,
+        more: impl FnOnce(GateBuilder) -> GateBuilder,
+    ) -> Result<TestGate, OpenError> {
         let keys = self.keys();
         let origin = Origin::new("portal.example/log").unwrap();
         let options = LedgerOptions::new(origin, TenantId::new("operator").unwrap());
@@ -161,10 +179,6 @@ impl Installation {
             now,
         );
         let log = MortalLog(ledger.unwrap(), Arc::clone(cut));
-        let text = Policy::preset("zoomph-2018").unwrap().to_toml();
-        let devices = "devices = { counters = 4, valid_for = \"180d\" }";
-        let text = text.replace("devices = \"none\"", devices);
-        let policies = (TestGate::tenant(), Policy::parse(&text, "test").unwrap());
         let clock = Arc::clone(&self.clock);
         let store = Mortal(store, Arc::clone(cut));
         let mut gate =
