@@ -236,9 +236,9 @@ fn what_a_copy_was_not_promised_is_asked_for_again() {
         let tenants = [Some(TestGate::tenant()), other.cloned()].into_iter().flatten();
         let policies: Policies = tenants.map(|tenant| (tenant, served.clone())).collect();
         at.open_serving(policies, at.store(), &Cut::never(), |gate: GateBuilder| {
-            let gate = contracts.iter().fold(gate, |gate, &contract| {
-                gate.contract(TestGate::tenant(), contract.clone())
-            });
+            let gate = contracts
+                .iter()
+                .fold(gate, |gate, &contract| gate.contract(TestGate::tenant(), contract.clone()));
             if restored { gate.after_restore() } else { gate }
         })
     };

@@ -41,7 +41,8 @@ fn every_step_writes_its_record() {
     let gate = zoomph();
     let (tenant, call) = (TestGate::tenant(), TestGate::call());
     let opened: Vec<_> = gate.recorded().iter().map(|record| record.operation).collect();
-    assert_eq!(opened, [Operation::PolicyLoaded, Operation::GateOpened]);
+    let loaded = Operation::PolicyLoaded;
+    assert_eq!(opened, [loaded, loaded, Operation::GateOpened], "the baseline and what it is of");
 
     let ada = gate.users.add(&tenant, "u-ada", "staff", &["ada@acme.example", "ada"]);
     let (purpose, token) = gate.invite(&ada);
