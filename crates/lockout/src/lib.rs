@@ -32,7 +32,7 @@ pub use event::{Begin, Crossing, CrossingKind, Lock, LockoutEvent, LockoutVerdic
 pub use machine::{LockoutMachine, retry_after};
 pub use order::{Circumstance, Witness, WitnessStep};
 pub use outage::{MayRollBack, Outage};
-pub use overflow::Overflow;
+pub use overflow::{Before, Overflow};
 pub use policy::{Limit, LockOn, LockoutPolicy, OnSuccess, PolicyBuilder, Release, Wait};
 pub use source::{Rate, SourcePolicy, SourceThrottle, Throttled};
 pub use spray::{Seen, SprayAlarm, SprayDetector, SprayPolicy};

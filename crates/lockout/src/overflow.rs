@@ -21,11 +21,17 @@ use crate::{LockoutMachine, LockoutPolicy, LockoutState, Reason, Release};
 
 /// Most charges of one coarse counter: two windows of the largest limit. Beyond them it refuses.
 const MAX_CHARGES: usize = 128;
+/// Most unlocks remembered in one coarse counter. Beyond them the oldest is forgotten, and what was
+/// before it counts for its account again.
+const MAX_UNLOCKED: usize = 64;
 
 /// Coarse counters for the accounts that a store has no room for.
 ///
 /// They are this process's: only beside a store that is this process's, too, does an account have
 /// no more than N failures. Where several nodes share a store, a full one refuses.
+///
+/// An unlock takes no charge away, as it may be another account's: those before it no longer count
+/// for the account that was unlocked, and for everybody else they do.
 ///
 /// Whoever drives events goes by this order:
 /// 1. [`settle`](Self::settle): the charge may be one of these counters'. If it is not, or the event
@@ -33,12 +39,34 @@ const MAX_CHARGES: usize = 128;
 /// 2. Admitted by the store: [`beside`](Self::beside) has to agree, or the charge is taken back.
 /// 3. The store is full: [`charge`](Self::charge), *then* load the account's cell, then
 ///    [`admit`](Self::admit).
+/// 4. An unlock or a reset: [`before`](Self::before), *then* drive it, then
+///    [`unlocked`](Self::unlocked).
 ///
 /// As long as [`is_idle`](Self::is_idle), the first two have nothing to say.
 pub struct Overflow {
-    counters: Box<[Mutex<Vec<Entry>>]>,
+    counters: Box<[Mutex<Entries>]>,
     /// No charge here counts at that moment any more, in microseconds.
     busy_until: AtomicI64,
+}
+
+/// The charges of a coarse counter up to some moment, as one account's unlock leaves them behind.
+#[derive(Clone, Copy, Debug)]
+#[must_use = "give it to `unlocked` once the unlock is in the store"]
+pub struct Before {
+    account: AccountDigest,
+    /// Which unlock.
+    id: ChargeId,
+    number: u64,
+}
+
+/// What is in a coarse counter.
+#[derive(Default)]
+struct Entries {
+    all: Vec<Entry>,
+    /// How many there ever were.
+    number: u64,
+    /// Unlocked accounts, oldest unlock first.
+    unlocked: Vec<Before>,
 }
 
 /// A charge, and until when it counts.
@@ -46,6 +74,8 @@ pub struct Overflow {
 struct Entry {
     charge: Charge,
     until: Timestamp,
+    /// Which one of its counter.
+    number: u64,
 }
 
 impl Overflow {
@@ -71,12 +101,14 @@ impl Overflow {
         let count = u128::try_from(self.counters.len()).unwrap_or(u128::MAX);
         let at = usize::try_from(number.checked_rem(count)?).ok()?;
         let mut entries = self.counters.get(at)?.lock().unwrap_or_else(PoisonError::into_inner);
-        for entry in entries.iter_mut().filter(|entry| entry.charge.at > now.after(AHEAD)) {
+        for entry in entries.all.iter_mut().filter(|entry| entry.charge.at > now.after(AHEAD)) {
             // The clock was wrong and is right again.
             let counts = entry.until.since(entry.charge.at);
             (entry.charge.at, entry.until) = (now, now.after(counts));
         }
-        entries.retain(|entry| entry.until > now);
+        entries.all.retain(|entry| entry.until > now);
+        let oldest = entries.all.first().map_or(u64::MAX, |entry| entry.number);
+        entries.unlocked.retain(|before| before.number > oldest);
         Some(Counter(entries))
     }
 
@@ -89,14 +121,16 @@ impl Overflow {
     pub fn charge(&self, machine: &LockoutMachine, begin: &Begin, now: Timestamp) -> bool {
         let policy = machine.policy();
         let Some(mut counter) = self.counter(begin.account(), now) else { return false };
-        if policy.consecutive().is_some() || counter.0.len() >= MAX_CHARGES {
+        if policy.consecutive().is_some() || counter.0.all.len() >= MAX_CHARGES {
             return false;
         }
         if counter.place(begin.id()).is_none() {
-            let at = counter.0.last().map_or(now, |last| last.charge.at.max(now));
+            let at = counter.0.all.last().map_or(now, |last| last.charge.at.max(now));
             let until = at.after(policy.longest_window());
             let charge = Charge { at, id: begin.id(), failed: false, past: false, device: None };
-            counter.0.push(Entry { charge, until });
+            let number = counter.0.number;
+            counter.0.all.push(Entry { charge, until, number });
+            counter.0.number = number.saturating_add(1);
             self.busy_until.fetch_max(until.micros(), Ordering::SeqCst);
         }
         true
@@ -116,7 +150,7 @@ impl Overflow {
         let Some(mut counter) = self.counter(account, now) else { return wait };
         // Whoever comes later looks here, too: only those before count against it.
         let Some((place, own)) = counter.place(id) else { return wait };
-        let others = counter.0.get(..place).unwrap_or_default();
+        let others = counter.of(account, place);
         let (policy, now) = (machine.policy(), own.at.max(now));
         // A lock may outlast the windows, which is all that is looked at otherwise.
         let locked = exact.map(|exact| policy.standing(exact, None, now));
@@ -124,7 +158,7 @@ impl Overflow {
         match locked.unwrap_or_else(|| standing(policy, others, exact, None, now)) {
             Standing::Free => machine.admitted(account, id, own.at),
             refused => {
-                counter.0.remove(place);
+                counter.0.all.remove(place);
                 refusal(refused, now)
             }
         }
@@ -147,10 +181,11 @@ impl Overflow {
             return None;
         }
         let counter = self.counter(charged.account(), now)?;
-        if counter.0.is_empty() {
+        let others = counter.of(charged.account(), usize::MAX);
+        if others.is_empty() {
             return None;
         }
-        match standing(machine.policy(), &counter.0, exact, Some(own.id), own.at.max(now)) {
+        match standing(machine.policy(), others, exact, Some(own.id), own.at.max(now)) {
             Standing::Free => None,
             refused => Some(refusal(refused, now)),
         }
@@ -176,15 +211,44 @@ impl Overflow {
         let Some(mut counter) = self.counter(event.account(), now) else { return Err(event) };
         let Some((place, own)) = counter.place(id) else { return Err(event) };
         if failed {
-            if let Some(entry) = counter.0.get_mut(place) {
+            if let Some(entry) = counter.0.all.get_mut(place) {
                 entry.charge.failed = true;
             }
         } else if !own.failed {
-            counter.0.remove(place);
+            counter.0.all.remove(place);
         }
         drop(counter);
         // What the machine says of a charge that is nowhere: the proof, and nothing to keep.
         Ok(machine.step(None, &event, now).split().1.committed())
+    }
+
+    /// Where the coarse counter of an account stands, ahead of an unlock or a reset of it.
+    pub fn before(&self, event: &LockoutEvent, now: Timestamp) -> Option<Before> {
+        let (account, id) = match event {
+            LockoutEvent::Unlock { account, id } | LockoutEvent::Reset { account, id, .. } => {
+                (*account, *id)
+            }
+            _ => return None,
+        };
+        let counter = self.counter(account, now)?;
+        (!counter.0.all.is_empty()).then(|| Before { account, id, number: counter.0.number })
+    }
+
+    /// The store has taken in the unlock that this was asked ahead of: charges from before count for
+    /// its account no more. Those that came while it was under way do, so that at no moment an
+    /// account has more by than the policy says since its last unlock. The same unlock again changes
+    /// nothing.
+    pub fn unlocked(&self, before: Before, now: Timestamp) {
+        let Some(mut counter) = self.counter(before.account, now) else { return };
+        let unlocked = &mut counter.0.unlocked;
+        if unlocked.iter().any(|older| (older.account, older.id) == (before.account, before.id)) {
+            return;
+        }
+        unlocked.retain(|older| older.account != before.account);
+        if unlocked.len() >= MAX_UNLOCKED {
+            let _forgotten = unlocked.remove(0);
+        }
+        unlocked.push(before);
     }
 
     /// The lock that what the store holds of an account and the charges here come to, and what is to
@@ -197,14 +261,18 @@ impl Overflow {
         exact: Option<&LockoutState>,
         now: Timestamp,
     ) -> Option<(Lock, Option<Crossing>)> {
-        let counter = self.counter(account, now).filter(|counter| !counter.0.is_empty())?;
+        let counter = self.counter(account, now)?;
+        let others = counter.of(account, usize::MAX);
         let policy = machine.policy();
-        let Standing::Locked(lock) = standing(policy, &counter.0, exact, None, now) else {
+        if others.is_empty() {
+            return None;
+        }
+        let Standing::Locked(lock) = standing(policy, others, exact, None, now) else {
             return None;
         };
         // The charge that filled it: whoever settles last, and whichever counter it is in.
         let strangers = exact.into_iter().flat_map(|exact| policy.charges_in(0, &exact.charges));
-        let all = counter.0.iter().map(|entry| &entry.charge).chain(strangers);
+        let all = others.iter().map(|entry| &entry.charge).chain(strangers);
         let last = all.map(|charge| (charge.at, charge.id)).max();
         let crossing = last.map(|(_, id)| Crossing { id, kind: CrossingKind::Locked });
         Some((lock, crossing.filter(|_| machine.is_announcing())))
@@ -224,12 +292,20 @@ impl fmt::Debug for Overflow {
 }
 
 /// One counter, without what no longer counts.
-struct Counter<'a>(MutexGuard<'a, Vec<Entry>>);
+struct Counter<'a>(MutexGuard<'a, Entries>);
 
 impl Counter<'_> {
     fn place(&self, id: ChargeId) -> Option<(usize, Charge)> {
-        let place = self.0.iter().position(|entry| entry.charge.id == id)?;
-        self.0.get(place).map(|entry| (place, entry.charge))
+        let place = self.0.all.iter().position(|entry| entry.charge.id == id)?;
+        self.0.all.get(place).map(|entry| (place, entry.charge))
+    }
+
+    /// The charges that count for an account, of those ahead of `place`.
+    fn of(&self, account: AccountDigest, place: usize) -> &[Entry] {
+        let all = self.0.all.get(..place).unwrap_or(&self.0.all);
+        let unlocked = self.0.unlocked.iter().find(|before| before.account == account);
+        let from = unlocked.map_or(0, |before| all.partition_point(|e| e.number < before.number));
+        all.get(from..).unwrap_or_default()
     }
 }
 

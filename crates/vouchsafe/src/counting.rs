@@ -26,6 +26,8 @@ pub async fn drive(
     now: Timestamp,
 ) -> Driven {
     let (account, key) = (event.account(), event.cell());
+    let before = overflow.before(&event, now);
+    let revokes = matches!(event, LockoutEvent::Reset { revoke_devices: true, .. });
     let mut driven = match overflow.settle(machine, event, now) {
         Ok(verdict) => Ok(verdict),
         Err(event) => vouchsafe_store::drive(cells, entropy, key, machine, event, now).await,
@@ -40,6 +42,16 @@ pub async fn drive(
             Ok(exact) => Ok(overflow.admit(machine, begin, exact.as_ref(), now)),
             Err(error) => undelivered(error, begin),
         };
+    }
+    if let Some(before) = before {
+        // No room to say so, and nothing there to be forgotten: what it has is beside the store.
+        let full = matches!(&driven, Err(undelivered) if undelivered.error == StoreError::Full);
+        if full && !revokes && matches!(exact(cells, account).await, Ok(None)) {
+            driven = Ok(LockoutVerdict::Unlocked);
+        }
+        if driven.is_ok() {
+            overflow.unlocked(before, now);
+        }
     }
     if overflow.is_idle(now) {
         return driven;

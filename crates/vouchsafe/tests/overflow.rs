@@ -128,7 +128,8 @@ impl Oracle {
     }
 
     fn settle(&mut self, id: ChargeId, counts: bool, clears: bool) {
-        let own = self.0.iter().position(|charge| charge.1 == id).unwrap();
+        // Unlocked since: it changes nothing.
+        let Some(own) = self.0.iter().position(|charge| charge.1 == id) else { return };
         for (at, charge) in self.0.iter_mut().enumerate() {
             if at == own {
                 (charge.2, charge.3) = (counts, counts);
@@ -145,6 +146,8 @@ struct Seen {
     coarse: usize,
     both: usize,
     taken_back: usize,
+    unlocked: usize,
+    full: usize,
 }
 
 /// One history on a few accounts, in a store of a few KiB.
@@ -183,6 +186,34 @@ fn history(seed: u64, seen: &mut Seen) {
             3 => now = now.after(Duration::from_secs(pick(&[1, 9, 10, 59, 3_599]))),
             4 => now = now.after(Duration::from_millis(random.below(5_000))),
             5 => drop(block_on(desk.cells.sweep(now, usize::MAX)).unwrap()),
+            6 if random.below(4) == 0 => {
+                let (account, id) = (account(who as u64), ChargeId::new(desk.entropy.next()));
+                let unlock = match random.below(2) {
+                    0 => LockoutEvent::Unlock { account, id },
+                    _ => LockoutEvent::Reset { account, id, revoke_devices: false },
+                };
+                match desk.send(unlock, now) {
+                    Ok(V::Unlocked) => {
+                        oracles[who].0.clear();
+                        seen.unlocked += usize::from(!desk.overflow.is_idle(now));
+                        // One guess is never coarse where a lock may outlast its window.
+                        if limits
+                            .iter()
+                            .any(|l| l.capacity() == 1 && l.release() != Release::WindowSlides)
+                        {
+                            continue;
+                        }
+                        // Whatever others have left in its coarse counter.
+                        let again = desk.begin(account, now);
+                        let Ok(V::Admitted(charged)) = again else { panic!("{again:?} in {seed}") };
+                        oracles[who].0.push((now, charged.id(), true, false));
+                        open.push((who, charged));
+                    }
+                    // No room to say so, and something there to be forgotten, or nothing anywhere.
+                    Err(StoreError::Full) => seen.full += 1,
+                    other => panic!("{other:?} in {seed}"),
+                }
+            }
             6..12 if !open.is_empty() => {
                 let at = usize::try_from(random.below(open.len() as u64)).unwrap();
                 let (who, charged) = open.swap_remove(at);
@@ -239,9 +270,10 @@ fn in_whatever_order_cells_fill_and_drain_no_account_gets_more_by() {
     for seed in 0..u64::try_from(runs(3_000, 300_000)).unwrap() {
         history(seed << 8, &mut seen);
     }
-    let Seen { exact, coarse, both, taken_back } = seen;
+    let Seen { exact, coarse, both, taken_back, unlocked, full } = seen;
     println!("{exact} exact, {coarse} coarse, {both} of both, {taken_back} refused for others");
-    assert!(exact > 1_000 && coarse > 1_000 && both > 100 && taken_back > 100);
+    println!("{unlocked} unlocked, {full} not for want of room");
+    assert!(exact > 1_000 && coarse > 1_000 && both > 100 && taken_back > 100 && unlocked > 100);
 }
 
 /// A store with room or without, and something that happens before or after one of its calls.
@@ -344,6 +376,96 @@ fn of_two_at_once_the_last_charged_sees_the_other() {
     }
     println!("one more guess {one} times, none {none} times");
     assert!(one > none && one > 200);
+}
+
+/// An unlock in the middle of which somebody guesses as often as he may, and afterwards again, while
+/// room comes and goes: no more by before it is in the store, nor from then on.
+#[test]
+fn an_unlock_gives_back_what_was_before_it_and_nothing_else() {
+    let five = machine(&[Limit::new(5, HOUR)], OnSuccess::OwnCharge);
+    let (mut freed, mut unwritten) = (0, 0);
+    for before in 0..6_u32 {
+        for rooms in 0..8_u32 {
+            for place in 0..6_usize {
+                let desk = Arc::new(Desk {
+                    cells: Meddled {
+                        cells: MemoryStore::new(1 << 20),
+                        full: AtomicBool::new(false),
+                        calls: AtomicUsize::new(0),
+                        meddle: Mutex::new(None),
+                    },
+                    overflow: Overflow::default(),
+                    machine: five.clone(),
+                    entropy: SeededEntropy::new(1),
+                });
+                let room = |full: bool| desk.cells.full.store(full, Ordering::SeqCst);
+                let guesses = |desk: &Desk<Meddled>| {
+                    let admitted =
+                        |_: &u32| matches!(desk.begin(account(1), START), Ok(V::Admitted(_)));
+                    (0..8).filter(admitted).count()
+                };
+                let mut earlier = 0;
+                for guess in 0..5 {
+                    room(guess < before);
+                    earlier +=
+                        usize::from(matches!(desk.begin(account(1), START), Ok(V::Admitted(_))));
+                }
+                assert_eq!(earlier, 5);
+                // With whom it shares a coarse counter: one of four thousand.
+                let neighbour = (2..).map(account).find(|other| {
+                    let place = |of: &AccountDigest| u128::from_be_bytes(*of.as_bytes()) % 4_096;
+                    place(other) == place(&account(1))
+                });
+                room(true);
+                let neighbours = |desk: &Desk<Meddled>| {
+                    matches!(desk.begin(neighbour.unwrap(), START), Ok(V::Admitted(_)))
+                };
+                let free = neighbours(&desk);
+                assert_eq!(free, before > 0, "where a charge is in the store");
+                room(rooms & 1 != 0);
+                let middle = Arc::new(AtomicUsize::new(0));
+                let (other, count) = (Arc::clone(&desk), Arc::clone(&middle));
+                let meddle = move || {
+                    other.cells.full.store(rooms & 2 != 0, Ordering::SeqCst);
+                    count.fetch_add(guesses(&other), Ordering::SeqCst);
+                    other.cells.full.store(rooms & 4 != 0, Ordering::SeqCst);
+                };
+                desk.cells.calls.store(0, Ordering::SeqCst);
+                *desk.cells.meddle.lock().unwrap() = Some((place, Box::new(meddle)));
+                let id = ChargeId::new(desk.entropy.next());
+                let unlock = || LockoutEvent::Unlock { account: account(1), id };
+                let verdict = desk.send(unlock(), START);
+                let case = format!("{before}, {rooms}, {place}: {verdict:?}");
+                let done = match verdict {
+                    Ok(V::Unlocked) => true,
+                    Err(StoreError::Full) => false,
+                    _ => panic!("{case}"),
+                };
+                *desk.cells.meddle.lock().unwrap() = None;
+                let middle = middle.load(Ordering::SeqCst);
+                room(rooms & 4 != 0);
+                let mut after = guesses(&desk);
+                if done {
+                    // The same one again.
+                    let again = desk.send(unlock(), START);
+                    assert!(matches!(again, Ok(V::Unlocked) | Err(StoreError::Full)), "{case}");
+                    after += guesses(&desk);
+                }
+                assert!(
+                    middle + after <= 5 && (done || middle + after == 0),
+                    "{case}: {middle}, {after}"
+                );
+                freed += usize::from(done && middle + after == 5);
+                unwritten += usize::from(!done);
+                // What is the neighbour's stays the neighbour's: five in all.
+                room(true);
+                let more = (0..8).filter(|_| neighbours(&desk)).count();
+                assert!(usize::from(free) + more <= 5, "{case}: {more}");
+            }
+        }
+    }
+    println!("freed for five {freed} times, not written {unwritten} times");
+    assert!(freed > 100);
 }
 
 #[test]
