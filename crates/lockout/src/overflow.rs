@@ -57,6 +57,15 @@ pub struct Before {
     /// Which unlock.
     id: ChargeId,
     number: u64,
+    repeated: bool,
+}
+
+impl Before {
+    /// This very unlock was done already: there is nothing to drive.
+    #[must_use]
+    pub const fn is_repeated(&self) -> bool {
+        self.repeated
+    }
 }
 
 /// What is in a coarse counter.
@@ -231,19 +240,17 @@ impl Overflow {
             _ => return None,
         };
         let counter = self.counter(account, now)?;
-        (!counter.0.all.is_empty()).then(|| Before { account, id, number: counter.0.number })
+        let same = |other: &Before| (other.account, other.id) == (account, id);
+        let (number, repeated) = (counter.0.number, counter.0.unlocked.iter().any(same));
+        (!counter.0.all.is_empty()).then_some(Before { account, id, number, repeated })
     }
 
     /// The store has taken in the unlock that this was asked ahead of: charges from before count for
     /// its account no more. Those that came while it was under way do, so that at no moment an
-    /// account has more by than the policy says since its last unlock. The same unlock again changes
-    /// nothing.
+    /// account has more by than the policy says since its last unlock.
     pub fn unlocked(&self, before: Before, now: Timestamp) {
         let Some(mut counter) = self.counter(before.account, now) else { return };
         let unlocked = &mut counter.0.unlocked;
-        if unlocked.iter().any(|older| (older.account, older.id) == (before.account, before.id)) {
-            return;
-        }
         unlocked.retain(|older| older.account != before.account);
         if unlocked.len() >= MAX_UNLOCKED {
             let _forgotten = unlocked.remove(0);

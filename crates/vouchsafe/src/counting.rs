@@ -27,6 +27,9 @@ pub async fn drive(
 ) -> Driven {
     let (account, key) = (event.account(), event.cell());
     let before = overflow.before(&event, now);
+    if before.is_some_and(|before| before.is_repeated()) {
+        return Ok(LockoutVerdict::Unlocked);
+    }
     let revokes = matches!(event, LockoutEvent::Reset { revoke_devices: true, .. });
     let mut driven = match overflow.settle(machine, event, now) {
         Ok(verdict) => Ok(verdict),
@@ -45,7 +48,7 @@ pub async fn drive(
     }
     if let Some(before) = before {
         // No room to say so, and nothing there to be forgotten: what it has is beside the store.
-        let full = matches!(&driven, Err(undelivered) if undelivered.error == StoreError::Full);
+        let full = matches!(&driven, Err(Undelivered { error: StoreError::Full, .. }));
         if full && !revokes && matches!(exact(cells, account).await, Ok(None)) {
             driven = Ok(LockoutVerdict::Unlocked);
         }
