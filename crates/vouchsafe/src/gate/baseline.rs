@@ -216,9 +216,9 @@ impl<'a> Baselines<'a> {
     }
 
     /// Checks that what the log has seen promised since a copy was made is in the copy or promised
-    /// again, and keeps it then: ahead of the store being one that opens.
+    /// again.
     pub(super) async fn check_lost(
-        &mut self,
+        &self,
         promised: &BTreeMap<TenantId, BTreeSet<String>>,
         checked: &[(TenantId, Checked)],
     ) -> Result<(), OpenError> {
@@ -232,9 +232,6 @@ impl<'a> Baselines<'a> {
             let documents: Vec<_> = promised.difference(&known).cloned().collect();
             if !documents.is_empty() {
                 return Err(OpenError::LostBaseline { tenant: tenant.clone(), documents });
-            }
-            if let Some(of) = of {
-                self.keep(tenant, of.kept.clone()).await?;
             }
         }
         Ok(())
