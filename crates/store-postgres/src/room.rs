@@ -60,3 +60,37 @@ impl Drop for Kept<'_> {
         self.room.grew(self.size.saturating_neg());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn room_is_kept_until_it_is_known_what_a_swap_took() {
+        let room = Room::new(1_000);
+        let kept = room.keep(Some(100));
+        assert_eq!((kept.left, room.used()), (1_000, 228));
+        // What the first may take is not there for the second.
+        let other = room.keep(Some(0));
+        assert_eq!((other.left, room.used()), (772, 356));
+        drop(other);
+        assert_eq!(room.used(), 228);
+        kept.settle(90);
+        assert_eq!(room.used(), 90);
+        let erase = room.keep(None);
+        assert_eq!((erase.left, room.used()), (910, 90));
+        erase.settle(-90);
+        assert_eq!(room.used(), 0);
+        assert_eq!(Room::new(u64::MAX).keep(None).left, i64::MAX);
+    }
+
+    #[test]
+    fn what_was_measured_counts_and_what_came_meanwhile() {
+        let room = Room::new(1_000);
+        room.grew(50);
+        let before = room.used();
+        room.grew(7);
+        room.measured(500, before);
+        assert_eq!(room.used(), 507);
+    }
+}

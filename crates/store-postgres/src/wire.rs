@@ -94,3 +94,51 @@ impl<'a> FromSql<'a> for Moment {
         *of == Type::TIMESTAMPTZ
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sent(value: &impl ToSql, of: &Type) -> Vec<u8> {
+        let mut out = BytesMut::new();
+        assert!(matches!(value.to_sql(of, &mut out), Ok(IsNull::No)));
+        out.to_vec()
+    }
+
+    #[test]
+    fn values_travel_as_they_are_and_are_not_shown() {
+        assert_eq!(sent(&Id([7; 16]), &Type::UUID), [7; 16]);
+        assert_eq!(Id::from_sql(&Type::UUID, &[7; 16]).unwrap(), Id([7; 16]));
+        assert!(Id::from_sql(&Type::UUID, &[7; 15]).is_err());
+        assert_eq!(sent(&Value(b"hunter2"), &Type::BYTEA), b"hunter2");
+        assert_eq!(format!("{:?}", Value(b"hunter2")), "7 bytes");
+        assert_eq!(sent(&Block(0x0102), &Type::TID), [0, 0, 1, 2, 0, 0]);
+    }
+
+    #[test]
+    fn each_is_of_one_type_only() {
+        let of = |accepts: fn(&Type) -> bool| {
+            let types = [Type::UUID, Type::BYTEA, Type::TID, Type::TIMESTAMPTZ, Type::TEXT];
+            types.into_iter().filter(accepts).collect::<Vec<_>>()
+        };
+        assert_eq!(of(<Id as ToSql>::accepts), [Type::UUID]);
+        assert_eq!(of(<Id as FromSql>::accepts), [Type::UUID]);
+        assert_eq!(of(Value::accepts), [Type::BYTEA]);
+        assert_eq!(of(Block::accepts), [Type::TID]);
+        assert_eq!(of(Moment::accepts), [Type::TIMESTAMPTZ]);
+    }
+
+    #[test]
+    fn the_servers_time_counts_from_2000() {
+        let read = |micros: i64| {
+            let moment = Moment::from_sql(&Type::TIMESTAMPTZ, &micros.to_be_bytes());
+            moment.map(|Moment(time)| time.micros()).ok()
+        };
+        // Thirty years, seven of them leap years.
+        assert_eq!(read(0), Some((30 * 365 + 7) * 86_400 * 1_000_000));
+        assert_eq!(read(-EPOCH), Some(0));
+        assert_eq!(read(i64::MAX - EPOCH), Some(Timestamp::MAX.micros()));
+        assert_eq!(read(i64::MAX - EPOCH + 1), None);
+        assert!(Moment::from_sql(&Type::TIMESTAMPTZ, &[0; 7]).is_err());
+    }
+}

@@ -131,6 +131,9 @@ fn options_that_mean_nothing_are_refused() {
         assert!(matches!(refused, PostgresError::Option { option: "schema", .. }), "{refused}");
         assert!(PostgresStore::schema(name).is_err());
     }
+    for name in ["a", "_", "a1", &"a".repeat(63)] {
+        assert!(PostgresStore::schema(name).is_ok(), "{name}");
+    }
     for connections in [0, 65] {
         let refused = refused(builder("a").connections(connections));
         assert!(matches!(refused, PostgresError::Option { option: "connections", .. }));

@@ -159,4 +159,90 @@ mod tests {
         other[0] = 2;
         assert_eq!(opened(other), None);
     }
+    fn text(text: &str) -> Value {
+        Value::BulkString(text.as_bytes().to_vec())
+    }
+
+    #[test]
+    fn a_cell_is_in_the_group_of_its_first_four_bits() {
+        for (first, group) in [(0x00, 0), (0x0F, 0), (0x10, 1), (0x7F, 7), (0xFF, 15)] {
+            let mut digest = [0xAA; 16];
+            digest[0] = first;
+            assert_eq!(group_of(digest), group);
+        }
+        let group = Group::new("ours", Space::Account, 10);
+        assert_eq!(group.cell([b'x'; 16]), b"ours{01a}:xxxxxxxxxxxxxxxx");
+        assert_eq!(group.order, b"ours{01a}order");
+        assert_eq!(group.due, b"ours{01a}due");
+    }
+
+    #[test]
+    fn a_swap_expects_what_a_stored_cell_begins_with() {
+        let version = Version::new([7; 16]);
+        assert_eq!(expected(None), b"");
+        let stored = stored(b"value", Timestamp::EPOCH, version);
+        assert!(stored.starts_with(&expected(Some(version))));
+        assert_eq!(expected(Some(version)).len(), 17);
+        assert!(!stored.starts_with(&expected(Some(Version::new([8; 16])))));
+    }
+
+    #[test]
+    fn an_answer_is_a_cell_and_a_time_or_unclear() {
+        let key = CellKey::new(Space::Account, [7; 16]);
+        let version = Version::new([7; 16]);
+        let cell = || Value::BulkString(stored(b"value", Timestamp::EPOCH, version));
+        let answer = |parts: Vec<Value>| loaded(key, Value::Array(parts));
+        let at = Timestamp::from_micros(3_000_004);
+        for (seconds, micros) in [(text("3"), text("4")), (Value::Int(3), Value::Int(4))] {
+            let there = answer(vec![cell(), seconds.clone(), micros.clone()]).unwrap();
+            let expected = Some(Stored::new(b"value".to_vec(), version));
+            assert_eq!(there, Loaded::new(expected).at(at));
+            let none = answer(vec![Value::Nil, seconds, micros]).unwrap();
+            assert_eq!(none, Loaded::new(None).at(at));
+        }
+        let corrupt = answer(vec![text("short"), text("3"), text("4")]);
+        assert!(matches!(corrupt, Err(StoreError::Corrupt(at)) if at == key));
+        let (long, max) = ("9".repeat(30), i64::MAX.to_string());
+        let unclear = [
+            vec![],
+            vec![cell(), text("3")],
+            vec![cell(), text("3"), text("4"), text("5")],
+            vec![Value::Int(1), text("3"), text("4")],
+            vec![cell(), Value::Nil, text("4")],
+            vec![cell(), text("x"), text("4")],
+            vec![cell(), text(&long), text("4")],
+            vec![cell(), text(&max), text("4")],
+            vec![cell(), text("9223372036854"), text("775808")],
+        ];
+        for parts in unclear {
+            let shown = format!("{parts:?}");
+            assert!(matches!(answer(parts), Err(StoreError::Unavailable(_))), "{shown}");
+        }
+        assert!(matches!(loaded(key, Value::Nil), Err(StoreError::Unavailable(_))));
+    }
+
+    #[test]
+    fn pages_are_read_as_they_are_written() {
+        let digest = |number| Value::BulkString(vec![number; 16]);
+        let array = Value::Array;
+        let read = page(array(vec![Value::Int(3), digest(9), array(vec![digest(1), digest(9)])]));
+        assert_eq!(read, Some((3, [9; 16], vec![[1; 16], [9; 16]])));
+        // Where there is none there is no last one, either.
+        let none = page(array(vec![Value::Int(0), text(""), array(vec![])]));
+        assert_eq!(none, Some((0, [0; 16], vec![])));
+        for wrong in [
+            Value::Nil,
+            array(vec![Value::Int(1), digest(9)]),
+            array(vec![Value::Int(1), digest(9), Value::Nil]),
+            array(vec![Value::Int(1), text("short"), array(vec![])]),
+            array(vec![Value::Int(-1), digest(9), array(vec![])]),
+            array(vec![Value::Int(1), digest(9), array(vec![text("short")])]),
+        ] {
+            assert_eq!(page(wrong), None);
+        }
+        assert_eq!(swept(array(vec![Value::Int(5), Value::Int(2)])), Some((5, 2)));
+        for wrong in [Value::Nil, array(vec![Value::Int(5)]), array(vec![Value::Nil, Value::Nil])] {
+            assert_eq!(swept(wrong), None);
+        }
+    }
 }

@@ -143,3 +143,138 @@ impl fmt::Debug for Servers {
         f.debug_struct("Servers").field("degraded", &self.degraded).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    const NONE: &str = "0000000000000000000000000000000000000000";
+
+    /// What `INFO` says of a server that syncs each swap, with these fields otherwise.
+    fn info(other: &[(&str, &str)]) -> String {
+        let ours = [
+            ("redis_version", "7.0.15"),
+            ("run_id", "one"),
+            ("maxmemory_policy", "noeviction"),
+            ("aof_enabled", "1"),
+            ("role", "master"),
+            ("connected_slaves", "0"),
+            ("master_replid", "history"),
+            ("master_replid2", NONE),
+        ];
+        let field = |(name, value): (&str, &str)| {
+            let value = other
+                .iter()
+                .find_map(|(of, value)| (*of == name).then_some(*value))
+                .unwrap_or(value);
+            format!("{name}:{value}\r\n")
+        };
+        std::iter::once("# Server\r\n".to_owned()).chain(ours.map(field)).collect()
+    }
+
+    fn at(port: u16) -> Address {
+        Address { host: "localhost".to_owned(), port }
+    }
+
+    fn check(servers: &Servers, port: u16, other: &[(&str, &str)]) -> Result<(), RedisError> {
+        servers.check(&at(port), &info(other), Some("always"))
+    }
+
+    /// Servers, and what was told of them.
+    fn servers() -> (Servers, Arc<Mutex<Vec<Degraded>>>) {
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let tell = Arc::clone(&told);
+        let tell = move |degraded: &Degraded| tell.lock().unwrap().push(degraded.clone());
+        (Servers::new(Some(Box::new(tell))), told)
+    }
+
+    #[test]
+    fn only_a_new_enough_primary_that_evicts_nothing_will_do() {
+        let (servers, _) = servers();
+        for version in ["7.0.0", "7.2.4", "8.0", "10.1.0"] {
+            check(&servers, 1, &[("redis_version", version)]).unwrap();
+        }
+        for version in ["6.2.14", "5", "", "x.7"] {
+            let refused = check(&servers, 1, &[("redis_version", version)]).unwrap_err();
+            assert!(matches!(&refused, RedisError::Version { found, .. } if found == version));
+        }
+        let replica = check(&servers, 1, &[("role", "slave")]);
+        assert!(matches!(replica, Err(RedisError::Replica)));
+        let evicts = check(&servers, 1, &[("maxmemory_policy", "allkeys-lru")]);
+        assert!(matches!(evicts, Err(RedisError::Eviction { policy }) if policy == "allkeys-lru"));
+    }
+
+    #[test]
+    fn all_servers_have_to_sync_each_swap_and_fail_over_to_nobody() {
+        let (none, _) = servers();
+        assert!(!none.are_durable(), "none was seen");
+        for other in [("aof_enabled", "0"), ("connected_slaves", "1")] {
+            let (servers, _) = servers();
+            check(&servers, 1, &[]).unwrap();
+            assert!(servers.are_durable());
+            check(&servers, 2, &[other]).unwrap();
+            assert!(!servers.are_durable(), "{other:?}");
+            check(&servers, 2, &[]).unwrap();
+            assert!(servers.are_durable());
+        }
+        for fsync in [Some("everysec"), Some("no"), None] {
+            let (servers, _) = servers();
+            servers.check(&at(1), &info(&[]), fsync).unwrap();
+            assert!(!servers.are_durable(), "{fsync:?}");
+        }
+    }
+
+    #[test]
+    fn a_server_that_may_have_less_than_before_is_told_and_no_other() {
+        let two = ("run_id", "two");
+        let promoted = [two, ("master_replid", "new"), ("master_replid2", "history")];
+        let stranger = [two, ("master_replid", "new"), ("master_replid2", "elsewhere")];
+        let turned = [("master_replid", "new"), ("master_replid2", "elsewhere")];
+        let fresh = [("master_replid", "new")];
+        // Where it is seen, what it says, and whether what it had before is in its files.
+        let cases: [(u16, &[(&str, &str)], Option<bool>); 8] = [
+            (1, &[], None),
+            (1, &fresh, None),
+            (1, &[two], Some(true)),
+            (1, &promoted, Some(false)),
+            (1, &turned, Some(false)),
+            (2, &promoted, Some(false)),
+            (2, &[two], None),
+            (2, &stranger, None),
+        ];
+        for (port, other, files) in cases {
+            let (servers, told) = servers();
+            check(&servers, 1, &[]).unwrap();
+            check(&servers, port, other).unwrap();
+            let told = told.lock().unwrap();
+            let files_told: Vec<bool> = told.iter().map(|degraded| degraded.was_durable).collect();
+            assert_eq!(files_told, Vec::from_iter(files), "{port} {other:?}");
+            assert_eq!(servers.degraded(), u64::from(files.is_some()));
+            for degraded in told.iter() {
+                assert_eq!(degraded.was, "one");
+                let is = if other.contains(&two) { "two" } else { "one" };
+                assert_eq!(degraded.is, is);
+            }
+        }
+    }
+
+    #[test]
+    fn one_that_was_a_replica_meanwhile_has_anothers_data() {
+        let (servers, told) = servers();
+        check(&servers, 1, &[]).unwrap();
+        assert!(check(&servers, 1, &[("role", "slave")]).is_err());
+        assert_eq!(servers.degraded(), 0);
+        check(&servers, 1, &[]).unwrap();
+        assert_eq!(servers.degraded(), 1);
+        assert!(!told.lock().unwrap()[0].was_durable);
+        // Told once.
+        check(&servers, 1, &[]).unwrap();
+        assert_eq!(servers.degraded(), 1);
+        // One that did not sync has nothing in its files, whoever it is.
+        servers.check(&at(2), &info(&[]), None).unwrap();
+        check(&servers, 2, &[("run_id", "two")]).unwrap();
+        assert!(!told.lock().unwrap()[1].was_durable);
+    }
+}

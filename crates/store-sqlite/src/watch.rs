@@ -207,6 +207,29 @@ mod tests {
     }
 
     #[test]
+    fn a_thread_waits_for_another_process_as_long_as_its_caller() {
+        let folder = tempfile::tempdir().unwrap();
+        let open = || Connection::open(folder.path().join("cells.db")).unwrap();
+        let (other, mut connection) = (open(), open());
+        connection.busy_timeout(Duration::ZERO).unwrap();
+        bound_waiting(&mut connection).unwrap();
+        other.execute_batch("BEGIN EXCLUSIVE").unwrap();
+        let deadline = Duration::from_millis(20);
+        let watch = Watch::new(deadline);
+        // Each call has as long.
+        for _ in 0..2 {
+            let began = now();
+            watch.be_patient();
+            let busy = connection.execute_batch("BEGIN IMMEDIATE").unwrap_err();
+            assert_eq!(busy.sqlite_error_code(), Some(rusqlite::ErrorCode::DatabaseBusy));
+            assert!(now() - began >= deadline);
+        }
+        other.execute_batch("COMMIT").unwrap();
+        watch.be_patient();
+        connection.execute_batch("BEGIN IMMEDIATE").unwrap();
+    }
+
+    #[test]
     fn a_deadline_beyond_all_time_is_none() {
         watched(Duration::MAX, |watch| {
             let (reply, waiting) = watch.call();

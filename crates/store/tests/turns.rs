@@ -99,6 +99,26 @@ fn leaving_passes_the_turn_on() {
     assert!(turns.is_empty());
 }
 
+/// A task may be polled by one executor and then by another: the last one is told, and only of its turn.
+#[test]
+fn whoever_polled_last_is_woken() {
+    let turns = Turns::new(100, 100);
+    let mut callers: Vec<_> = (0..3).map(|_| Caller::new(&turns, KEY)).collect();
+    let held = callers[0].held();
+    assert!(callers.iter_mut().skip(1).all(|caller| caller.poll().is_pending()));
+    let before: Vec<_> = callers.iter().map(|caller| Arc::clone(&caller.woken)).collect();
+    for caller in callers.iter_mut().skip(1) {
+        caller.woken = Arc::default();
+        assert!(caller.poll().is_pending());
+    }
+    drop(held);
+    assert_eq!(callers.iter().map(Caller::wakes).collect::<Vec<_>>(), [0, 1, 0]);
+    drop(callers[1].held());
+    assert_eq!(callers.iter().map(Caller::wakes).collect::<Vec<_>>(), [0, 1, 1]);
+    assert!(before.iter().all(|woken| woken.0.load(Ordering::SeqCst) == 0), "who polled before");
+    drop(callers[2].held());
+}
+
 #[test]
 fn lines_are_bounded_each_and_together() {
     let turns = Turns::new(2, 3);

@@ -131,19 +131,25 @@ pub fn versions_are_never_reused<C: Cells>(open: &impl Fn() -> C) {
     assert_eq!(load(&cells, KEY).map(|cell| cell.version), Some(version(4)));
 }
 
-/// The same digest in another space is another cell.
+/// The same digest in another space is another cell, even under the same version.
 pub fn spaces_are_apart<C: Cells>(open: &impl Fn() -> C) {
     let cells = open();
     for space in Space::ALL {
-        let key = CellKey::new(space, [7; 16]);
-        save(&cells, key, None, &[space.code()], version(u128::from(space.code())));
+        save(&cells, CellKey::new(space, [7; 16]), None, &[space.code()], version(1));
     }
     let erased = CellKey::new(Space::Lockout, [7; 16]);
-    assert_eq!(swap(&cells, erased, Some(version(2)), Put::Erase), Swap::Done);
+    assert_eq!(swap(&cells, erased, Some(version(1)), Put::Erase), Swap::Done);
+    let changed = CellKey::new(Space::Account, [7; 16]);
+    save(&cells, changed, Some(version(1)), b"changed", version(2));
     for space in Space::ALL {
         let key = CellKey::new(space, [7; 16]);
-        let there = load(&cells, key).map(|cell| cell.bytes);
-        assert_eq!(there, (key != erased).then(|| vec![space.code()]));
+        let there = load(&cells, key);
+        let expected = match key {
+            key if key == erased => None,
+            key if key == changed => Some(Stored::new(b"changed".to_vec(), version(2))),
+            _ => Some(Stored::new(vec![space.code()], version(1))),
+        };
+        assert_eq!(there, expected);
         let keys = block_on(cells.scan(space, None, 10)).expect("scan");
         assert_eq!(keys, if key == erased { vec![] } else { vec![key] });
     }
