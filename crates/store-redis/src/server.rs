@@ -228,13 +228,14 @@ mod tests {
 
     #[test]
     fn a_server_that_may_have_less_than_before_is_told_and_no_other() {
+        type Case<'a> = (u16, &'a [(&'a str, &'a str)], Option<bool>);
         let two = ("run_id", "two");
         let promoted = [two, ("master_replid", "new"), ("master_replid2", "history")];
         let stranger = [two, ("master_replid", "new"), ("master_replid2", "elsewhere")];
         let turned = [("master_replid", "new"), ("master_replid2", "elsewhere")];
         let fresh = [("master_replid", "new")];
         // Where it is seen, what it says, and whether what it had before is in its files.
-        let cases: [(u16, &[(&str, &str)], Option<bool>); 8] = [
+        let cases: [Case<'_>; 8] = [
             (1, &[], None),
             (1, &fresh, None),
             (1, &[two], Some(true)),
