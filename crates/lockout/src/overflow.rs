@@ -6,6 +6,9 @@
 //!
 //! Nothing spans two counters, so every attempt charges first and looks at the other counter
 //! afterwards. Of attempts that are admitted, the last to be charged has seen all the others.
+//!
+//! Known devices have coarse counters apart from the strangers': names that an attacker makes up come
+//! without a device cookie, so they fill the strangers' alone.
 
 use std::fmt;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -13,14 +16,17 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use vouchsafe_core::{AccountDigest, ChargeId, Charged, Machine, Timestamp};
 
+use crate::counters::Devices;
 use crate::event::{Begin, Crossing, CrossingKind, Lock, LockoutEvent, LockoutVerdict};
 use crate::machine::AHEAD;
 use crate::rule::{Obstacle, Standing};
 use crate::state::Charge;
-use crate::{LockoutMachine, LockoutPolicy, LockoutState, Reason, Release};
+use crate::{Device, LockoutMachine, LockoutPolicy, LockoutState, Reason, Release};
 
 /// Most charges of one coarse counter: two windows of the largest limit. Beyond them it refuses.
 const MAX_CHARGES: usize = 128;
+/// Counters of an account: the strangers', and its devices'.
+const LANES: usize = 1 + Devices::MAX_COUNTERS as usize;
 /// Most unlocks remembered in one coarse counter. Beyond them the oldest is forgotten, and what was
 /// before it counts for its account again.
 const MAX_UNLOCKED: usize = 64;
@@ -44,19 +50,20 @@ const MAX_UNLOCKED: usize = 64;
 ///
 /// As long as [`is_idle`](Self::is_idle), the first two have nothing to say.
 pub struct Overflow {
+    /// The strangers', then as many of known devices.
     counters: Box<[Mutex<Entries>]>,
     /// No charge here counts at that moment any more, in microseconds.
     busy_until: AtomicI64,
 }
 
-/// The charges of a coarse counter up to some moment, as one account's unlock leaves them behind.
+/// Where the coarse counters of an account stand, as an unlock leaves them behind.
 #[derive(Clone, Copy, Debug)]
 #[must_use = "give it to `unlocked` once the unlock is in the store"]
 pub struct Before {
     account: AccountDigest,
     /// Which unlock.
     id: ChargeId,
-    number: u64,
+    numbers: [u64; LANES],
     repeated: bool,
 }
 
@@ -75,7 +82,14 @@ struct Entries {
     /// How many there ever were.
     number: u64,
     /// Unlocked accounts, oldest unlock first.
-    unlocked: Vec<Before>,
+    unlocked: Vec<Unlocked>,
+}
+
+/// An account for which charges with a lower number count no more.
+struct Unlocked {
+    account: AccountDigest,
+    id: ChargeId,
+    number: u64,
 }
 
 /// A charge, and until when it counts.
@@ -88,14 +102,15 @@ struct Entry {
 }
 
 impl Overflow {
-    /// Four thousand, so that it takes twenty thousand wrong attempts in a window to fill those of a
-    /// rule of five; with five charges each, about a mebibyte.
+    /// Four thousand of strangers, so that it takes twenty thousand wrong attempts in a window to fill
+    /// those of a rule of five, and as many of known devices; with five charges each, two mebibytes.
     pub const COUNTERS: usize = 4_096;
 
-    /// So many counters, at least one.
+    /// So many counters of each kind, at least one.
     #[must_use]
     pub fn new(counters: usize) -> Self {
-        let counters = (0..counters.max(1)).map(|_| Mutex::default()).collect();
+        let counters = counters.max(1).saturating_mul(2);
+        let counters = (0..counters).map(|_| Mutex::default()).collect();
         Self { counters, busy_until: AtomicI64::new(i64::MIN) }
     }
 
@@ -105,10 +120,11 @@ impl Overflow {
         self.busy_until.load(Ordering::SeqCst) <= now.micros()
     }
 
-    fn counter(&self, account: AccountDigest, now: Timestamp) -> Option<Counter<'_>> {
-        let number = u128::from_be_bytes(*account.as_bytes());
-        let count = u128::try_from(self.counters.len()).unwrap_or(u128::MAX);
-        let at = usize::try_from(number.checked_rem(count)?).ok()?;
+    fn counter(&self, account: AccountDigest, lane: u64, now: Timestamp) -> Option<Counter<'_>> {
+        let number = u128::from_be_bytes(*account.as_bytes()).wrapping_add(lane.into());
+        let half = self.counters.len().checked_div(2)?;
+        let at = usize::try_from(number.checked_rem(u128::try_from(half).ok()?)?).ok()?;
+        let at = if lane == 0 { at } else { at.saturating_add(half) };
         let mut entries = self.counters.get(at)?.lock().unwrap_or_else(PoisonError::into_inner);
         for entry in entries.all.iter_mut().filter(|entry| entry.charge.at > now.after(AHEAD)) {
             // The clock was wrong and is right again.
@@ -129,7 +145,8 @@ impl Overflow {
     #[must_use]
     pub fn charge(&self, machine: &LockoutMachine, begin: &Begin, now: Timestamp) -> bool {
         let policy = machine.policy();
-        let Some(mut counter) = self.counter(begin.account(), now) else { return false };
+        let lane = policy.lane(begin.device.map(|device| device.id()));
+        let Some(mut counter) = self.counter(begin.account(), lane, now) else { return false };
         if policy.consecutive().is_some() || counter.0.all.len() >= MAX_CHARGES {
             return false;
         }
@@ -147,30 +164,42 @@ impl Overflow {
 
     /// Whether an attempt that was [charged](Self::charge) here is admitted: `exact` is what the
     /// store held of its account afterwards. If it is not, its charge is taken back.
+    ///
+    /// # Errors
+    /// The attempt as a stranger's, which it is: its device is not known, or not any more. Nothing is
+    /// charged; it begins again.
     pub fn admit(
         &self,
         machine: &LockoutMachine,
         begin: Begin,
         exact: Option<&LockoutState>,
         now: Timestamp,
-    ) -> LockoutVerdict {
-        let (account, id) = (begin.account(), begin.id());
-        let wait = LockoutVerdict::Wait { until: now.after(machine.policy().settle_within()) };
-        let Some(mut counter) = self.counter(account, now) else { return wait };
+    ) -> Result<LockoutVerdict, Begin> {
+        let (account, id, policy) = (begin.account(), begin.id(), machine.policy());
+        let device = begin.device.map(|device| device.id());
+        let lane = policy.lane(device);
+        let wait = LockoutVerdict::Wait { until: now.after(policy.settle_within()) };
+        let Some(mut counter) = self.counter(account, lane, now) else { return Ok(wait) };
         // Whoever comes later looks here, too: only those before count against it.
-        let Some((place, own)) = counter.place(id) else { return wait };
+        let Some((place, own)) = counter.place(id) else { return Ok(wait) };
+        let known =
+            |device: Device| device.account() == account && machine.knows(exact, &device, now);
+        if lane != 0 && !begin.device.is_some_and(known) {
+            counter.0.all.remove(place);
+            return Err(begin.from_device(None));
+        }
         let others = counter.of(account, place);
-        let (policy, now) = (machine.policy(), own.at.max(now));
+        let now = own.at.max(now);
         // A lock may outlast the windows, which is all that is looked at otherwise.
-        let locked = exact.map(|exact| policy.standing(exact, None, now));
+        let locked = exact.map(|exact| policy.standing(exact, device, now));
         let locked = locked.filter(|standing| matches!(standing, Standing::Locked(_)));
-        match locked.unwrap_or_else(|| standing(policy, others, exact, None, now)) {
+        Ok(match locked.unwrap_or_else(|| standing(policy, lane, others, exact, None, now)) {
             Standing::Free => machine.admitted(account, id, own.at),
             refused => {
                 counter.0.all.remove(place);
                 refusal(refused, now)
             }
-        }
+        })
     }
 
     /// What becomes of an attempt that the store has admitted, by what the store held of its account
@@ -185,16 +214,13 @@ impl Overflow {
         now: Timestamp,
     ) -> Option<LockoutVerdict> {
         let own = exact?.charges.iter().find(|charge| charge.id == charged.id())?;
-        // A known device has a counter of its own, and here everybody is a stranger.
-        if machine.policy().lane(own.device) != 0 {
-            return None;
-        }
-        let counter = self.counter(charged.account(), now)?;
+        let (policy, lane) = (machine.policy(), machine.policy().lane(own.device));
+        let counter = self.counter(charged.account(), lane, now)?;
         let others = counter.of(charged.account(), usize::MAX);
         if others.is_empty() {
             return None;
         }
-        match standing(machine.policy(), others, exact, Some(own.id), own.at.max(now)) {
+        match standing(policy, lane, others, exact, Some(own.id), own.at.max(now)) {
             Standing::Free => None,
             refused => Some(refusal(refused, now)),
         }
@@ -217,8 +243,15 @@ impl Overflow {
             LockoutEvent::NotMatched(settle) => (settle.id(), true),
             _ => return Err(event),
         };
-        let Some(mut counter) = self.counter(event.account(), now) else { return Err(event) };
-        let Some((place, own)) = counter.place(id) else { return Err(event) };
+        if self.is_idle(now) {
+            return Err(event);
+        }
+        let counters = machine.policy().devices().map_or(0, |devices| u64::from(devices.counters));
+        let found = (0..=counters).find_map(|lane| {
+            let counter = self.counter(event.account(), lane, now)?;
+            counter.place(id).map(|(place, own)| (counter, place, own))
+        });
+        let Some((mut counter, place, own)) = found else { return Err(event) };
         if failed {
             if let Some(entry) = counter.0.all.get_mut(place) {
                 entry.charge.failed = true;
@@ -231,7 +264,7 @@ impl Overflow {
         Ok(machine.step(None, &event, now).split().1.committed())
     }
 
-    /// Where the coarse counter of an account stands, ahead of an unlock or a reset of it.
+    /// Where the coarse counters of an account stand, ahead of an unlock or a reset of it.
     pub fn before(&self, event: &LockoutEvent, now: Timestamp) -> Option<Before> {
         let (account, id) = match event {
             LockoutEvent::Unlock { account, id } | LockoutEvent::Reset { account, id, .. } => {
@@ -239,23 +272,31 @@ impl Overflow {
             }
             _ => return None,
         };
-        let counter = self.counter(account, now)?;
-        let same = |other: &Before| (other.account, other.id) == (account, id);
-        let (number, repeated) = (counter.0.number, counter.0.unlocked.iter().any(same));
-        (!counter.0.all.is_empty()).then_some(Before { account, id, number, repeated })
+        let (mut numbers, mut repeated, mut any) = ([0; LANES], false, false);
+        for (lane, number) in (0..).zip(&mut numbers) {
+            let counter = self.counter(account, lane, now)?;
+            *number = counter.0.number;
+            any |= !counter.0.all.is_empty();
+            let same = |other: &Unlocked| (other.account, other.id) == (account, id);
+            repeated |= counter.0.unlocked.iter().any(same);
+        }
+        any.then_some(Before { account, id, numbers, repeated })
     }
 
     /// The store has taken in the unlock that this was asked ahead of: charges from before count for
     /// its account no more. Those that came while it was under way do, so that at no moment an
     /// account has more by than the policy says since its last unlock.
     pub fn unlocked(&self, before: Before, now: Timestamp) {
-        let Some(mut counter) = self.counter(before.account, now) else { return };
-        let unlocked = &mut counter.0.unlocked;
-        unlocked.retain(|older| older.account != before.account);
-        if unlocked.len() >= MAX_UNLOCKED {
-            let _forgotten = unlocked.remove(0);
+        let Before { account, id, numbers, .. } = before;
+        for (lane, number) in (0..).zip(numbers) {
+            let Some(mut counter) = self.counter(account, lane, now) else { continue };
+            let unlocked = &mut counter.0.unlocked;
+            unlocked.retain(|older| older.account != account);
+            if unlocked.len() >= MAX_UNLOCKED {
+                unlocked.remove(0);
+            }
+            unlocked.push(Unlocked { account, id, number });
         }
-        unlocked.push(before);
     }
 
     /// The lock that what the store holds of an account and the charges here come to, and what is to
@@ -268,13 +309,13 @@ impl Overflow {
         exact: Option<&LockoutState>,
         now: Timestamp,
     ) -> Option<(Lock, Option<Crossing>)> {
-        let counter = self.counter(account, now)?;
+        let counter = self.counter(account, 0, now)?;
         let others = counter.of(account, usize::MAX);
         let policy = machine.policy();
         if others.is_empty() {
             return None;
         }
-        let Standing::Locked(lock) = standing(policy, others, exact, None, now) else {
+        let Standing::Locked(lock) = standing(policy, 0, others, exact, None, now) else {
             return None;
         };
         // The charge that filled it: whoever settles last, and whichever counter it is in.
@@ -316,21 +357,22 @@ impl Counter<'_> {
     }
 }
 
-/// How these charges and a stranger's exact ones together stand to one more.
+/// How these charges and the exact ones of this counter together stand to one more.
 ///
 /// A limit whose lock does not end with the window is never filled: half of what filled it could be
 /// forgotten before the lock has ended.
 fn standing(
     policy: &LockoutPolicy,
+    lane: u64,
     coarse: &[Entry],
     exact: Option<&LockoutState>,
     without: Option<ChargeId>,
     now: Timestamp,
 ) -> Standing {
-    let strangers = exact.into_iter().flat_map(|exact| policy.charges_in(0, &exact.charges));
-    let strangers = strangers.filter(|charge| Some(charge.id) != without).copied();
+    let exact = exact.into_iter().flat_map(|exact| policy.charges_in(lane, &exact.charges));
+    let exact = exact.filter(|charge| Some(charge.id) != without).copied();
     let mut charges: Vec<Charge> = coarse.iter().map(|entry| entry.charge).collect();
-    charges.extend(strangers);
+    charges.extend(exact);
     // What another thread's clock put ahead of ours counts as of now.
     charges.iter_mut().for_each(|charge| charge.at = charge.at.min(now));
     charges.sort_by_key(|charge| charge.at);

@@ -35,16 +35,23 @@ pub async fn drive(
         Ok(verdict) => Ok(verdict),
         Err(event) => vouchsafe_store::drive(cells, entropy, key, machine, event, now).await,
     };
-    if let Err(Undelivered { error: StoreError::Full, event: LockoutEvent::Begin(begin) }) = driven
+    if let Err(Undelivered { error: StoreError::Full, event: LockoutEvent::Begin(mut begin) }) =
+        driven
     {
-        // Charged before it is looked at what the store holds: see `Overflow`.
-        if !overflow.charge(machine, &begin, now) {
-            return undelivered(StoreError::Full, begin);
+        loop {
+            // Charged before it is looked at what the store holds: see `Overflow`.
+            if !overflow.charge(machine, &begin, now) {
+                return undelivered(StoreError::Full, begin);
+            }
+            let exact = match exact(cells, account).await {
+                Ok(exact) => exact,
+                Err(error) => return undelivered(error, begin),
+            };
+            match overflow.admit(machine, begin, exact.as_ref(), now) {
+                Ok(verdict) => return Ok(verdict),
+                Err(stranger) => begin = stranger,
+            }
         }
-        return match exact(cells, account).await {
-            Ok(exact) => Ok(overflow.admit(machine, begin, exact.as_ref(), now)),
-            Err(error) => undelivered(error, begin),
-        };
     }
     if let Some(before) = before {
         // No room to say so, and nothing there to be forgotten: what it has is beside the store.

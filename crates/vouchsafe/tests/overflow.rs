@@ -19,10 +19,11 @@ use vouchsafe::core::{
     PolicyDigest, Space, Standing, Timestamp,
 };
 use vouchsafe::counting::drive;
+use vouchsafe::crypto::MacKey;
 use vouchsafe::gate::{Code, Login};
 use vouchsafe::lockout::{
-    Begin, Limit, LockoutEvent, LockoutMachine, LockoutPolicy, LockoutState, LockoutVerdict as V,
-    OnSuccess, Overflow, Release,
+    Begin, Device, DeviceKey, Devices, Limit, LockoutEvent, LockoutMachine, LockoutPolicy,
+    LockoutState, LockoutVerdict as V, OnSuccess, Overflow, Release,
 };
 use vouchsafe::policy::Policy;
 use vouchsafe::store::{Cells, Loaded, MemoryStore, Put, StoreError, Swap, Version};
@@ -38,7 +39,11 @@ fn account(number: u64) -> AccountDigest {
 }
 
 fn machine(limits: &[Limit], on_success: OnSuccess) -> LockoutMachine {
-    let builder = LockoutPolicy::builder().on_success(on_success);
+    knowing(limits, on_success, None)
+}
+
+fn knowing(limits: &[Limit], on_success: OnSuccess, devices: Option<Devices>) -> LockoutMachine {
+    let builder = LockoutPolicy::builder().on_success(on_success).devices(devices);
     let policy = limits.iter().fold(builder, |builder, limit| builder.limit(*limit)).build();
     LockoutMachine::new(policy.unwrap(), PolicyDigest::NONE)
 }
@@ -57,7 +62,16 @@ impl<C: Cells> Desk<C> {
     }
 
     fn begin(&self, account: AccountDigest, now: Timestamp) -> Result<V, StoreError> {
-        let begin = Begin::new(account, ChargeId::new(self.entropy.next()));
+        self.begin_from(account, None, now)
+    }
+
+    fn begin_from(
+        &self,
+        account: AccountDigest,
+        device: Option<Device>,
+        now: Timestamp,
+    ) -> Result<V, StoreError> {
+        let begin = Begin::new(account, ChargeId::new(self.entropy.next())).from_device(device);
         self.send(LockoutEvent::Begin(begin), now)
     }
 
@@ -116,13 +130,16 @@ impl Junk {
 
 /// The rule, word for word: every charge ever made stays on the list.
 #[derive(Default, Clone)]
-struct Oracle(Vec<(Timestamp, ChargeId, bool, bool)>);
+struct Oracle(Vec<(Timestamp, ChargeId, bool, bool, u64)>);
 
 impl Oracle {
-    fn admits(&self, limits: &[Limit], now: Timestamp) -> bool {
+    fn admits(&self, limits: &[Limit], lane: u64, now: Timestamp) -> bool {
         limits.iter().all(|limit| {
             let inside = |at: Timestamp| at.after(limit.window()) > now;
-            let counted = self.0.iter().filter(|(at, _, counts, _)| *counts && inside(*at));
+            let counted = self
+                .0
+                .iter()
+                .filter(|(at, _, counts, _, of)| *counts && inside(*at) && *of == lane);
             counted.count() < limit.capacity() as usize
         })
     }
@@ -148,6 +165,8 @@ struct Seen {
     taken_back: usize,
     unlocked: usize,
     full: usize,
+    devices: usize,
+    voided: usize,
 }
 
 /// One history on a few accounts, in a store of a few KiB.
@@ -167,15 +186,19 @@ fn history(seed: u64, seen: &mut Seen) {
         .collect();
     let clears = random.below(3) == 0;
     let on_success = if clears { OnSuccess::OlderFailures } else { OnSuccess::OwnCharge };
+    let devices = Devices { counters: 2, ..Devices::default() };
+    let devices = (random.below(2) == 0).then_some(devices);
+    let key = DeviceKey::new(MacKey::new(&[7; 32]));
     let desk = Desk {
         cells: MemoryStore::new(8 << 10),
         overflow: Overflow::new(usize::try_from(pick(&[1, 2, 64])).unwrap()),
-        machine: machine(&limits, on_success),
+        machine: knowing(&limits, on_success, devices),
         entropy: SeededEntropy::new(seed + 1),
     };
     let accounts = 4;
     let mut oracles = vec![Oracle::default(); accounts];
     let mut coarse = vec![false; accounts];
+    let mut void = vec![Timestamp::MIN; accounts];
     let (mut junk, mut now) = (Junk::default(), START);
     let mut open: Vec<(usize, Charged)> = Vec::new();
     for _ in 0..150 {
@@ -186,6 +209,13 @@ fn history(seed: u64, seen: &mut Seen) {
             3 => now = now.after(Duration::from_secs(pick(&[1, 9, 10, 59, 3_599]))),
             4 => now = now.after(Duration::from_millis(random.below(5_000))),
             5 => drop(block_on(desk.cells.sweep(now, usize::MAX)).unwrap()),
+            7 if random.below(4) == 0 => {
+                match desk.send(LockoutEvent::ForgetDevices { account: account(who as u64) }, now) {
+                    Ok(V::DevicesForgotten { since }) => void[who] = since,
+                    Err(StoreError::Full) => {}
+                    other => panic!("{other:?} in {seed}"),
+                }
+            }
             6 if random.below(4) == 0 => {
                 let (account, id) = (account(who as u64), ChargeId::new(desk.entropy.next()));
                 let unlock = match random.below(2) {
@@ -206,7 +236,7 @@ fn history(seed: u64, seen: &mut Seen) {
                         // Whatever others have left in its coarse counter.
                         let again = desk.begin(account, now);
                         let Ok(V::Admitted(charged)) = again else { panic!("{again:?} in {seed}") };
-                        oracles[who].0.push((now, charged.id(), true, false));
+                        oracles[who].0.push((now, charged.id(), true, false, 0));
                         open.push((who, charged));
                     }
                     // No room to say so, and something there to be forgotten, or nothing anywhere.
@@ -235,16 +265,26 @@ fn history(seed: u64, seen: &mut Seen) {
             }
             _ => {
                 let (before, idle) = (desk.exact(account(who as u64)), desk.overflow.is_idle(now));
-                let allowed = oracles[who].admits(&limits, now);
-                match desk.begin(account(who as u64), now) {
+                let account = account(who as u64);
+                let (id, issued) =
+                    (random.below(4), [START.before(HOUR), now][random.below(2) as usize]);
+                let device = (random.below(2) == 0)
+                    .then(|| key.verify(account, &key.issue(account, id, issued)).unwrap());
+                // Two of them share a counter, and a cookie that is void is none.
+                let lane = device.filter(|_| devices.is_some() && issued > void[who]);
+                let lane = lane.map_or(0, |device| 1 + device.id() % 2);
+                seen.voided += usize::from(devices.is_some() && device.is_some() && lane == 0);
+                let allowed = oracles[who].admits(&limits, lane, now);
+                match desk.begin_from(account, device, now) {
                     Ok(V::Admitted(charged)) => {
                         assert!(allowed, "a guess too many in {seed}");
-                        let is_coarse = desk.exact(account(who as u64)) == before;
+                        let is_coarse = desk.exact(account) == before;
+                        seen.devices += usize::from(is_coarse && lane > 0);
                         seen.coarse += usize::from(is_coarse);
                         seen.exact += usize::from(!is_coarse);
                         seen.both += usize::from(coarse[who] && !is_coarse);
                         coarse[who] |= is_coarse;
-                        oracles[who].0.push((now, charged.id(), true, false));
+                        oracles[who].0.push((now, charged.id(), true, false, lane));
                         open.push((who, charged));
                     }
                     Ok(V::Locked { .. } | V::Wait { .. }) => {
@@ -270,9 +310,11 @@ fn in_whatever_order_cells_fill_and_drain_no_account_gets_more_by() {
     for seed in 0..u64::try_from(runs(3_000, 300_000)).unwrap() {
         history(seed << 8, &mut seen);
     }
-    let Seen { exact, coarse, both, taken_back, unlocked, full } = seen;
+    let Seen { exact, coarse, both, taken_back, unlocked, full, devices, voided } = seen;
     println!("{exact} exact, {coarse} coarse, {both} of both, {taken_back} refused for others");
     println!("{unlocked} unlocked, {full} not for want of room");
+    println!("{devices} coarse of devices; {voided} cookies were void");
+    assert!(devices > 500 && voided > 100);
     assert!(exact > 1_000 && coarse > 1_000 && both > 100 && taken_back > 100 && unlocked > 100);
 }
 

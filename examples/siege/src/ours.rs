@@ -1,10 +1,11 @@
-//! Vouchsafe's own: the lockout engine over the memory store, behind the source throttle and beside the
-//! spray detector, through their public items.
+//! Vouchsafe's own: the lockout engine over the memory store and the coarse counters for what it has no
+//! room for, behind the source throttle and beside the spray detector, through their public items.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use vouchsafe::counting;
 use vouchsafe_core::{
     AccountDigest, ChargeId, Charged, Identifier, Matched, NotMatched, PolicyDigest, Standing,
     TenantId, Timestamp, UserId,
@@ -12,9 +13,9 @@ use vouchsafe_core::{
 use vouchsafe_crypto::MacKey;
 use vouchsafe_lockout::{
     AccountKey, Begin, Device, DeviceKey, Devices, LockoutEvent, LockoutMachine, LockoutPolicy,
-    LockoutVerdict, Seen, SourcePolicy, SourceThrottle, SprayDetector, SprayPolicy, Subject,
+    LockoutVerdict, Overflow, Seen, SourcePolicy, SourceThrottle, SprayDetector, SprayPolicy, Subject,
 };
-use vouchsafe_store::{Cells, MemoryStore, drive};
+use vouchsafe_store::{Cells, MemoryStore};
 use vouchsafe_testkit::{ManualClock, SeededEntropy, block_on};
 
 use crate::guard::{Answer, Attempt, Guard, Name};
@@ -37,6 +38,7 @@ pub struct SetUpError(#[from] vouchsafe_core::IdError);
 pub struct Ours {
     machine: LockoutMachine,
     store: MemoryStore,
+    overflow: Overflow,
     throttle: SourceThrottle,
     clock: Arc<ManualClock>,
     entropy: SeededEntropy,
@@ -89,6 +91,7 @@ impl Ours {
         Ok(Self {
             machine: LockoutMachine::new(policy, PolicyDigest::NONE),
             store: MemoryStore::new(memory).with_clock(Arc::clone(&clock)),
+            overflow: Overflow::default(),
             throttle: SourceThrottle::new(&SourcePolicy::default(), Arc::clone(&clock) as Arc<_>),
             clock,
             entropy,
@@ -126,8 +129,8 @@ impl Ours {
     }
 
     fn drive(&self, event: LockoutEvent, now: Timestamp) -> Option<LockoutVerdict> {
-        let (cell, machine) = (event.cell(), &self.machine);
-        block_on(drive(&self.store, &self.entropy, cell, machine, event, now)).ok()
+        let Self { store, overflow, entropy, machine, .. } = self;
+        block_on(counting::drive(store, overflow, entropy, machine, event, now)).ok()
     }
 }
 
