@@ -13,7 +13,8 @@ use vouchsafe_core::{
 use vouchsafe_crypto::MacKey;
 use vouchsafe_lockout::{
     AccountKey, Begin, Device, DeviceKey, Devices, LockoutEvent, LockoutMachine, LockoutPolicy,
-    LockoutVerdict, Overflow, Seen, SourcePolicy, SourceThrottle, SprayDetector, SprayPolicy, Subject,
+    LockoutVerdict, Overflow, Seen, SourcePolicy, SourceThrottle, SprayDetector, SprayPolicy,
+    Subject,
 };
 use vouchsafe_store::{Cells, MemoryStore};
 use vouchsafe_testkit::{ManualClock, SeededEntropy, block_on};
