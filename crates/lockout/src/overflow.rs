@@ -335,7 +335,7 @@ impl Default for Overflow {
 
 impl fmt::Debug for Overflow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Overflow({} counters)", self.counters.len())
+        write!(f, "Overflow({} counters)", self.counters.len() / 2)
     }
 }
 

@@ -55,7 +55,7 @@ impl Desk {
         let attempt = || Begin::new(ACCOUNT, ChargeId::new(id));
         let (machine, exact) = (&self.account.machine, self.account.state.as_ref());
         assert!(self.overflow.charge(machine, &attempt(), now), "room here");
-        self.overflow.admit(machine, attempt(), exact, now)
+        self.overflow.admit(machine, attempt(), exact, now).unwrap()
     }
 
     fn settle(&mut self, event: LockoutEvent, now: Timestamp) -> V {
@@ -220,7 +220,7 @@ fn accounts_share_a_counter_and_only_that() {
         let tried = (0..5_u64).filter(|id| {
             let attempt = || Begin::new(account, ChargeId::new(*id | u64::from(number) << 8));
             assert!(overflow.charge(&five, &attempt(), START));
-            matches!(overflow.admit(&five, attempt(), None, START), V::Admitted(_))
+            matches!(overflow.admit(&five, attempt(), None, START), Ok(V::Admitted(_)))
         });
         tried.count()
     };
