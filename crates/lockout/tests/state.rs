@@ -258,3 +258,34 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn unlocks_of_one_moment_differ_by_their_ids() {
+    let after = |id| {
+        let mut account = Account::new(five_a_day());
+        account.send(unlock(id), START);
+        account.state
+    };
+    assert_eq!(after(1), after(1));
+    assert_ne!(after(1), after(2));
+}
+
+#[test]
+fn repeats_of_one_moment_are_read_back() {
+    let policy = LockoutPolicy::builder().limit(Limit::new(5, DAY)).repeats(20).build().unwrap();
+    let mut account = Account::new(LockoutMachine::new(policy, PolicyDigest::NONE));
+    for id in 0..3 {
+        assert!(matches!(account.send(begin(id), START), LockoutVerdict::Admitted(_)));
+        account.send(wrong_secret(id, 1), START);
+    }
+    let state = account.state.unwrap();
+    assert_eq!(LockoutState::from_bytes(state.clone().into_bytes()), Ok(state));
+}
+
+#[test]
+fn borrowed_bytes_are_the_owned_ones() {
+    let (state, mut out) = (everything(), Vec::new());
+    state.clone().write(&mut out);
+    assert_eq!(out, state.clone().into_bytes());
+    assert_eq!(LockoutState::read(&out), Ok(state));
+}
