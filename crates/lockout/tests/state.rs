@@ -289,3 +289,15 @@ fn borrowed_bytes_are_the_owned_ones() {
     assert_eq!(out, state.clone().into_bytes());
     assert_eq!(LockoutState::read(&out), Ok(state));
 }
+
+#[test]
+fn charges_of_one_moment_are_in_order_and_earlier_ones_are_not() {
+    let (start, before) = ("004045165f690500", "ff3f45165f690500");
+    let version_1 = |first: &str, second: &str| {
+        let (one, two) = ("0100000000000000 01", "0200000000000000 00");
+        LockoutState::from_bytes(hex(&format!("0100 {start} 02 {first} {one} {second} {two}")))
+    };
+    assert_eq!(version_1(start, start).unwrap().len(), 2);
+    assert_eq!(version_1(before, start).unwrap().len(), 2);
+    assert_eq!(version_1(start, before), Err(Corrupt));
+}
