@@ -1,8 +1,9 @@
 //! How far time has certainly come.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::Timestamp;
+use crate::{Clock, Timestamp};
 
 /// Tells a clock that leapt from time that passed, for whatever cannot be undone.
 ///
@@ -20,6 +21,52 @@ pub struct Anchor {
     seen: i64,
     /// Since when, by the steady clock, it has been seen so.
     since: Duration,
+}
+
+/// A clock held against the steady one beside it: what it shows may be destroyed by. For a store that
+/// makes room by a clock of its own.
+///
+/// It begins with what the clock shows when this is made, and where there is no steady clock it is the
+/// clock.
+#[derive(Debug)]
+pub struct Anchored<C> {
+    clock: C,
+    anchor: Mutex<Option<Anchor>>,
+}
+
+impl<C: Clock> Anchored<C> {
+    /// Anchored at what `clock` shows now.
+    #[must_use]
+    pub fn new(clock: C) -> Self {
+        let anchored = Self { clock, anchor: Mutex::new(None) };
+        anchored.confirm();
+        anchored
+    }
+
+    /// Somebody who knows says that the clock is right.
+    pub fn confirm(&self) {
+        let now = self.clock.now();
+        *self.anchor() = self.clock.steady().map(|steady| Anchor::new(now, steady));
+    }
+
+    fn anchor(&self) -> MutexGuard<'_, Option<Anchor>> {
+        self.anchor.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<C: Clock> Clock for Anchored<C> {
+    fn now(&self) -> Timestamp {
+        let mut anchor = self.anchor();
+        let (now, steady) = (self.clock.now(), self.clock.steady());
+        match (anchor.as_mut(), steady) {
+            (Some(anchor), Some(steady)) => anchor.observe(now, steady),
+            _ => now,
+        }
+    }
+
+    fn steady(&self) -> Option<Duration> {
+        self.clock.steady()
+    }
 }
 
 /// A clock that is ahead of what is certain.

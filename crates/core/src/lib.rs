@@ -26,7 +26,7 @@ mod secret;
 mod source;
 mod time;
 
-pub use anchor::{Anchor, Doubt};
+pub use anchor::{Anchor, Anchored, Doubt};
 pub use clause::{ClauseId, InvalidClause, PolicyDigest};
 pub use ids::{Case, IdError, Identifier, TenantId, UserId};
 pub use machine::{Cell, CellKey, Corrupt, Effect, Machine, Pending, Space, Step};

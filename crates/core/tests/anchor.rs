@@ -1,10 +1,12 @@
 //! A clock that leaps destroys nothing before it is believed.
 #![allow(clippy::unwrap_used, clippy::arithmetic_side_effects, missing_docs, reason = "tests")]
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use vouchsafe_core::{Anchor, Timestamp};
+use vouchsafe_core::{Anchor, Anchored, Clock, Timestamp};
+use vouchsafe_testkit::ManualClock;
 
 const START: Timestamp = Timestamp::from_micros(1_800_000_000_000_000);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -133,4 +135,27 @@ proptest! {
             prop_assert!(until <= bound, "{until} after {bound}");
         }
     }
+}
+
+#[test]
+fn an_anchored_clock_shows_what_may_be_destroyed_by() {
+    let manual = Arc::new(ManualClock::at(START));
+    let clock = Anchored::new(Arc::clone(&manual));
+    manual.advance(HOUR);
+    assert_eq!(clock.now(), START.after(HOUR));
+    assert_eq!(clock.steady(), manual.steady());
+    // A leap is followed for ten minutes, and after a steady day.
+    manual.set(START.after(YEAR));
+    assert_eq!(clock.now(), START.after(HOUR + Anchor::TOLERANCE));
+    manual.advance(DAY - MINUTE);
+    assert_eq!(clock.now(), START.after(HOUR + Anchor::TOLERANCE + DAY - MINUTE));
+    manual.advance(MINUTE);
+    assert_eq!(clock.now(), START.after(YEAR + DAY));
+    // Or once somebody says so. Backwards it is followed at once.
+    manual.set(START.after(YEAR * 2));
+    assert!(clock.now() < START.after(YEAR * 2));
+    clock.confirm();
+    assert_eq!(clock.now(), START.after(YEAR * 2));
+    manual.set(START);
+    assert_eq!(clock.now(), START);
 }

@@ -72,7 +72,7 @@ impl MemoryStore {
     }
 
     /// The same store with a clock to read when it is full, so that what expired since the last
-    /// sweep makes room.
+    /// sweep makes room. A clock that leaps would empty it: see [`vouchsafe_core::Anchored`].
     #[must_use]
     pub fn with_clock(self, clock: impl Clock + 'static) -> Self {
         Self { clock: Some(Box::new(clock)), ..self }

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use vouchsafe::access_log::{AnySink, Receipt, Record, RecordSink, SinkError, VecSink};
 use vouchsafe::core::{Anchor, CellKey, Clock, Space};
 use vouchsafe::envelope::Keyring;
 use vouchsafe::gate::{Code, Login, OpenError};
@@ -35,6 +36,8 @@ struct Installation {
     clock: Arc<ManualClock>,
     /// Calls of the store until it stops answering.
     left: Arc<AtomicU64>,
+    /// The one log of all its starts; one for each, otherwise.
+    log: Option<Readable>,
 }
 
 impl Installation {
@@ -44,6 +47,7 @@ impl Installation {
             keyring: Arc::new(Keyring::ephemeral(&SystemEntropy::new()).unwrap()),
             clock: Arc::new(ManualClock::at(TestGate::start())),
             left: Arc::new(AtomicU64::new(u64::MAX)),
+            log: None,
         }
     }
 
@@ -56,8 +60,13 @@ impl Installation {
             answers.is_err().then_some(Fault::Before)
         });
         let (keyring, clock) = (Arc::clone(&self.keyring), Arc::clone(&self.clock));
-        let mut gate =
-            block_on(TestGate::over(policy, store, |gate| gate.keys(keyring).clock(clock)))?;
+        let mut gate = block_on(TestGate::over(policy, store, |gate| {
+            let gate = gate.keys(keyring).clock(clock);
+            match &self.log {
+                Some(log) => gate.records(AnySink::new(log.clone())),
+                None => gate,
+            }
+        }))?;
         gate.clock = Arc::clone(&self.clock);
         Ok(gate)
     }
@@ -164,6 +173,90 @@ fn a_start_far_ahead_of_the_last_one_waits_too() {
     all.clock.advance(MINUTE);
     assert_eq!(block_on(gate.gate.upkeep()).doubt, None);
     assert!(!all.is_kept());
+}
+
+/// A log in memory that reads back.
+#[derive(Clone)]
+struct Readable(VecSink);
+
+impl RecordSink for Readable {
+    async fn append(&self, record: Record) -> Result<Receipt, SinkError> {
+        self.0.append(record).await
+    }
+
+    async fn read_back(
+        &self,
+        before: Option<u64>,
+        most: usize,
+    ) -> Result<Option<Vec<(u64, Record)>>, SinkError> {
+        let numbered = (0_u64..).zip(self.0.records());
+        let below = numbered.filter(|(number, _)| before.is_none_or(|before| *number < before));
+        let mut newest: Vec<_> = below.collect();
+        newest.reverse();
+        newest.truncate(most);
+        Ok(Some(newest))
+    }
+}
+
+/// Where the store never said how far time had come, the log's last record does.
+#[test]
+fn a_start_far_ahead_of_the_last_record_waits_too() {
+    let log = Readable(VecSink::new(1_000));
+    let all = Installation { log: Some(log.clone()), ..Installation::new() };
+    // Nothing is due in between, so nothing is written down.
+    drop(all.open().unwrap());
+    assert!(!log.0.records().is_empty());
+    all.keep_for_a_month();
+    let recorded = all.clock.now();
+    all.clock.set(recorded.after(YEAR));
+    let gate = all.open().unwrap();
+    let done = block_on(gate.gate.upkeep());
+    assert_eq!(done.doubt.unwrap().ahead, YEAR, "{done:?}");
+    assert!(all.is_kept());
+    // A clock that is right again is no earlier than the log.
+    all.clock.set(recorded.after(MINUTE));
+    assert_eq!(block_on(gate.gate.upkeep()).doubt, None);
+    drop(gate);
+    all.clock.set(recorded.after(YEAR));
+    let gate = all.open().unwrap();
+    all.clock.advance(DAY);
+    let _ = block_on(gate.gate.upkeep());
+    assert!(all.is_kept(), "nobody has watched the clock for that day");
+    all.clock.advance(DAY);
+    assert_eq!(block_on(gate.gate.upkeep()).doubt, None);
+    assert!(!all.is_kept());
+}
+
+/// What is full makes room by what has certainly expired: a leap gives nobody his guesses back.
+#[test]
+fn counters_in_memory_make_no_room_by_a_clock_that_leapt() {
+    let policies = (TestGate::tenant(), Policy::preset("zoomph-2018").unwrap());
+    let house = block_on(TestGate::over(policies, MemoryStore::new(1 << 24), |gate| {
+        gate.counters_in_memory(8 << 10).danger_store_may_roll_back()
+    }));
+    let house = house.unwrap();
+    house.add("ada", "staff", PASSWORD);
+    let wrong = |name: &str| code(block_on(house.login(name, "Wrong-Anvil9")));
+    for _ in 0..5 {
+        assert_eq!(wrong("ada"), Code::WrongCredentials);
+    }
+    let fill = |names: std::ops::Range<u32>| {
+        for name in names {
+            let _ = wrong(&format!("nobody-{name}"));
+        }
+    };
+    fill(0..200);
+    let hashed_for_ada = || {
+        let before = house.gate.work().runs;
+        let locked = (0..10).all(|_| wrong("ada") == Code::Locked);
+        (house.gate.work().runs - before, locked)
+    };
+    assert_eq!(hashed_for_ada(), (0, true));
+    let right = house.clock.now();
+    house.clock.set(right.after(YEAR));
+    fill(200..400);
+    house.clock.set(right);
+    assert_eq!(hashed_for_ada(), (0, true), "her lock made room");
 }
 
 /// Whatever stops answering when: ended sessions go, in runs of a few accounts, and live ones stay.

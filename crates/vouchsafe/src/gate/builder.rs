@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 
 use vouchsafe_access_log::{AnySink, Name, Operation, Outcome, RecordSink, Target, Text, name};
-use vouchsafe_core::{Clock, Entropy, NoEntropy, PolicyDigest, TenantId, Timer, Timestamp};
+use vouchsafe_core::{Anchored, Clock, Entropy, NoEntropy, PolicyDigest, TenantId, Timer, Timestamp};
 use vouchsafe_crypto::MacKey;
 use vouchsafe_envelope::{EnvelopeError, Keyring};
 use vouchsafe_lockout::{
@@ -414,9 +414,10 @@ impl GateBuilder {
         let named = policies.iter().map(|(_, policy)| policy.lockout().may_roll_back()).min();
         let may = |what| self.may_roll_back || named.unwrap_or_default() >= what;
         let lasts = |store: &AnyCells| store.durability() == Durability::Durable;
+        let makes_room_by = Arc::new(Anchored::new(Arc::clone(&clock)));
         let counters = self.counters.or_else(|| {
-            let memory = MemoryStore::new(self.counter_memory?).with_clock(Arc::clone(&clock));
-            Some(AnyCells::new(memory))
+            let memory = MemoryStore::new(self.counter_memory?);
+            Some(AnyCells::new(memory.with_clock(Arc::clone(&makes_room_by))))
         });
         // Those in memory end with the process, beside a store that does not.
         let counters_last = self.counter_memory.is_none() && counters.as_ref().is_none_or(lasts);
@@ -534,7 +535,8 @@ impl GateBuilder {
             refusals: Counts::new(REFUSALS, policies.tenants().count(), REFUSED_FROM),
             uses: Counts::new(USES, policies.tenants().count(), USED_FROM),
             later: Mutex::default(),
-            schedule: Schedule::new(&policies, now),
+            makes_room_by,
+            schedule: Schedule::new(&policies, now, found.last),
             generations,
             restored,
             era: found.cell.unwrap_or_default().era(),

@@ -108,6 +108,8 @@ pub(super) struct Found {
     pub(super) cell: Option<Generation>,
     /// `None`: the log does not read back.
     pub(super) log: Option<Option<Witness>>,
+    /// When the newest record was made, before this start.
+    pub(super) last: Option<Timestamp>,
 }
 
 impl Found {
@@ -118,13 +120,14 @@ impl Found {
     ) -> Result<Self, OpenError> {
         let key = Generation::key(digests);
         let cell = cells.load(key).await?.state(key)?;
-        let mut log = None;
+        let (mut log, mut last) = (None, None);
         let read = read_back(sink, |_, record| {
+            last = last.or(Some(record.time));
             log = Witness::read(record, digests);
             log.is_none()
         });
         let readable = read.await?;
-        Ok(Self { cell, log: readable.then_some(log) })
+        Ok(Self { cell, log: readable.then_some(log), last })
     }
 
     /// The witness of a state that the store no longer knows.

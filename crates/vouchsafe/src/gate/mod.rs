@@ -58,7 +58,8 @@ use std::time::Duration;
 
 use vouchsafe_access_log::{AnySink, Name, Outcome, RecordSink};
 use vouchsafe_core::{
-    AccountDigest, CellKey, ChargeId, Clock, Entropy, Machine, Space, TenantId, Timer, Timestamp,
+    AccountDigest, Anchored, CellKey, ChargeId, Clock, Entropy, Machine, Space, TenantId, Timer,
+    Timestamp,
 };
 use vouchsafe_crypto::MacKey;
 use vouchsafe_envelope::Keyring;
@@ -141,6 +142,8 @@ struct Inner {
     uses: Counts,
     later: Mutex<VecDeque<Later>>,
     schedule: Schedule,
+    /// The clock of counters in this process's memory.
+    makes_room_by: Arc<Anchored<Arc<dyn Clock>>>,
     /// Where the log reads back.
     generations: Option<Generations>,
     restored: Option<Restored>,

@@ -27,6 +27,8 @@ const RESEAL_EVERY: Duration = Duration::from_secs(7 * 86_400);
 pub(super) struct Schedule {
     due: Mutex<Due>,
     idle: Duration,
+    /// When the log's last record before this start was made.
+    recorded: Option<Timestamp>,
 }
 
 #[derive(Debug)]
@@ -74,7 +76,7 @@ impl Every {
 impl Schedule {
     /// Everything is due from `now` on. A session is over when it was idle for longer than any class
     /// of `policies` allows: an account says its class, not its tenant.
-    pub(super) fn new(policies: &Policies, now: Timestamp) -> Self {
+    pub(super) fn new(policies: &Policies, now: Timestamp, recorded: Option<Timestamp>) -> Self {
         let mut idle = Duration::ZERO;
         for (_, policy) in policies.iter() {
             let longest = policy.classes().map(|(_, class)| class.session().idle()).max();
@@ -91,7 +93,7 @@ impl Schedule {
             kept: None,
             doubt: None,
         };
-        Self { due: Mutex::new(due), idle }
+        Self { due: Mutex::new(due), idle, recorded }
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Due> {
@@ -124,10 +126,12 @@ impl Schedule {
             let mut due = self.lock();
             let anchor = due.anchor.get_or_insert_with(|| {
                 // While this process did not run nothing measured: either the store's own clock
-                // agrees, or it is no later than it was when last written down.
+                // agrees, or it is no later than it was when last written down, or recorded in the log.
+                // A later record proves nothing: it may have been made while the clock stood wrong.
                 let apart = time.map(|time| time.since(node).max(node.since(time)));
                 let agreed = apart.is_some_and(|apart| apart <= Anchor::TOLERANCE);
-                let certain = kept.as_ref().map_or(now, |kept| kept.0.min(now));
+                let last = kept.map(|kept| kept.0).or(self.recorded);
+                let certain = last.map_or(now, |last| last.min(now));
                 Anchor::new(if agreed { now } else { certain }, steady)
             });
             let by = anchor.observe(now, steady);

@@ -182,6 +182,7 @@ impl Gate {
     pub async fn confirm_clock(&self) -> Result<(), Refused> {
         let confirm = || async {
             self.inner.schedule.confirm(&*self.clock);
+            self.inner.makes_room_by.confirm();
             Ok(())
         };
         for (tenant, policy) in self.inner.policies.iter() {
