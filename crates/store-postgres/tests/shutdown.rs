@@ -32,7 +32,8 @@ impl Wake for Task {
 #[test]
 fn a_store_whose_own_thread_drops_it_ends() {
     let schema = shared().fresh_schema();
-    for _ in 0..20 {
+    let mut under_way = 0;
+    for _ in 0..40 {
         let store = Arc::new(common::open_shared(&schema, None));
         let (dropped, told) = mpsc::channel();
         let held = Arc::clone(&store);
@@ -42,14 +43,18 @@ fn a_store_whose_own_thread_drops_it_ends() {
         let task = Arc::new(Task { call: Mutex::new(Some(call)), dropped });
         drop(store);
         let waker = Waker::from(Arc::clone(&task));
-        {
+        let polled = {
             let mut call = task.call.lock().unwrap();
-            let polled = call.as_mut().unwrap().as_mut().poll(&mut Context::from_waker(&waker));
-            assert!(polled.is_pending(), "a server that answers before it is asked");
-        }
+            call.as_mut().unwrap().as_mut().poll(&mut Context::from_waker(&waker))
+        };
         drop((waker, task));
-        assert_eq!(told.recv_timeout(common::PATIENT), Ok(true));
+        // An answer may be there before this thread looks.
+        if polled.is_pending() {
+            under_way += 1;
+            assert_eq!(told.recv_timeout(common::PATIENT), Ok(true));
+        }
     }
+    assert!(under_way > 0, "every answer was there at once");
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -33,25 +34,39 @@ pub struct Browser {
 #[derive(Clone, Debug)]
 pub struct Element(String);
 
+/// A driver and its port; none where it ends at once, as it does now and then when the port that it was
+/// given for one of its two addresses is taken at the other.
+fn chromedriver() -> Option<(Child, u16)> {
+    let mut driver = Command::new("chromedriver")
+        .arg("--port=0")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("chromedriver: apt-get install chromium-driver");
+    let said = lines(driver.stdout.take().unwrap());
+    loop {
+        match said.recv_timeout(Duration::from_secs(60)) {
+            Ok(line) => {
+                if let Some(port) = between(&line, "started successfully on port ", ".") {
+                    return Some((driver, port.parse().unwrap()));
+                }
+            }
+            Err(RecvTimeoutError::Disconnected) => {
+                driver.wait().unwrap();
+                return None;
+            }
+            Err(RecvTimeoutError::Timeout) => panic!("chromedriver is not ready"),
+        }
+    }
+}
+
 impl Browser {
     /// Starts a browser with nothing in it; `folder` takes its profile and its downloads.
     pub fn start(folder: &Path) -> Self {
         let downloads = folder.join("downloads");
         fs::create_dir_all(&downloads).unwrap();
-        let mut driver = Command::new("chromedriver")
-            .arg("--port=0")
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("chromedriver: apt-get install chromium-driver");
-        let said = lines(driver.stdout.take().unwrap());
-        let port = loop {
-            let line = said.recv_timeout(Duration::from_secs(60)).expect("chromedriver is ready");
-            if let Some(port) = between(&line, "started successfully on port ", ".") {
-                break port.parse().unwrap();
-            }
-        };
+        let (driver, port) = (0..5).find_map(|_| chromedriver()).expect("a port for chromedriver");
         let mut browser = Self { driver, port, session: String::new(), downloads };
         let arguments = [
             "--headless=new",
