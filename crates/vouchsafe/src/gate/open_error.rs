@@ -120,7 +120,7 @@ pub enum OpenError {
     LostBaseline {
         /// Which tenant.
         tenant: TenantId,
-        /// The digests of the documents ([`Policy::digest`]).
+        /// The digests of the documents ([`vouchsafe_policy::Policy::digest`]).
         documents: Vec<String>,
     },
     /// A cell of the installation's own does not read: wrong keys, or a damaged store.
