@@ -19,16 +19,17 @@ use vouchsafe_core::{AccountDigest, ChargeId, Charged, Machine, Timestamp};
 use crate::counters::Devices;
 use crate::event::{Begin, Crossing, CrossingKind, Lock, LockoutEvent, LockoutVerdict};
 use crate::machine::AHEAD;
-use crate::rule::{Obstacle, Standing};
+use crate::rule::{Obstacle, Standing, UNLOCK_MEMORY};
 use crate::state::Charge;
 use crate::{Device, LockoutMachine, LockoutPolicy, LockoutState, Reason, Release};
 
-/// Most charges of one coarse counter: two windows of the largest limit. Beyond them it refuses.
+/// Most charges of one coarse counter: two windows of the largest limit. Beyond them it refuses; and
+/// beyond twice as many, those included that no longer count and are not forgotten yet.
 const MAX_CHARGES: usize = 128;
 /// Counters of an account: the strangers', and its devices'.
 const LANES: usize = 1 + Devices::MAX_COUNTERS as usize;
 /// Most unlocks remembered in one coarse counter. Beyond them the oldest is forgotten, and what was
-/// before it counts for its account again.
+/// before it counts for its account again; and the same unlock again is taken for another.
 const MAX_UNLOCKED: usize = 64;
 
 /// Coarse counters for the accounts that a store has no room for.
@@ -90,6 +91,7 @@ struct Unlocked {
     account: AccountDigest,
     id: ChargeId,
     number: u64,
+    at: Timestamp,
 }
 
 /// A charge, and until when it counts.
@@ -131,9 +133,11 @@ impl Overflow {
             let counts = entry.until.since(entry.charge.at);
             (entry.charge.at, entry.until) = (now, now.after(counts));
         }
-        entries.all.retain(|entry| entry.until > now);
+        // Callers' clocks need not agree, so nothing is forgotten at once.
+        entries.all.retain(|entry| entry.until.after(AHEAD) > now);
         let oldest = entries.all.first().map_or(u64::MAX, |entry| entry.number);
-        entries.unlocked.retain(|before| before.number > oldest);
+        let again = |before: &Unlocked| before.at.after(UNLOCK_MEMORY) > now;
+        entries.unlocked.retain(|before| before.number > oldest || again(before));
         Some(Counter(entries))
     }
 
@@ -147,7 +151,10 @@ impl Overflow {
         let policy = machine.policy();
         let lane = policy.lane(begin.device.map(|device| device.id()));
         let Some(mut counter) = self.counter(begin.account(), lane, now) else { return false };
-        if policy.consecutive().is_some() || counter.0.all.len() >= MAX_CHARGES {
+        let all = &counter.0.all;
+        let live = all.iter().filter(|entry| entry.until > now).count();
+        let full = live >= MAX_CHARGES || all.len() >= MAX_CHARGES.saturating_mul(2);
+        if policy.consecutive().is_some() || full {
             return false;
         }
         if counter.place(begin.id()).is_none() {
@@ -157,7 +164,7 @@ impl Overflow {
             let number = counter.0.number;
             counter.0.all.push(Entry { charge, until, number });
             counter.0.number = number.saturating_add(1);
-            self.busy_until.fetch_max(until.micros(), Ordering::SeqCst);
+            self.busy_until.fetch_max(until.after(AHEAD).micros(), Ordering::SeqCst);
         }
         true
     }
@@ -188,12 +195,18 @@ impl Overflow {
             counter.0.all.remove(place);
             return Err(begin.from_device(None));
         }
+        if counter.0.all.get(place).is_none_or(|own| own.number < counter.from(account)) {
+            // An unlock came in between: on neither side of it would it count.
+            counter.0.all.remove(place);
+            return Ok(LockoutVerdict::Wait { until: now });
+        }
         let others = counter.of(account, place);
         let now = own.at.max(now);
-        // A lock may outlast the windows, which is all that is looked at otherwise.
-        let locked = exact.map(|exact| policy.standing(exact, device, now));
-        let locked = locked.filter(|standing| matches!(standing, Standing::Locked(_)));
-        Ok(match locked.unwrap_or_else(|| standing(policy, lane, others, exact, None, now)) {
+        // A lock, or what is about to be one, may outlast the windows, which is all that is looked at
+        // otherwise.
+        let alone = exact.map(|exact| policy.standing(exact, device, now));
+        let alone = alone.filter(|standing| !matches!(standing, Standing::Free));
+        Ok(match alone.unwrap_or_else(|| standing(policy, lane, others, exact, None, now)) {
             Standing::Free => machine.admitted(account, id, own.at),
             refused => {
                 counter.0.all.remove(place);
@@ -213,7 +226,9 @@ impl Overflow {
         exact: Option<&LockoutState>,
         now: Timestamp,
     ) -> Option<LockoutVerdict> {
-        let own = exact?.charges.iter().find(|charge| charge.id == charged.id())?;
+        let own = exact.and_then(|exact| exact.charges.iter().find(|own| own.id == charged.id()));
+        // An unlock has taken it away meanwhile: it would count on neither side of it.
+        let Some(own) = own else { return Some(LockoutVerdict::Wait { until: now }) };
         let (policy, lane) = (machine.policy(), machine.policy().lane(own.device));
         let counter = self.counter(charged.account(), lane, now)?;
         let others = counter.of(charged.account(), usize::MAX);
@@ -272,15 +287,14 @@ impl Overflow {
             }
             _ => return None,
         };
-        let (mut numbers, mut repeated, mut any) = ([0; LANES], false, false);
+        let (mut numbers, mut repeated) = ([0; LANES], false);
         for (lane, number) in (0..).zip(&mut numbers) {
             let counter = self.counter(account, lane, now)?;
             *number = counter.0.number;
-            any |= !counter.0.all.is_empty();
             let same = |other: &Unlocked| (other.account, other.id) == (account, id);
             repeated |= counter.0.unlocked.iter().any(same);
         }
-        any.then_some(Before { account, id, numbers, repeated })
+        Some(Before { account, id, numbers, repeated })
     }
 
     /// The store has taken in the unlock that this was asked ahead of: charges from before count for
@@ -295,7 +309,7 @@ impl Overflow {
             if unlocked.len() >= MAX_UNLOCKED {
                 unlocked.remove(0);
             }
-            unlocked.push(Unlocked { account, id, number });
+            unlocked.push(Unlocked { account, id, number, at: now });
         }
     }
 
@@ -348,12 +362,16 @@ impl Counter<'_> {
         self.0.all.get(place).map(|entry| (place, entry.charge))
     }
 
+    /// Charges with a lower number count no more for an account.
+    fn from(&self, account: AccountDigest) -> u64 {
+        let unlocked = self.0.unlocked.iter().find(|before| before.account == account);
+        unlocked.map_or(0, |before| before.number)
+    }
+
     /// The charges that count for an account, of those ahead of `place`.
     fn of(&self, account: AccountDigest, place: usize) -> &[Entry] {
-        let all = self.0.all.get(..place).unwrap_or(&self.0.all);
-        let unlocked = self.0.unlocked.iter().find(|before| before.account == account);
-        let from = unlocked.map_or(0, |before| all.partition_point(|e| e.number < before.number));
-        all.get(from..).unwrap_or_default()
+        let (from, all) = (self.from(account), self.0.all.get(..place).unwrap_or(&self.0.all));
+        all.get(all.partition_point(|entry| entry.number < from)..).unwrap_or_default()
     }
 }
 

@@ -9,7 +9,7 @@ use crate::state::{Charge, Run};
 use crate::{Limit, LockoutPolicy, LockoutState, OnSuccess, Release};
 
 /// For how long a repeated unlock is recognised as the same one: longer than any retry.
-const UNLOCK_MEMORY: Duration = Duration::from_secs(3_600);
+pub(crate) const UNLOCK_MEMORY: Duration = Duration::from_secs(3_600);
 /// In how long repeats are counted.
 const REPEATS_IN: Duration = Duration::from_secs(24 * 3_600);
 

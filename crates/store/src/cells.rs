@@ -218,7 +218,8 @@ pub trait Cells: Send + Sync {
     /// not wait for anything, as one in this process's memory. `None` says that this store cannot, or
     /// cannot now, and that nothing was changed: then load and swap.
     ///
-    /// `change` does not touch the store. What it answered last is what was done.
+    /// `change` does not touch the store, and waits for nothing: others wait for it. What it answered
+    /// last is what was done.
     ///
     /// # Errors
     /// Those of `change`, which then changed nothing.

@@ -112,18 +112,21 @@ impl MemoryStore {
         {
             return Err(StoreError::TooLarge { len: bytes.len(), max: MAX_CELL });
         }
-        match self.try_swap(key, expected, put)? {
-            Tried::Answer(swap) => Ok(swap),
-            Tried::NoRoom(put, need) => {
-                if !self.reclaim(need) {
-                    return Ok(Swap::Full);
+        let mut put = put;
+        // What made room may have given back what the cell was to lie in, so it needs more then.
+        for _ in 0..3 {
+            let need = match self.try_swap(key, expected, put)? {
+                Tried::Answer(swap) => return Ok(swap),
+                Tried::NoRoom(back, need) => {
+                    put = back;
+                    need
                 }
-                match self.try_swap(key, expected, put)? {
-                    Tried::Answer(swap) => Ok(swap),
-                    Tried::NoRoom(..) => Ok(Swap::Full),
-                }
+            };
+            if !self.reclaim(need) {
+                break;
             }
         }
+        Ok(Swap::Full)
     }
 
     fn try_swap(
@@ -231,8 +234,8 @@ impl MemoryStore {
 
     /// Drops expired cells until `need` bytes fit, and says whether they do.
     fn reclaim(&self, need: usize) -> bool {
-        let told = Timestamp::from_micros(self.told.load(Ordering::Relaxed));
-        let now = self.clock.as_ref().map_or(told, |clock| clock.now().max(told));
+        let told = || Timestamp::from_micros(self.told.load(Ordering::Relaxed));
+        let now = self.clock.as_ref().map_or_else(told, |clock| clock.now());
         let fits = || self.used().checked_add(need).is_some_and(|sum| sum <= self.limit);
         for shard in &self.shards {
             if fits() {
@@ -278,7 +281,8 @@ impl MemoryStore {
     }
 
     fn sweep_now(&self, now: Timestamp, limit: usize) -> usize {
-        self.told.fetch_max(now.micros(), Ordering::Relaxed);
+        // Not the latest ever: a clock that stood wrong once would drop what is live.
+        self.told.store(now.micros(), Ordering::Relaxed);
         let mut swept = 0_usize;
         for shard in &self.shards {
             let left = limit.saturating_sub(swept);

@@ -12,7 +12,8 @@ pub(crate) use loom::sync::{
     atomic::{AtomicI64, AtomicUsize, Ordering},
 };
 
-/// No code panics while it holds one of this crate's locks, so a poisoned lock guards a whole value.
+/// No code of this crate panics while it holds one of its locks, and what a host's machine is shown under
+/// one is changed only after it has answered: so a poisoned lock guards a whole value.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
