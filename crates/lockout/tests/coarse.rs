@@ -123,7 +123,7 @@ fn nor_does_a_clock_that_was_set_back_give_anew() {
     assert_eq!((0..5).filter(|id| guess(*id, START)).count(), 5);
     // Half a minute ahead, for a moment: nobody gets by, but the counter is looked at.
     let ahead = START.after(HOUR);
-    drop(overflow.lock(&five, ACCOUNT, None, ahead));
+    let _ = overflow.lock(&five, ACCOUNT, None, ahead);
     let now = ahead.before(SECOND * 30);
     let by = (10..20).filter(|id| guess(*id, now)).count();
     assert_eq!(by, 0, "{by} more in the same hour");
