@@ -18,7 +18,7 @@ use crate::writer::{Job, Writer};
 use crate::{SqliteError, backup};
 
 /// Threads that read side by side: one whose page is on a slow disk does not hold up the others.
-const READERS: usize = 4;
+const READERS: usize = 2;
 /// Most keys one reading statement returns, and most cells one sweeping transaction drops: others
 /// do not wait long for either.
 const SCAN_BATCH: usize = 1000;
