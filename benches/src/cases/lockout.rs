@@ -120,7 +120,7 @@ fn scaling<W: FnMut(u32) -> Result<()> + Send + 'static>(
 ) -> Result<Batch> {
     let mut time = |threads: usize| {
         let numbers = *next..*next + BATCH;
-        *next = (*next + BATCH) % (1 << 20);
+        *next += BATCH;
         let works: Vec<W> = (0..threads).map(&work).collect();
         let start = Instant::now();
         let running: Vec<_> = works

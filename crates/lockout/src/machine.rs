@@ -344,16 +344,17 @@ impl<'a> View<'a> {
         let mut state = was.clone();
         let restamp = |at: &mut Timestamp| *at = (*at).min(now);
         state.charges.iter_mut().for_each(|charge| restamp(&mut charge.at));
-        let more = &mut *state.more;
-        more.repeats.iter_mut().for_each(restamp);
-        more.notices.iter_mut().for_each(|notice| restamp(&mut notice.at));
-        if let Some(unlocked) = &mut more.unlocked {
-            restamp(&mut unlocked.at);
+        if let Some(more) = state.more.there() {
+            more.repeats.iter_mut().for_each(restamp);
+            more.notices.iter_mut().for_each(|notice| restamp(&mut notice.at));
+            if let Some(unlocked) = &mut more.unlocked {
+                restamp(&mut unlocked.at);
+            }
+            if let Some(run) = &mut more.run {
+                restamp(&mut run.last);
+            }
+            more.devices_since.iter_mut().for_each(restamp);
         }
-        if let Some(run) = &mut more.run {
-            restamp(&mut run.last);
-        }
-        more.devices_since.iter_mut().for_each(restamp);
         Self { state: Cow::Owned(state), now }
     }
 

@@ -195,19 +195,19 @@ impl Overflow {
             counter.0.all.remove(place);
             return Err(begin.from_device(None));
         }
-        if counter.0.all.get(place).is_none_or(|own| own.number < counter.from(account)) {
+        if own.number < counter.from(account) {
             // An unlock came in between: on neither side of it would it count.
             counter.0.all.remove(place);
             return Ok(LockoutVerdict::Wait { until: now });
         }
         let others = counter.of(account, place);
-        let now = own.at.max(now);
+        let now = own.charge.at.max(now);
         // A lock, or what is about to be one, may outlast the windows, which is all that is looked at
         // otherwise.
         let alone = exact.map(|exact| policy.standing(exact, device, now));
         let alone = alone.filter(|standing| !matches!(standing, Standing::Free));
         Ok(match alone.unwrap_or_else(|| standing(policy, lane, others, exact, None, now)) {
-            Standing::Free => machine.admitted(account, id, own.at),
+            Standing::Free => machine.admitted(account, id, own.charge.at),
             refused => {
                 counter.0.all.remove(place);
                 refusal(refused, now)
@@ -271,7 +271,7 @@ impl Overflow {
             if let Some(entry) = counter.0.all.get_mut(place) {
                 entry.charge.failed = true;
             }
-        } else if !own.failed {
+        } else if !own.charge.failed {
             counter.0.all.remove(place);
         }
         drop(counter);
@@ -357,9 +357,9 @@ impl fmt::Debug for Overflow {
 struct Counter<'a>(MutexGuard<'a, Entries>);
 
 impl Counter<'_> {
-    fn place(&self, id: ChargeId) -> Option<(usize, Charge)> {
+    fn place(&self, id: ChargeId) -> Option<(usize, Entry)> {
         let place = self.0.all.iter().position(|entry| entry.charge.id == id)?;
-        self.0.all.get(place).map(|entry| (place, entry.charge))
+        self.0.all.get(place).map(|entry| (place, *entry))
     }
 
     /// Charges with a lower number count no more for an account.

@@ -45,8 +45,7 @@ pub(crate) fn full<'a>(
 /// The run is over, and so is what was said of its ends: the next one may reach them by attempts that
 /// are being verified now.
 fn end_run(state: &mut LockoutState) {
-    if state.more.run.is_some() || !state.more.notices.is_empty() {
-        let more = &mut *state.more;
+    if let Some(more) = state.more.there() {
         more.run = None;
         more.notices.retain(|notice| notice.kind == CrossingKind::Locked);
     }
@@ -179,8 +178,8 @@ impl LockoutPolicy {
     pub(crate) fn charge(&self, state: &mut LockoutState, charge: Charge) {
         let now = charge.at;
         if self.consecutive.is_none() {
-            if state.more.run.is_some() {
-                state.more.run = None;
+            if let Some(more) = state.more.there() {
+                more.run = None;
             }
         } else if self.run(state, now).is_none() {
             end_run(state);

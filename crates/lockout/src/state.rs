@@ -90,6 +90,11 @@ pub(crate) struct Beside(Option<Box<More>>);
 
 impl Beside {
     const NONE: Self = Self(None);
+
+    /// What is there, if anything, to be taken out or moved: takes no memory.
+    pub(crate) fn there(&mut self) -> Option<&mut More> {
+        self.0.as_deref_mut()
+    }
 }
 
 impl Deref for Beside {

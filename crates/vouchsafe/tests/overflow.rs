@@ -21,8 +21,8 @@ use vouchsafe::core::{AccountDigest, Cell, CellKey, ChargeId, Charged, Timestamp
 use vouchsafe::crypto::MacKey;
 use vouchsafe::gate::{Code, Login};
 use vouchsafe::lockout::{
-    DeviceKey, Devices, Limit, LockoutEvent, LockoutState, LockoutVerdict as V, OnSuccess,
-    Overflow, Release,
+    DeviceKey, Devices, Limit, LockoutEvent, LockoutMachine, LockoutState, LockoutVerdict as V,
+    OnSuccess, Overflow, Release,
 };
 use vouchsafe::policy::Policy;
 use vouchsafe::store::{Cells, Loaded, MemoryStore, Put, StoreError, Swap, Version};
@@ -238,6 +238,19 @@ impl Cells for Meddled {
     }
 }
 
+impl Desk<Meddled> {
+    /// With room, and nobody in the middle yet.
+    fn meddled(machine: LockoutMachine) -> Self {
+        let cells = Meddled {
+            cells: MemoryStore::new(1 << 20),
+            full: AtomicBool::new(false),
+            calls: AtomicUsize::new(0),
+            meddle: Mutex::new(None),
+        };
+        Self { cells, overflow: Overflow::default(), machine, entropy: SeededEntropy::new(1) }
+    }
+}
+
 /// Two attempts on an account with one guess left, the second in the middle of the first, while room
 /// comes and goes: all places, all mixtures of what was counted before.
 #[test]
@@ -247,17 +260,7 @@ fn of_two_at_once_the_last_charged_sees_the_other() {
     for before in 0..5_u32 {
         for rooms in 0..8_u32 {
             for place in 0..14_usize {
-                let desk = Arc::new(Desk {
-                    cells: Meddled {
-                        cells: MemoryStore::new(1 << 20),
-                        full: AtomicBool::new(false),
-                        calls: AtomicUsize::new(0),
-                        meddle: Mutex::new(None),
-                    },
-                    overflow: Overflow::default(),
-                    machine: five.clone(),
-                    entropy: SeededEntropy::new(1),
-                });
+                let desk = Arc::new(Desk::meddled(five.clone()));
                 let room = |full: bool| desk.cells.full.store(full, Ordering::SeqCst);
                 for guess in 0..4 {
                     room(guess < before);
@@ -305,17 +308,7 @@ fn an_unlock_gives_back_what_was_before_it_and_nothing_else() {
     for before in 0..6_u32 {
         for rooms in 0..8_u32 {
             for place in 0..6_usize {
-                let desk = Arc::new(Desk {
-                    cells: Meddled {
-                        cells: MemoryStore::new(1 << 20),
-                        full: AtomicBool::new(false),
-                        calls: AtomicUsize::new(0),
-                        meddle: Mutex::new(None),
-                    },
-                    overflow: Overflow::default(),
-                    machine: five.clone(),
-                    entropy: SeededEntropy::new(1),
-                });
+                let desk = Arc::new(Desk::meddled(five.clone()));
                 let room = |full: bool| desk.cells.full.store(full, Ordering::SeqCst);
                 let guesses = |desk: &Desk<Meddled>| {
                     let admitted =
@@ -481,17 +474,7 @@ fn a_gate_counts_on_when_made_up_names_have_filled_its_counters() {
 fn a_lock_that_outlasts_its_window_holds_in_a_full_store() {
     for release in [Release::Admin, Release::After(HOUR * 48)] {
         let limit = Limit::new(5, HOUR).with_release(release);
-        let desk = Desk {
-            cells: Meddled {
-                cells: MemoryStore::new(1 << 20),
-                full: AtomicBool::new(false),
-                calls: AtomicUsize::new(0),
-                meddle: Mutex::new(None),
-            },
-            overflow: Overflow::default(),
-            machine: machine(&[limit], OnSuccess::OwnCharge).announcing(),
-            entropy: SeededEntropy::new(1),
-        };
+        let desk = Desk::meddled(machine(&[limit], OnSuccess::OwnCharge).announcing());
         // Nobody settles: the last of them fills the limit, and announces nothing.
         for _ in 0..5 {
             assert!(matches!(desk.begin(account(1), START), Ok(V::Admitted(_))));
