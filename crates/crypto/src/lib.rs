@@ -7,6 +7,7 @@ mod error;
 mod hash;
 mod hkdf;
 mod hmac;
+mod legacy;
 mod mac;
 mod sign;
 mod wipe;
@@ -17,6 +18,7 @@ pub use entropy::SystemEntropy;
 pub use error::{BadSignature, OpenError, TooLong};
 pub use hash::{Sha256, sha256};
 pub use hkdf::{Hash, RootKey, hkdf, hkdf_expand};
+pub use legacy::{Prf, hmac_sha256, pbkdf2, sha1};
 pub use mac::{MacKey, MacPrefix};
 pub use sign::{PublicKey, SigningKey};
 
