@@ -7,6 +7,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::Record;
 
 /// Takes records and says when each is kept.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not keep records",
+    note = "take a `Ledger`, a test's `VecSink`, or implement `RecordSink`"
+)]
 pub trait RecordSink: Send + Sync {
     /// Appends one record. The receipt means that the record is kept as durably as this sink
     /// keeps anything; a caller that must not act unrecorded waits for it first.

@@ -43,7 +43,7 @@ pub enum Effect<S> {
 
 /// The outcome of a step: an effect, and a verdict that cannot be read before the effect has been
 /// taken out and carried out.
-#[must_use = "a step changes nothing until its effect is carried out"]
+#[must_use = "`split` it, carry the effect out, then call `Pending::committed`: until then nothing has changed"]
 #[derive(Debug)]
 pub struct Step<S, V> {
     effect: Effect<S>,
@@ -104,6 +104,10 @@ impl<V> Pending<V> {
 }
 
 /// A state that lives in a store's cell.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be kept in a store",
+    note = "implement `Cell`: a space, and the state's bytes there and back"
+)]
 pub trait Cell: Sized + Send {
     /// The space of the store it lives in.
     const SPACE: Space;

@@ -50,7 +50,7 @@ impl ChargeId {
 /// This attempt has been counted, durably, before any secret is looked at.
 ///
 /// Dropping it leaves the charge standing: an attempt nobody settles counts as failed.
-#[must_use = "dropped, the attempt stays counted as a failure"]
+#[must_use = "verify one secret with it; dropped, the attempt stays counted as a failure"]
 #[derive(Debug)]
 pub struct Charged {
     account: AccountDigest,

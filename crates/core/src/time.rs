@@ -97,6 +97,10 @@ impl fmt::Display for Timestamp {
 }
 
 /// Where the present moment comes from.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not tell the time",
+    note = "take `vouchsafe::os::SystemClock`, a test's `ManualClock`, or implement `Clock`"
+)]
 pub trait Clock: Send + Sync {
     /// The present moment.
     fn now(&self) -> Timestamp;
@@ -109,6 +113,10 @@ pub trait Clock: Send + Sync {
 }
 
 /// Where fresh, unpredictable bytes come from.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` gives no fresh bytes",
+    note = "take `vouchsafe::os::SystemEntropy`, a test's `SeededEntropy`, or implement `Entropy`"
+)]
 pub trait Entropy: Send + Sync {
     /// Fills `out` with fresh bytes.
     ///

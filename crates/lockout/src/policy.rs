@@ -265,7 +265,7 @@ impl LockoutPolicy {
 }
 
 /// Collects a [`LockoutPolicy`].
-#[must_use]
+#[must_use = "`build` makes the policy"]
 #[derive(Clone, Debug)]
 pub struct PolicyBuilder {
     limits: Vec<Limit>,

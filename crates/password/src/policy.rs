@@ -22,7 +22,7 @@ pub struct PasswordPolicy {
 
 /// Collects the parts of a [`PasswordPolicy`].
 #[derive(Clone, Debug)]
-#[must_use]
+#[must_use = "`build` makes the policy"]
 pub struct PasswordPolicyBuilder(PasswordPolicy);
 
 /// The bundled list says little at this minimum length: ASVS 5.0, 6.2.4 asks for at least 3 000

@@ -112,7 +112,7 @@ impl SessionPolicy {
 }
 
 /// Builds a [`SessionPolicy`].
-#[must_use]
+#[must_use = "`build` makes the policy"]
 #[derive(Clone, Debug)]
 pub struct SessionPolicyBuilder(SessionPolicy);
 

@@ -193,6 +193,10 @@ pub enum Durability {
 /// reads it knows that it no longer matters.
 ///
 /// The futures may be dropped at any point; a swap already handed over may then still happen.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no store",
+    note = "take `MemoryStore`, `SqliteStore`, `PostgresStore` or `RedisStore`, or implement `Cells`"
+)]
 pub trait Cells: Send + Sync {
     /// Reads one cell.
     ///

@@ -134,7 +134,7 @@ impl LinkPolicy {
 }
 
 /// Builds a [`LinkPolicy`].
-#[must_use]
+#[must_use = "`build` makes the policy"]
 #[derive(Clone, Debug)]
 pub struct LinkPolicyBuilder(LinkPolicy);
 

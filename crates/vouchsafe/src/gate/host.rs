@@ -10,6 +10,10 @@ use vouchsafe_core::{Identifier, SecretString, TenantId, Timestamp, UserId};
 /// The host's users: who answers to a name.
 ///
 /// Both calls do the same work whether somebody is found or not, as far as the host can help it.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not say who the users are",
+    note = "implement `Accounts` for it, over your own table of users"
+)]
 pub trait Accounts: Send + Sync {
     /// The user of `tenant` who answers to `identifier`, which is in canonical form.
     ///
@@ -102,6 +106,10 @@ impl fmt::Debug for Mail {
 pub use vouchsafe_session::Purpose;
 
 /// How mail is sent.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` sends no mail",
+    note = "take an `Outbox`, or implement `Notify` over your own mailer"
+)]
 pub trait Notify: Send + Sync {
     /// Hands the message over; done when the transport has taken it.
     ///

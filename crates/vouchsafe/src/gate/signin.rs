@@ -57,7 +57,7 @@ pub enum Checked {
 }
 
 /// An attempt that was charged. Dropped, the charge stays as a failure.
-#[must_use = "dropped, the attempt stays counted as a failure"]
+#[must_use = "check the password with `Admitted::password`; dropped, the attempt stays counted as a failure"]
 #[derive(Debug)]
 pub struct Admitted {
     gate: Gate,
@@ -70,7 +70,7 @@ pub struct Admitted {
 }
 
 /// Somebody whose password was right. [`open`](Self::open) makes a session of it.
-#[must_use = "open a session, or nothing happens"]
+#[must_use = "`Authenticated::open` opens the session; dropped, nobody is signed in"]
 #[derive(Debug)]
 pub struct Authenticated {
     gate: Gate,
@@ -84,7 +84,7 @@ pub struct Authenticated {
 }
 
 /// A right password that is good for nothing but being replaced.
-#[must_use = "dropped, the password stays as it is"]
+#[must_use = "`ChangePassword::set` replaces the password; dropped, it stays as it is"]
 #[derive(Debug)]
 pub struct ChangePassword {
     gate: Gate,
