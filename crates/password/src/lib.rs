@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `policy`, `rules` | which rules does a new password fail |
 //! | `common`, `guessable` | is it one that everybody tries first |
+//! | `breach` | is it known from a breach |
 //! | `password`, `nfc` | what counts as the password that was typed |
 //! | `params` | what does a hash cost, and which costs are weaker |
 //! | `record` | what does a host keep |
@@ -15,6 +16,7 @@
 pub use vouchsafe_core as core;
 pub use vouchsafe_crypto as crypto;
 
+mod breach;
 mod common;
 mod error;
 mod guessable;
@@ -34,6 +36,7 @@ mod state;
 mod ticket;
 mod verify;
 
+pub use breach::{BreachBuilder, BreachError, BreachFilter, BreachKey, Breached, FingerprintBits};
 pub use common::CommonPasswords;
 pub use error::{PasswordError, PolicyProblem, RecordError};
 pub use guessable::Guessable;
