@@ -25,6 +25,9 @@ pub enum PasswordError {
     /// A pool that cannot be.
     #[error("the hash pool cannot be: {0}")]
     Pool(&'static str),
+    /// No hash at the floor takes so little memory.
+    #[error("a hash takes at least 12288 KiB, and there are {0} for it")]
+    Budget(u32),
     /// The operating system gave no thread.
     #[error("no thread for the hash pool")]
     Threads,

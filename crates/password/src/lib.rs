@@ -7,6 +7,7 @@
 //! | `breach` | is it known from a breach |
 //! | `password`, `nfc` | what counts as the password that was typed |
 //! | `params` | what does a hash cost, and which costs are weaker |
+//! | `calibrate` | what may a hash cost on this machine |
 //! | `record` | what does a host keep |
 //! | `pool`, `queue`, `job`, `hash`, `ticket` | hashing in bounded memory |
 //! | `verify`, `owner` | what came of a verification, and who chose the password |
@@ -17,6 +18,7 @@ pub use vouchsafe_core as core;
 pub use vouchsafe_crypto as crypto;
 
 mod breach;
+mod calibrate;
 mod common;
 mod error;
 mod guessable;
@@ -37,6 +39,7 @@ mod ticket;
 mod verify;
 
 pub use breach::{BreachBuilder, BreachError, BreachFilter, BreachKey, Breached, FingerprintBits};
+pub use calibrate::{Calibration, Fit, Trial, calibrate, calibrate_with};
 pub use common::CommonPasswords;
 pub use error::{PasswordError, PolicyProblem, RecordError};
 pub use guessable::Guessable;

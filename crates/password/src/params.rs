@@ -16,7 +16,7 @@ pub struct Params {
 
 /// Equal in strength, by OWASP's Password Storage Cheat Sheet and ASVS 5.0 appendix C: what is at
 /// least one of these is at least each.
-const EQUIVALENTS: [Params; 3] =
+pub(crate) const EQUIVALENTS: [Params; 3] =
     [Params::of(47_104, 1), Params::of(19_456, 2), Params::of(12_288, 3)];
 
 impl Params {

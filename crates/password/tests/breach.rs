@@ -183,7 +183,6 @@ fn a_bit_flipped_after_opening_is_an_error_at_the_lookup() {
         }
         put(at, bytes[at]);
     }
-    drop(put);
     file.set_len(second as u64 + 5).unwrap();
     assert_eq!(filter.holds(key(39, 40)), Err(BreachError::Shard(1)));
     assert_eq!(filter.holds(key(0, 40)), Ok(true));

@@ -178,6 +178,7 @@ fn write(count: u32, layout: Layout, order: &[(u64, usize)], bits: FingerprintBi
 }
 
 #[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, reason = "tests")]
 mod tests {
     use proptest::prelude::*;
     use vouchsafe_testkit::{SeededEntropy, runs};
