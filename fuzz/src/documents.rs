@@ -20,9 +20,11 @@ pub fn access_log_record(data: &[u8]) {
 /// A stored password record reads back as it prints.
 pub fn password_record(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
-    let _ = Stored::read(Some(&text));
+    if let Stored::Record(record) = Stored::import(Some(&text)) {
+        assert_eq!(record.to_string(), text);
+    }
     for record in
-        [text.parse(), PasswordRecord::from_phc(&text, Standing::Chosen)].into_iter().flatten()
+        [text.parse(), PasswordRecord::import(&text, Standing::Chosen)].into_iter().flatten()
     {
         let printed = record.to_string();
         let again: PasswordRecord = printed.parse().expect("what was printed");

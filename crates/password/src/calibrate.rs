@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use vouchsafe_core::Clock;
 
-use crate::hash::{self, Memory};
+use crate::hash::{self, Memory, Variant};
 use crate::params::EQUIVALENTS;
 use crate::{HashPolicy, HashPool, NotVerifiedReason, Params, PasswordError, Record};
 
@@ -107,7 +107,7 @@ pub fn calibrate(
         for _ in 0..RUNS {
             let before = Moment::of(clock);
             let (salt, mut out) = ([7; Record::SALT], [0; Record::HASH]);
-            hash::run(params, &salt, None, "calibration", memory, &mut out)
+            hash::argon2(Variant::NEW, params, &salt, None, b"calibration", memory, &mut out)
                 .map_err(|_| not_run.clone())?;
             let took = Moment::of(clock).since(&before);
             runs.push(took);

@@ -37,6 +37,9 @@ pub enum PasswordError {
     /// No fresh bytes for a salt.
     #[error(transparent)]
     NoEntropy(#[from] NoEntropy),
+    /// Not what can be made a record of.
+    #[error(transparent)]
+    Record(#[from] RecordError),
 }
 
 fn join(problems: &[PolicyProblem]) -> String {
@@ -79,13 +82,20 @@ pub enum RecordError {
     /// Written by a later version.
     #[error("record version {0} is not known")]
     Version(u32),
-    /// Sealed under a pepper, which this version cannot open.
-    #[error("the record is sealed under a pepper")]
-    Pepper,
+    /// Of a kind that is not read, for this reason.
+    #[error("not read: {0}")]
+    Unsupported(&'static str),
+    /// A digest that is no password hash: anybody guesses its password. To be wrapped in Argon2id,
+    /// with [`BareDigest`](crate::BareDigest).
+    #[error("a bare digest, to be wrapped in Argon2id first")]
+    BareDigest,
+    /// The other software's mark of an account that has no password.
+    #[error("the account has no password")]
+    Disabled,
     /// A field does not hold what it must.
     #[error("the record's {0} is malformed")]
     Field(&'static str),
-    /// Argon2's parameters are unknown to it, or over the ceiling: refused before any allocation.
+    /// The hash's parameters are unknown to it, or over the ceiling: refused before any allocation.
     #[error("the record's parameters are out of bounds")]
     Params,
 }

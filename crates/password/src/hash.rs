@@ -1,13 +1,17 @@
-//! One Argon2id run, in memory that is kept and wiped.
+//! One run of a hash, in memory that is kept and wiped.
 
 use std::hint::black_box;
+use std::num::NonZeroU32;
 
 use argon2::{Algorithm, Argon2, AssociatedData, Block, ParamsBuilder, Version};
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroize;
 
 use crate::{Binding, Params};
 
-/// Memory for Argon2, wiped before it goes back to the allocator.
+/// One round.
+pub(crate) const ONCE: NonZeroU32 = NonZeroU32::MIN;
+
+/// Memory for Argon2 and scrypt, wiped before it goes back to the allocator.
 pub(crate) struct Memory {
     blocks: Vec<Block>,
     pub(crate) dirty: bool,
@@ -25,6 +29,12 @@ impl Memory {
 
     pub(crate) fn kib(&self) -> u32 {
         u32::try_from(self.blocks.len()).unwrap_or(u32::MAX)
+    }
+
+    /// To be written to.
+    pub(crate) fn blocks_mut(&mut self) -> &mut [Block] {
+        self.dirty = true;
+        &mut self.blocks
     }
 
     pub(crate) fn wipe(&mut self) {
@@ -46,16 +56,29 @@ impl Drop for Memory {
     }
 }
 
-/// Argon2 did not run.
+/// The hash was not computed.
 #[derive(Debug)]
 pub(crate) struct NotRun;
 
-/// Fills `out` with the Argon2id tag of `password`, bound to `binding` as associated data.
-pub(crate) fn run(
+/// Which of the Argon2 family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Variant {
+    pub(crate) algorithm: Algorithm,
+    pub(crate) version: Version,
+}
+
+impl Variant {
+    /// Argon2id, version 1.3: what new records are made with.
+    pub(crate) const NEW: Self = Self { algorithm: Algorithm::Argon2id, version: Version::V0x13 };
+}
+
+/// Fills `out` with the Argon2 tag of `password`, bound to `binding` as associated data.
+pub(crate) fn argon2(
+    variant: Variant,
     params: Params,
     salt: &[u8],
     binding: Option<&Binding>,
-    password: &str,
+    password: &[u8],
     memory: &mut Memory,
     out: &mut [u8],
 ) -> Result<(), NotRun> {
@@ -66,36 +89,16 @@ pub(crate) fn run(
         builder.data(AssociatedData::new(binding.as_bytes()).map_err(|_| NotRun)?);
     }
     let params = builder.build().map_err(|_| NotRun)?;
-    memory.dirty = true;
-    let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
-    let done = argon2.hash_password_into_with_memory(
-        password.as_bytes(),
-        salt,
-        out,
-        memory.blocks.as_mut_slice(),
-    );
-    scrub_stack();
-    done.map_err(|_| NotRun)
+    let argon2 = Argon2::new(variant.algorithm, variant.version, params);
+    argon2
+        .hash_password_into_with_memory(password, salt, out, memory.blocks_mut())
+        .map_err(|_| NotRun)
 }
 
-/// As [`run`], in memory of its own.
-pub(crate) fn tag(
-    params: Params,
-    salt: &[u8],
-    binding: Option<&Binding>,
-    password: &str,
-    memory: &mut Memory,
-    len: usize,
-) -> Result<Zeroizing<Vec<u8>>, NotRun> {
-    let mut tag = Zeroizing::new(vec![0; len]);
-    run(params, salt, binding, password, memory, &mut tag)?;
-    Ok(tag)
-}
-
-/// BLAKE2b keeps its input block on the stack and does not wipe it: this overwrites the stack
-/// below the caller.
+/// Hashes keep their input on the stack and do not wipe it (BLAKE2b, for one): this overwrites the
+/// stack below the caller.
 #[inline(never)]
-fn scrub_stack() {
+pub(crate) fn scrub_stack() {
     let mut stack = [0_u8; 16 * 1024];
     black_box(&mut stack).zeroize();
 }
@@ -109,7 +112,9 @@ mod tests {
         let params = Params::new(64, 1, 1).unwrap();
         let mut memory = Memory::new(64).unwrap();
         assert!(memory.is_zero());
-        run(params, b"saltsaltsaltsalt", None, "secret", &mut memory, &mut [0; 32]).unwrap();
+        let out = &mut [0; 32];
+        let salt = b"saltsaltsaltsalt";
+        argon2(Variant::NEW, params, salt, None, b"secret", &mut memory, out).unwrap();
         assert!(!memory.is_zero());
         memory.wipe();
         assert!(memory.is_zero() && !memory.dirty);

@@ -10,27 +10,62 @@ use vouchsafe_core::{
     WrongDigest,
 };
 use vouchsafe_crypto::MacKey;
+use zeroize::Zeroizing;
 
-use crate::hash::{self, Memory, NotRun};
-use crate::pool::not_verified;
-use crate::record::Form;
+use crate::hash::{Memory, NotRun};
+use crate::hashed::{Hashed, Input, Kdf};
+use crate::pepper::{self, PepperError};
+use crate::pool::{PoolKeys, not_verified};
+use crate::record::{Form, Inner};
 use crate::ticket::Answer;
 use crate::{
     Binding, HashPolicy, NewRecord, NotVerifiedReason, OwnerPresent, Params, Password,
-    PasswordError, Record, Upgrade, Verified,
+    PasswordError, Peppers, Record, Upgrade, Verified,
 };
 
 pub(crate) enum Job {
     Verify(VerifyJob),
     Hash(HashJob),
+    Wrap(WrapJob),
+}
+
+/// A record, and what was sealed in it.
+pub(crate) struct Candidate {
+    stored: Record,
+    standing: Standing,
+    inner: Inner,
+}
+
+impl Candidate {
+    pub(crate) const fn kdf(&self) -> Kdf {
+        self.inner.hashed.kdf
+    }
+}
+
+/// What becomes of a record that matched.
+enum Renewal {
+    /// The password is hashed anew.
+    Hash(Params),
+    /// The hash stays, and is sealed with the current pepper.
+    Seal,
 }
 
 pub(crate) struct VerifyJob {
     pub(crate) charged: Charged,
     pub(crate) password: Password,
-    pub(crate) record: Option<Record>,
+    pub(crate) record: Option<Box<Candidate>>,
     pub(crate) binding: Binding,
     pub(crate) answer: Answer<Verified>,
+}
+
+/// A digest that was kept bare is to be kept in Argon2id.
+pub(crate) struct WrapJob {
+    pub(crate) input: Input,
+    /// In lower-case hexadecimal.
+    pub(crate) digest: Zeroizing<String>,
+    pub(crate) standing: Standing,
+    pub(crate) binding: Binding,
+    pub(crate) answer: Answer<Result<Record, PasswordError>>,
 }
 
 pub(crate) struct HashJob {
@@ -45,10 +80,11 @@ pub(crate) struct Bench {
     policy: HashPolicy,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
-    /// Salt and tag of nobody's password.
-    dummy: ([u8; Record::SALT], [u8; Record::HASH]),
+    /// Nobody's password.
+    dummy: Hashed,
     /// What digests of wrong passwords are keyed with.
     wrong: MacKey,
+    peppers: Option<Arc<Peppers>>,
     runs: AtomicU64,
     blocks: AtomicU64,
 }
@@ -65,11 +101,14 @@ impl Job {
     pub(crate) fn kib(&self, bench: &Bench) -> u32 {
         let own = bench.policy.params().memory_kib();
         match self {
-            Self::Verify(VerifyJob { record: Some(record), .. }) => {
-                let upgraded = bench.upgraded(record).map_or(0, Params::memory_kib);
-                record.params.memory_kib().max(upgraded)
+            Self::Verify(VerifyJob { record: Some(candidate), .. }) => {
+                let renewed = match bench.renewal(candidate) {
+                    Some(Renewal::Hash(params)) => params.memory_kib(),
+                    Some(Renewal::Seal) | None => 0,
+                };
+                candidate.inner.hashed.kdf.kib().max(renewed)
             }
-            Self::Verify(_) | Self::Hash(_) => own,
+            Self::Verify(_) | Self::Hash(_) | Self::Wrap(_) => own,
         }
     }
 
@@ -77,6 +116,7 @@ impl Job {
         match self {
             Self::Verify(job) => job.answer.is_abandoned(),
             Self::Hash(job) => job.answer.is_abandoned(),
+            Self::Wrap(job) => job.answer.is_abandoned(),
         }
     }
 
@@ -84,6 +124,7 @@ impl Job {
         match self {
             Self::Verify(job) => job.answer.give(not_verified(job.charged, reason)),
             Self::Hash(job) => job.answer.give(Err(PasswordError::NotHashed(reason))),
+            Self::Wrap(job) => job.answer.give(Err(PasswordError::NotHashed(reason))),
         }
     }
 
@@ -91,6 +132,7 @@ impl Job {
         match self {
             Self::Verify(job) => job.run(bench, memory),
             Self::Hash(job) => job.run(bench, memory),
+            Self::Wrap(job) => job.run(bench, memory),
         }
     }
 }
@@ -103,15 +145,15 @@ impl VerifyJob {
         }
         let account = charged.account();
         let compared = caught(|| match &record {
-            Some(record) => bench.compare(record, account, &password, &binding, memory),
+            Some(candidate) => bench.compare(candidate, account, &password, &binding, memory),
             None => bench.compare_with_nobody(account, &password, memory),
         });
         let outcome = match (compared, record) {
             (Err(NotRun), _) => not_verified(charged, NotVerifiedReason::Failed),
-            (Ok(Compared { right: true, .. }), Some(record)) => {
-                let standing = record.standing;
-                let upgrade =
-                    caught(|| bench.upgrade(record, &password, &binding, memory)).unwrap_or(None);
+            (Ok(Compared { right: true, .. }), Some(candidate)) => {
+                let standing = candidate.standing;
+                let upgrade = caught(|| bench.upgrade(*candidate, &password, &binding, memory));
+                let upgrade = upgrade.unwrap_or(None);
                 #[expect(
                     clippy::disallowed_methods,
                     reason = "the verifier mints it: the tags agree"
@@ -138,15 +180,28 @@ impl HashJob {
         let Self { password, owner, binding, answer } = self;
         let standing = if owner.is_some() { Standing::Chosen } else { Standing::MustChange };
         let params = bench.policy.params();
-        let record = caught(|| match bench.salt() {
-            Err(error) => Ok(Err(error.into())),
-            Ok(salt) => bench.record(params, standing, salt, &password, &binding, memory).map(Ok),
+        let record = caught(|| {
+            bench.record(params, standing, Input::Plain, password.nfc(), &binding, memory)
         });
-        let failed = PasswordError::NotHashed(NotVerifiedReason::Failed);
-        let record = record.unwrap_or(Err(failed));
         drop(password);
         let owner = owner.map(|owner| owner.account());
-        answer.give(record.map(|record| NewRecord { record, owner }));
+        answer.give(hashed(record).map(|record| NewRecord { record, owner }));
+    }
+}
+
+impl WrapJob {
+    fn run(self, bench: &Bench, memory: &mut Memory) {
+        let Self { input, digest, standing, binding, answer } = self;
+        let params = bench.policy.params();
+        let record = caught(|| bench.record(params, standing, input, &digest, &binding, memory));
+        answer.give(hashed(record));
+    }
+}
+
+fn hashed<T>(record: Result<Result<T, NoEntropy>, NotRun>) -> Result<T, PasswordError> {
+    match record {
+        Ok(record) => record.map_err(PasswordError::from),
+        Err(NotRun) => Err(PasswordError::NotHashed(NotVerifiedReason::Failed)),
     }
 }
 
@@ -161,22 +216,24 @@ impl Bench {
         policy: HashPolicy,
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
-        wrong: Option<MacKey>,
+        keys: PoolKeys,
     ) -> Result<Self, PasswordError> {
-        let mut dummy = ([0; Record::SALT], [0; Record::HASH]);
-        entropy.fill(&mut dummy.0)?;
-        entropy.fill(&mut dummy.1)?;
+        let PoolKeys { wrong, peppers } = keys;
+        let (mut salt, mut hash) = (vec![0; Record::SALT], vec![0; Record::HASH]);
+        entropy.fill(&mut salt)?;
+        entropy.fill(&mut hash)?;
         let wrong = match wrong {
             // Nobody's salt is everywhere the same, as everybody else's is: a wrong password that
             // is repeated elsewhere is recognised for a name that nobody answers to, too.
             Some(key) => {
-                dummy.0 = key.digest("vouchsafe salt of nobody v1", &[]);
+                salt = key.digest("vouchsafe salt of nobody v1", &[]).to_vec();
                 key
             }
             None => MacKey::generate(&entropy)?,
         };
+        let dummy = Hashed { input: Input::Plain, kdf: Kdf::new(policy.params()), salt, hash };
         let (runs, blocks) = (AtomicU64::new(0), AtomicU64::new(0));
-        Ok(Self { policy, clock, entropy, dummy, wrong, runs, blocks })
+        Ok(Self { policy, clock, entropy, dummy, wrong, peppers, runs, blocks })
     }
 
     /// The present moment; with a clock that panics it is too late for anybody.
@@ -189,27 +246,33 @@ impl Bench {
         (self.runs.load(Ordering::Relaxed), self.blocks.load(Ordering::Relaxed))
     }
 
-    fn count(&self, params: Params) {
+    fn count(&self, kdf: Kdf) {
         self.runs.fetch_add(1, Ordering::Relaxed);
-        self.blocks.fetch_add(params.blocks(), Ordering::Relaxed);
+        self.blocks.fetch_add(kdf.blocks(), Ordering::Relaxed);
+    }
+
+    /// `record` with what was sealed in it.
+    pub(crate) fn open(&self, record: Record, binding: &Binding) -> Result<Candidate, PepperError> {
+        let (standing, inner) = pepper::open(self.peppers.as_deref(), &record, binding)?;
+        Ok(Candidate { stored: record, standing, inner })
     }
 
     fn compare(
         &self,
-        record: &Record,
+        candidate: &Candidate,
         account: AccountDigest,
         password: &Password,
         binding: &Binding,
         memory: &mut Memory,
     ) -> Result<Compared, NotRun> {
-        let Record { params, salt, hash, .. } = record;
-        let binding = record.bound.then_some(binding);
+        let Candidate { stored, inner: Inner { hashed, .. }, .. } = candidate;
+        let binding = stored.bound.then_some(binding);
         let mut compare = |text| {
-            self.count(*params);
-            let tag = hash::tag(*params, salt, binding, text, memory, hash.len())?;
-            Ok(self.compared(account, &tag, hash))
+            self.count(hashed.kdf);
+            let tag = hashed.again(text, binding, memory)?;
+            Ok(self.compared(account, &tag, &hashed.hash))
         };
-        match record.form {
+        match stored.form {
             Form::Nfc => compare(password.nfc()),
             // Enrolled elsewhere as it was typed there; here it may have been typed composed.
             Form::Raw if password.raw() != password.nfc() => {
@@ -227,12 +290,10 @@ impl Bench {
         password: &Password,
         memory: &mut Memory,
     ) -> Result<Compared, NotRun> {
-        let params = self.policy.params();
-        self.count(params);
-        let nobody = Binding::nobody();
-        let (salt, hash) = &self.dummy;
-        let tag = hash::tag(params, salt, Some(&nobody), password.nfc(), memory, hash.len())?;
-        Ok(Compared { right: false, ..self.compared(account, &tag, hash) })
+        let nobodys = &self.dummy;
+        self.count(nobodys.kdf);
+        let tag = nobodys.again(password.nfc(), Some(&Binding::nobody()), memory)?;
+        Ok(Compared { right: false, ..self.compared(account, &tag, &nobodys.hash) })
     }
 
     /// The same work whether or not the tag is the expected one.
@@ -243,49 +304,69 @@ impl Bench {
         Compared { right: tag.ct_eq(expected).into(), digest }
     }
 
-    /// What a matching record is to be hashed with anew, if it is: never with less.
-    fn upgraded(&self, record: &Record) -> Option<Params> {
+    /// What a matching record becomes: never one that costs less.
+    fn renewal(&self, candidate: &Candidate) -> Option<Renewal> {
+        let Candidate { stored, inner: Inner { hashed, .. }, .. } = candidate;
         let own = self.policy.params();
-        if self.policy.upgrades(record.params) {
-            return Some(own);
+        let Some(old) = hashed.argon2id() else { return Some(Renewal::Hash(own)) };
+        if self.policy.upgrades(old) {
+            return Some(Renewal::Hash(own));
         }
-        let old = !record.bound || record.form == Form::Raw;
-        let params = if own.is_no_weaker_than(record.params) { own } else { record.params };
-        old.then_some(params)
+        if !stored.bound || stored.form == Form::Raw {
+            return Some(Renewal::Hash(if own.is_no_weaker_than(old) { own } else { old }));
+        }
+        let current = self.peppers.as_ref().map(|peppers| peppers.current());
+        (current.is_some() && stored.pepper() != current).then_some(Renewal::Seal)
     }
 
     fn upgrade(
         &self,
-        record: Record,
+        candidate: Candidate,
         password: &Password,
         binding: &Binding,
         memory: &mut Memory,
     ) -> Result<Option<Upgrade>, NotRun> {
-        let (Some(params), Ok(salt)) = (self.upgraded(&record), self.salt()) else {
-            return Ok(None);
+        let renewal = self.renewal(&candidate);
+        let Candidate { stored: expected, standing, inner } = candidate;
+        let new = match renewal {
+            Some(Renewal::Hash(params)) => {
+                self.record(params, standing, Input::Plain, password.nfc(), binding, memory)?
+            }
+            Some(Renewal::Seal) => {
+                self.seal(Record::plain(standing, expected.bound, expected.form, inner), binding)
+            }
+            None => return Ok(None),
         };
-        let new = self.record(params, record.standing, salt, password, binding, memory)?;
-        Ok(Some(Upgrade { expected: record, new }))
+        Ok(new.ok().map(|new| Upgrade::new(expected, new)))
     }
 
+    /// A record of `text`, bound to `binding`: the password, or for a wrapped digest that digest.
     fn record(
         &self,
         params: Params,
         standing: Standing,
-        salt: [u8; Record::SALT],
-        password: &Password,
+        input: Input,
+        text: &str,
         binding: &Binding,
         memory: &mut Memory,
-    ) -> Result<Record, NotRun> {
-        self.count(params);
-        let (salt, mut hash) = (salt.to_vec(), vec![0; Record::HASH]);
-        hash::run(params, &salt, Some(binding), password.nfc(), memory, &mut hash)?;
-        Ok(Record { standing, bound: true, form: Form::Nfc, params, salt, hash })
+    ) -> Result<Result<Record, NoEntropy>, NotRun> {
+        let mut salt = vec![0; Record::SALT];
+        if let Err(error) = self.entropy.fill(&mut salt) {
+            return Ok(Err(error));
+        }
+        let (kdf, hash) = (Kdf::new(params), vec![0; Record::HASH]);
+        self.count(kdf);
+        let mut hashed = Hashed { input: Input::Plain, kdf, salt, hash };
+        hashed.hash = hashed.again(text, Some(binding), memory)?.to_vec();
+        let form = if input == Input::Plain { Form::Nfc } else { Form::Raw };
+        let inner = Inner::new(Hashed { input, ..hashed });
+        Ok(self.seal(Record::plain(standing, true, form, inner), binding))
     }
 
-    fn salt(&self) -> Result<[u8; Record::SALT], NoEntropy> {
-        let mut salt = [0; Record::SALT];
-        self.entropy.fill(&mut salt)?;
-        Ok(salt)
+    fn seal(&self, plain: Record, binding: &Binding) -> Result<Record, NoEntropy> {
+        match &self.peppers {
+            Some(peppers) => peppers.seal(&plain, binding, &*self.entropy),
+            None => Ok(plain),
+        }
     }
 }

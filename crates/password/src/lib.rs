@@ -8,7 +8,9 @@
 //! | `password`, `nfc` | what counts as the password that was typed |
 //! | `params` | what does a hash cost, and which costs are weaker |
 //! | `calibrate` | what may a hash cost on this machine |
-//! | `record` | what does a host keep |
+//! | `record`, `hashed`, `phc` | what does a host keep |
+//! | `foreign`, `bcrypt`, `scrypt` | what did other software keep, and how is it verified |
+//! | `pepper` | of what use is a stolen table |
 //! | `pool`, `queue`, `job`, `hash`, `ticket` | hashing in bounded memory |
 //! | `verify`, `owner` | what came of a verification, and who chose the password |
 //! | `state`, `machine` | how one account's credential changes |
@@ -17,23 +19,30 @@
 pub use vouchsafe_core as core;
 pub use vouchsafe_crypto as crypto;
 
+#[cfg(feature = "import")]
+mod bcrypt;
 mod breach;
 mod calibrate;
 mod common;
 mod error;
+mod foreign;
 mod guessable;
 mod hash;
+mod hashed;
 mod job;
 mod machine;
 mod nfc;
 mod owner;
 mod params;
 mod password;
+mod pepper;
+mod phc;
 mod policy;
 mod pool;
 mod queue;
 mod record;
 mod rules;
+mod scrypt;
 mod state;
 mod ticket;
 mod verify;
@@ -43,19 +52,24 @@ pub use calibrate::{Calibration, Fit, Trial, calibrate, calibrate_with};
 pub use common::CommonPasswords;
 pub use error::{PasswordError, PolicyProblem, RecordError};
 pub use guessable::Guessable;
+pub use hashed::Digest;
 pub use machine::{CredentialEvent, CredentialMachine, CredentialVerdict};
 pub use owner::OwnerPresent;
 pub use params::{HashPolicy, HashWitness, Params};
 pub use password::{Password, TooLong};
+pub use pepper::{PepperError, PepperId, Peppers};
 pub use policy::{
     Accepted, Attributes, Deficit, PasswordPolicy, PasswordPolicyBuilder, PasswordWitness,
 };
-pub use pool::{HashPool, PoolConfig, Work};
+pub use pool::{BareDigest, HashPool, PoolConfig, PoolKeys, Work};
 pub use record::{Record, Stored};
 pub use rules::{Kind, Unmet};
 pub use state::Credential;
 pub use ticket::Hashing;
 pub use verify::{Binding, NewRecord, NotVerifiedReason, Upgrade, Verified};
+
+#[doc = include_str!("../docs/formats.md")]
+pub mod formats {}
 
 /// What this crate promises, and the tests that show it.
 #[doc = include_str!("../GUARANTEES.md")]

@@ -5,14 +5,16 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use vouchsafe_core::{Charged, Clock, Entropy, NotVerified};
+use vouchsafe_core::{Charged, Clock, Entropy, NotVerified, Standing};
 use vouchsafe_crypto::MacKey;
+use zeroize::Zeroizing;
 
-use crate::job::{Bench, HashJob, Job, VerifyJob};
+use crate::hashed::{Affixes, Input, Kdf};
+use crate::job::{Bench, HashJob, Job, VerifyJob, WrapJob};
 use crate::queue::{Config, Queue};
 use crate::{
-    Accepted, Binding, HashPolicy, Hashing, NewRecord, NotVerifiedReason, OwnerPresent, Params,
-    Password, PasswordError, Stored, Verified,
+    Accepted, Binding, Digest, HashPolicy, Hashing, NewRecord, NotVerifiedReason, OwnerPresent,
+    Password, PasswordError, PepperError, Peppers, Record, RecordError, Stored, Verified,
 };
 
 /// How much a [`HashPool`] may use.
@@ -38,9 +40,10 @@ impl PoolConfig {
     }
 
     /// Least memory for all hashes together unless [`budget_kib`](Self::budget_kib) says otherwise,
-    /// in KiB: 64 MiB, which runs any record of a published recommendation (RFC 9106, section 4,
-    /// the second; OWASP's equivalents). It is taken only when such a record comes.
-    pub const LEAST_DEFAULT_KIB: u32 = 65_536;
+    /// in KiB: 100 MiB, which runs what Django makes with Argon2 and any record of a published
+    /// recommendation (RFC 9106, section 4, the second; OWASP's equivalents). It is taken only when
+    /// such a record comes.
+    pub const LEAST_DEFAULT_KIB: u32 = 102_400;
     /// Most workers.
     pub const MAX_WORKERS: usize = 64;
     /// Longest queue.
@@ -77,12 +80,87 @@ impl PoolConfig {
     }
 }
 
+/// The keys that a [`HashPool`] is given; it does without any.
+#[derive(Debug, Default)]
+#[must_use]
+pub struct PoolKeys {
+    pub(crate) wrong: Option<MacKey>,
+    pub(crate) peppers: Option<Arc<Peppers>>,
+}
+
+impl PoolKeys {
+    /// None.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A wrong password is recognised by every pool with the same key: on other nodes, and after a
+    /// restart.
+    pub fn recognise_with(mut self, key: MacKey) -> Self {
+        self.wrong = Some(key);
+        self
+    }
+
+    /// New records are sealed with the current pepper, and older ones when they are next used.
+    pub fn peppers(mut self, peppers: Arc<Peppers>) -> Self {
+        self.peppers = Some(peppers);
+        self
+    }
+}
+
+/// A digest of a password that other software kept without a password hash about it.
+///
+/// ```
+/// use vouchsafe_password::{BareDigest, Digest};
+/// // Django's `sha1$<salt>$<digest>` is SHA-1 of salt and password.
+/// let bare = BareDigest::new(Digest::Sha1, "cff36ea83f5706ce9aa7454e63e431fc726b2dc8")
+///     .map(|bare| bare.salt_before(b"seasalt"));
+/// assert!(bare.is_ok());
+/// ```
+#[derive(Clone, Debug)]
+pub struct BareDigest {
+    digest: Digest,
+    hex: String,
+    affixes: Affixes,
+}
+
+impl BareDigest {
+    /// Longest salt in bytes.
+    pub const MAX_SALT: usize = 128;
+
+    /// A digest in hexadecimal, of the password alone.
+    ///
+    /// # Errors
+    /// [`RecordError::Field`] when it is not as many hexadecimal digits as the digest has.
+    pub fn new(digest: Digest, hex: &str) -> Result<Self, RecordError> {
+        let digits = hex.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if !digits || hex.len() != digest.bytes().saturating_mul(2) {
+            return Err(RecordError::Field("digest"));
+        }
+        Ok(Self { digest, hex: hex.to_ascii_lowercase(), affixes: Affixes::default() })
+    }
+
+    /// These bytes, at most 128, stood before the password.
+    #[must_use]
+    pub fn salt_before(mut self, salt: &[u8]) -> Self {
+        self.affixes.before = salt.to_vec();
+        self
+    }
+
+    /// These bytes, at most 128, stood behind the password.
+    #[must_use]
+    pub fn salt_after(mut self, salt: &[u8]) -> Self {
+        self.affixes.after = salt.to_vec();
+        self
+    }
+}
+
 /// What a pool has done, and is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Work {
-    /// Argon2 runs since the pool was made, those for accounts that do not exist included.
+    /// Hashes computed since the pool was made, those for accounts that do not exist included.
     pub runs: u64,
-    /// 1 KiB blocks computed in them: memory times passes, summed.
+    /// 1 KiB blocks of memory computed in them: for Argon2 memory times passes, summed.
     pub blocks: u64,
     /// Requests turned away unhashed.
     pub refused: u64,
@@ -123,28 +201,18 @@ impl HashPool {
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Result<Self, PasswordError> {
-        Self::start(config, clock, entropy, None)
+        Self::with_keys(config, clock, entropy, PoolKeys::new())
     }
 
-    /// As [`new`](Self::new), and a wrong password is recognised by every pool with the same key:
-    /// on other nodes, and after a restart.
+    /// As [`new`](Self::new), with keys.
     ///
     /// # Errors
     /// As for [`new`](Self::new).
-    pub fn keyed(
+    pub fn with_keys(
         config: PoolConfig,
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
-        key: MacKey,
-    ) -> Result<Self, PasswordError> {
-        Self::start(config, clock, entropy, Some(key))
-    }
-
-    fn start(
-        config: PoolConfig,
-        clock: Arc<dyn Clock>,
-        entropy: Arc<dyn Entropy>,
-        key: Option<MacKey>,
+        keys: PoolKeys,
     ) -> Result<Self, PasswordError> {
         let PoolConfig { policy, workers, budget_kib, queue, max_wait } = config;
         let one = policy.params().memory_kib();
@@ -164,7 +232,7 @@ impl HashPool {
         if budget_kib < one {
             return Err(PasswordError::Pool("memory for at least one hash under the policy"));
         }
-        let bench = Arc::new(Bench::new(policy, Arc::clone(&clock), entropy, key)?);
+        let bench = Arc::new(Bench::new(policy, Arc::clone(&clock), entropy, keys)?);
         let queue = Arc::new(Queue::new(Config { length: queue, budget_kib, max_wait }, bench));
         // Dropping it stops the workers that were started, should a later one fail to.
         let mut pool = Self { queue, policy, budget_kib, clock, threads: Vec::new() };
@@ -180,7 +248,8 @@ impl HashPool {
     /// Whether `password` is the one whose record is `stored`, of the account of `binding`. Takes
     /// the attempt's charge, and gives it back in the outcome.
     ///
-    /// An absent or unusable record costs what a record under the policy costs, and never matches.
+    /// An absent or unusable record costs what a record under the policy costs, and never matches;
+    /// so does one that was sealed for another account.
     pub fn verify(
         &self,
         charged: Charged,
@@ -189,8 +258,16 @@ impl HashPool {
         binding: Binding,
     ) -> Hashing<Verified> {
         let record = match stored.into() {
-            Stored::Record(record) if self.can_afford(record.params) => Some(record),
-            Stored::Record(_) | Stored::Absent | Stored::Unusable(_) => None,
+            Stored::Record(record) => match self.queue.bench().open(record, &binding) {
+                Ok(candidate) if self.can_afford(candidate.kdf()) => Some(Box::new(candidate)),
+                Err(PepperError::NoPepper(_)) => {
+                    let (answer, hashing) = self.queue.ticket();
+                    answer.give(not_verified(charged, NotVerifiedReason::NoPepper));
+                    return hashing;
+                }
+                Ok(_) | Err(_) => None,
+            },
+            Stored::Absent | Stored::Unusable(_) => None,
         };
         let (answer, hashing) = self.queue.ticket();
         let password = password.share();
@@ -224,6 +301,29 @@ impl HashPool {
         self.enrol(password.share(), None, binding)
     }
 
+    /// A record of a password of which there is a bare digest, wrapped in Argon2id without the
+    /// password. Its next successful use makes an ordinary record of it.
+    ///
+    /// The answer is an error as for [`hash`](Self::hash), or [`PasswordError::Record`] for a salt
+    /// that is too long.
+    pub fn wrap(
+        &self,
+        bare: BareDigest,
+        standing: Standing,
+        binding: Binding,
+    ) -> Hashing<Result<Record, PasswordError>> {
+        let (answer, hashing) = self.queue.ticket();
+        let BareDigest { digest, hex, affixes } = bare;
+        if affixes.before.len().max(affixes.after.len()) > BareDigest::MAX_SALT {
+            answer.give(Err(RecordError::Field("salt").into()));
+            return hashing;
+        }
+        let (input, digest) = (Input::Digest(digest, affixes), Zeroizing::new(hex));
+        let job = WrapJob { input, digest, standing, binding, answer };
+        self.queue.push(Job::Wrap(job), self.clock.now());
+        hashing
+    }
+
     fn enrol(
         &self,
         password: Password,
@@ -249,8 +349,8 @@ impl HashPool {
     }
 
     /// Decided before anything is allocated.
-    fn can_afford(&self, params: Params) -> bool {
-        params.memory_kib() <= self.budget_kib && params.blocks() <= Self::MAX_BLOCKS
+    fn can_afford(&self, kdf: Kdf) -> bool {
+        kdf.kib() <= self.budget_kib && kdf.blocks() <= Self::MAX_BLOCKS
     }
 }
 

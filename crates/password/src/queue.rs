@@ -67,6 +67,10 @@ impl Queue {
         Self { config, bench, state, changed, refused, somebody_left }
     }
 
+    pub(crate) fn bench(&self) -> &Bench {
+        &self.bench
+    }
+
     /// Two ends of an answer to somebody who may go away.
     pub(crate) fn ticket<T>(&self) -> (Answer<T>, Hashing<T>) {
         Answer::pair(&self.somebody_left)

@@ -77,36 +77,55 @@ pub enum NotVerifiedReason {
     /// Argon2 refused to run, or there was no memory.
     #[error("the hash could not be computed")]
     Failed,
+    /// The record is sealed with a pepper that the pool was not given.
+    #[error("the pepper of the record is missing")]
+    NoPepper,
 }
 
 /// A compare-and-swap: where `expected` is still stored, store the new record instead. A password
 /// set in the meantime wins, because it is not `expected`.
 ///
-/// In a text column, `expected` is the very text that was read: a [`Record`]'s own has no second
-/// form, and one adopted with [`Record::from_phc`] is compared as the PHC string that it came from.
+/// In a text column, [`expected_text`](Self::expected_text) is the very text that was read:
+///
+/// ```sql
+/// UPDATE users SET password_hash = :new WHERE id = :id AND password_hash = :expected
+/// ```
 #[derive(Clone, PartialEq, Eq)]
-pub struct Upgrade {
-    pub(crate) expected: Record,
-    pub(crate) new: Record,
+pub struct Upgrade(Box<Swap>);
+
+#[derive(Clone, PartialEq, Eq)]
+struct Swap {
+    expected: Record,
+    new: Record,
 }
 
 impl Upgrade {
+    pub(crate) fn new(expected: Record, new: Record) -> Self {
+        Self(Box::new(Swap { expected, new }))
+    }
+
     /// What must still be stored.
     #[must_use]
     pub const fn expected(&self) -> &Record {
-        &self.expected
+        &self.0.expected
+    }
+
+    /// Its text, as it was read.
+    #[must_use]
+    pub fn expected_text(&self) -> String {
+        self.0.expected.to_string()
     }
 
     /// What to store instead.
     #[must_use]
     pub const fn new_record(&self) -> &Record {
-        &self.new
+        &self.0.new
     }
 }
 
 impl fmt::Debug for Upgrade {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Upgrade({} -> {})", self.expected.params, self.new.params)
+        write!(f, "Upgrade({:?} -> {:?})", self.0.expected, self.0.new)
     }
 }
 

@@ -17,8 +17,32 @@ mod common;
 use common::{forget_peak, hostile, peak};
 use vouchsafe_password::{PoolConfig, Record, Stored};
 
+/// Runs alone with the other: both measure the whole process.
+static ALONE: std::sync::Mutex<()> = std::sync::Mutex::new(());
+
+#[test]
+fn hostile_texts_of_other_software_are_refused_before_allocation() {
+    let _alone = ALONE.lock();
+    let corpus = hostile::foreign();
+    let pool = common::pool(PoolConfig::new(common::cheap()).workers(1));
+    let password = common::password("x");
+    let verify =
+        |stored| pool.verify(common::charged(1), &password, stored, common::martha()).wait();
+    assert_eq!(common::matched(verify(Stored::Absent)), None);
+    forget_peak();
+    let before = peak();
+    for text in &corpus {
+        let stored = Stored::import(Some(text));
+        assert!(matches!(stored, Stored::Unusable(_)), "{text}");
+        assert_eq!(common::matched(verify(stored)), None);
+        assert_eq!(pool.work().held_kib, 64, "only the dummy's memory");
+    }
+    assert!(peak() - before < 64, "the peak rose by {} KiB", peak() - before);
+}
+
 #[test]
 fn hostile_parameters_are_refused_before_allocation() {
+    let _alone = ALONE.lock();
     let corpus = hostile::corpus();
     let pool = common::pool(PoolConfig::new(common::cheap()).workers(1));
     let password = common::password("x");

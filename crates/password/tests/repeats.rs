@@ -17,7 +17,7 @@ use std::sync::Arc;
 use common::*;
 use vouchsafe_core::{AccountDigest, ChargeId, Charged, PolicyDigest, WrongDigest};
 use vouchsafe_crypto::MacKey;
-use vouchsafe_password::{HashPool, PoolConfig, Stored, Verified};
+use vouchsafe_password::{HashPool, PoolConfig, PoolKeys, Stored, Verified};
 use vouchsafe_testkit::{ManualClock, SeededEntropy};
 
 /// A pool of a node of its own: with its own entropy, and perhaps the key that all share.
@@ -25,7 +25,10 @@ fn node(seed: u64, key: Option<u8>) -> HashPool {
     let config = PoolConfig::new(cheap()).workers(1);
     let (clock, entropy) = (Arc::new(ManualClock::at(NOW)), Arc::new(SeededEntropy::new(seed)));
     match key {
-        Some(key) => HashPool::keyed(config, clock, entropy, MacKey::new(&[key; 32])).unwrap(),
+        Some(key) => {
+            let keys = PoolKeys::new().recognise_with(MacKey::new(&[key; 32]));
+            HashPool::with_keys(config, clock, entropy, keys).unwrap()
+        }
         None => HashPool::new(config, clock, entropy).unwrap(),
     }
 }

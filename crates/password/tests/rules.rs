@@ -216,8 +216,8 @@ fn records_enrolled_elsewhere_verify_as_typed_or_normalised() {
     let (typed, composed) = ("Zu\u{308}rich 8", "Zürich 8");
     let raw = include_str!("data/raw.txt");
     let mut lines = raw.lines();
-    let of_typed = Record::from_phc(lines.next().unwrap(), Standing::Chosen).unwrap();
-    let of_composed = Record::from_phc(lines.next().unwrap(), Standing::Chosen).unwrap();
+    let of_typed = Record::import(lines.next().unwrap(), Standing::Chosen).unwrap();
+    let of_composed = Record::import(lines.next().unwrap(), Standing::Chosen).unwrap();
     let verify = |text: &str, record: &Record| {
         matched(pool.verify(common::charged(1), &password(text), record.clone(), martha()).wait())
     };

@@ -12,7 +12,7 @@ use vouchsafe_envelope::Keyring;
 use vouchsafe_lockout::{
     AccountKey, DeviceKey, MayRollBack, Overflow, SourceThrottle, SprayPolicy,
 };
-use vouchsafe_password::{HashPolicy, HashPool, PoolConfig};
+use vouchsafe_password::{HashPolicy, HashPool, PoolConfig, PoolKeys};
 use vouchsafe_policy::Policy;
 use vouchsafe_session::{LinkOrigin, TokenKeys};
 use vouchsafe_store::{AnyCells, Apart, Cells, Durability, Encrypted, MemoryStore, Turns};
@@ -363,11 +363,11 @@ impl GateBuilder {
             accounts,
             notify,
             sink,
-            pool: HashPool::keyed(
+            pool: HashPool::with_keys(
                 config,
                 Arc::clone(&clock),
                 Arc::clone(&entropy),
-                keyring.digest_key(),
+                PoolKeys::new().recognise_with(keyring.digest_key()),
             )?,
             keyring,
             entropy: Arc::clone(&entropy),
