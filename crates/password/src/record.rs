@@ -281,8 +281,10 @@ impl FromStr for Record {
         };
         if let (true, Body::Plain(Inner { hashed, .. })) = (bound, &body) {
             // Our own are of one kind and size: a column too narrow for them is noticed.
-            let ours = hashed.argon2id().is_some();
-            if !ours || (hashed.salt.len(), hashed.hash.len()) != (Self::SALT, Self::HASH) {
+            if hashed.argon2id().is_none() {
+                return Err(RecordError::Field("algorithm"));
+            }
+            if (hashed.salt.len(), hashed.hash.len()) != (Self::SALT, Self::HASH) {
                 return Err(RecordError::Field("hash"));
             }
         }
