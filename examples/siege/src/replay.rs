@@ -221,10 +221,7 @@ impl Run<'_> {
     }
 
     fn begin(&mut self, attempt: Attempt, now: Timestamp) {
-        // Whoever has a password does not go on guessing it.
-        let done = matches!((attempt.who, attempt.name),
-            (Who::Stranger, Name::User(user)) if self.opened.contains(&user));
-        if done {
+        if self.has_it(&attempt) {
             return;
         }
         match self.ask(&attempt, now) {
@@ -236,6 +233,12 @@ impl Run<'_> {
                 }
             }
         }
+    }
+
+    /// Whoever has a password does not go on guessing it.
+    fn has_it(&self, attempt: &Attempt) -> bool {
+        matches!((attempt.who, attempt.name),
+            (Who::Stranger, Name::User(user)) if self.opened.contains(&user))
     }
 
     fn ask(&mut self, attempt: &Attempt, now: Timestamp) -> Answer {
@@ -305,6 +308,9 @@ impl Run<'_> {
     /// One place has become free: whoever waits is asked about, in turn, until one must wait on.
     fn next_in_line(&mut self, name: Name, now: Timestamp) {
         while let Some((attempt, patience)) = self.line.leave(name) {
+            if self.has_it(&attempt) {
+                continue;
+            }
             if patience < now {
                 self.turned_away(&attempt, now);
                 continue;
