@@ -154,10 +154,7 @@ impl Opening {
             current_setting('synchronous_standby_names') = ''
                 AND EXISTS (SELECT FROM pg_stat_replication)";
         let row = client.query_one(query, &[]).await?;
-        let found: i32 = row.try_get(0)?;
-        if found < OLDEST {
-            return Err(PostgresError::Version { found, known: OLDEST });
-        }
+        new_enough(row.try_get(0)?)?;
         if row.try_get(1)? {
             return Err(PostgresError::Standby);
         }
@@ -170,6 +167,13 @@ impl Opening {
         }
         Ok(!synced || row.try_get(4)?)
     }
+}
+
+fn new_enough(found: i32) -> Result<(), PostgresError> {
+    if found < OLDEST {
+        return Err(PostgresError::Version { found, known: OLDEST });
+    }
+    Ok(())
 }
 
 /// One statement a call.
@@ -220,5 +224,22 @@ mod statements {
             "SELECT coalesce(sum(octet_length(bytes) + 128), 0)::bigint
              FROM {cells} WHERE ctid >= $1 AND ctid < $2"
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_old_server_is_refused() {
+        for found in [9, 13] {
+            let refused = new_enough(found);
+            let said = matches!(refused, Err(PostgresError::Version { found: at, known: 14 }) if at == found);
+            assert!(said, "{refused:?}");
+        }
+        for found in [14, 15, 18] {
+            new_enough(found).unwrap();
+        }
     }
 }

@@ -18,7 +18,7 @@ use vouchsafe_crypto::RootKey;
 use vouchsafe_store::{Cells, Encrypted, MAX_CELL, Put, StoreError, Swap};
 use vouchsafe_store_postgres::{PostgresBuilder, PostgresError, PostgresStore};
 use vouchsafe_testkit::server::eventually;
-use vouchsafe_testkit::{SeededEntropy, block_on};
+use vouchsafe_testkit::{PostgresServer, SeededEntropy, block_on};
 
 fn builder(schema: &str) -> PostgresBuilder {
     common::builder(&shared().url(), schema).danger_accept_unsynced()
@@ -73,7 +73,10 @@ fn there_is_one_table_with_the_keys_index() {
 fn the_printed_statements_make_what_opening_makes() {
     let (printed, made) = (shared().fresh_schema(), shared().fresh_schema());
     let none = refused(builder(&printed).no_migration());
-    assert!(matches!(none, PostgresError::Missing { .. }), "{none}");
+    assert!(
+        none.to_string().contains(&format!("no table \"{printed}\".vouchsafe_cells")),
+        "{none}"
+    );
     shared().psql(&PostgresStore::schema(&printed).unwrap());
     let store = common::open(builder(&printed).no_migration());
     save(&store, key(1), b"x");
@@ -138,10 +141,23 @@ fn options_that_mean_nothing_are_refused() {
         let refused = refused(builder("a").connections(connections));
         assert!(matches!(refused, PostgresError::Option { option: "connections", .. }));
     }
-    for deadline in [Duration::ZERO, Duration::from_secs(3601)] {
-        let refused = refused(builder("a").deadline(deadline));
-        assert!(matches!(refused, PostgresError::Option { option: "deadline", .. }));
+    for time in [Duration::ZERO, Duration::from_secs(3601)] {
+        let deadline = refused(builder("a").deadline(time));
+        assert!(matches!(deadline, PostgresError::Option { option: "deadline", .. }));
+        let connecting = refused(builder("a").connect_timeout(time));
+        assert!(matches!(connecting, PostgresError::Option { option: "connect_timeout", .. }));
     }
+}
+
+#[test]
+fn a_password_is_not_shown() {
+    let url = format!("postgres://vouchsafe:hunter2@127.0.0.1:{}/vouchsafe", shared().port());
+    let builder = common::builder(&url, &shared().fresh_schema()).danger_accept_unsynced();
+    let shown = format!("{builder:?}");
+    let store = common::open(builder);
+    assert!(shown.starts_with("PostgresBuilder { schema: \"test_"), "{shown}");
+    assert!(shown.ends_with("connections: 4, deadline: 60s, max_bytes: None, .. }"), "{shown}");
+    assert_eq!(format!("{store:?}"), "PostgresStore { room: None, .. }");
 }
 
 #[test]
@@ -154,36 +170,90 @@ fn a_server_that_is_not_there_or_does_not_sync_is_refused() {
     let stranger = format!("postgres://stranger@127.0.0.1:{}/vouchsafe", shared().port());
     let refused_ = refused(common::builder(&stranger, "a"));
     assert!(refused_.to_string().contains("stranger"), "{refused_}");
+    // One that takes the connection and says nothing.
+    let server = PostgresServer::start();
+    server.pause();
+    let paused = common::builder(&server.url(), "public");
+    let refused_ = refused(paused.connect_timeout(Duration::from_millis(100)));
+    assert!(matches!(refused_, PostgresError::Silent(_)), "{refused_}");
+    server.resume();
 }
+
+#[test]
+fn a_table_without_its_function_is_refused_with_what_the_server_says() {
+    let schema = shared().fresh_schema();
+    drop(common::open(builder(&schema)));
+    shared().psql(&format!("DROP FUNCTION {schema}.vouchsafe_swap"));
+    // However long it takes to come so far.
+    let says = |seconds: u32| {
+        let patience = Duration::from_secs(seconds.into());
+        match refused(builder(&schema).connect_timeout(patience)) {
+            PostgresError::Refused { reason } => {
+                assert!(reason.contains("vouchsafe_swap"), "{reason}");
+                true
+            }
+            PostgresError::Silent(_) => false,
+            other => panic!("{other}"),
+        }
+    };
+    assert!([1, 10, 60].into_iter().any(says));
+}
+
+/// What a database may say of its sessions, and what holds in the store's.
+const SETTINGS: [(&str, &str, &str); 9] = [
+    ("search_path", "nowhere", "pg_catalog"),
+    // Four fifths of the deadline.
+    ("statement_timeout", "1h", "48s"),
+    ("lock_timeout", "1h", "48s"),
+    ("idle_session_timeout", "1h", "0"),
+    ("default_transaction_isolation", "serializable", "read committed"),
+    ("default_transaction_read_only", "on", "off"),
+    ("plan_cache_mode", "force_custom_plan", "force_generic_plan"),
+    ("jit", "on", "off"),
+    ("synchronous_commit", "off", "on"),
+];
 
 #[test]
 fn commits_wait_for_the_disk_whatever_the_database_says() {
     let schema = shared().fresh_schema();
-    drop(common::open(builder(&schema)));
-    // A database of its own, as the setting is the database's.
+    // A database of its own, as the settings are the database's.
     shared().psql(&format!("CREATE DATABASE {schema}"));
-    for setting in ["synchronous_commit = off", "default_transaction_isolation = 'serializable'"] {
-        shared().psql(&format!("ALTER DATABASE {schema} SET {setting}"));
-    }
-    let url = format!("postgres://vouchsafe@127.0.0.1:{}/{schema}", shared().port());
-    let psql = |statements: &str| {
-        let output = shared().psql_command(&schema).args(["-c", statements]).output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap()
+    let say = |name: &str, value: &str| {
+        shared().psql(&format!("ALTER DATABASE {schema} SET {name} = '{value}'"));
     };
-    assert_eq!(psql("SHOW synchronous_commit").trim(), "off");
-    let store = common::open(common::builder(&url, "public").danger_accept_unsynced());
-    psql(
-        "CREATE TABLE seen (setting text);
-         CREATE FUNCTION look() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-             INSERT INTO public.seen VALUES (current_setting('synchronous_commit') || ', ' ||
-                 current_setting('transaction_isolation'));
+    SETTINGS.into_iter().for_each(|(name, value, _)| say(name, value));
+    let psql = |statements: &str| {
+        let mut psql = shared().psql_command(&schema);
+        psql.env("PGOPTIONS", "-c default_transaction_read_only=off").args(["-c", statements]);
+        let output = psql.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    };
+    assert_eq!(psql("SHOW synchronous_commit"), "off");
+    let url = format!("postgres://vouchsafe@127.0.0.1:{}/{schema}", shared().port());
+    let open = || common::open(common::builder(&url, "public").danger_accept_unsynced());
+    let store = open();
+    let names = SETTINGS.map(|(name, ..)| name).join("', '");
+    psql(&format!(
+        "CREATE TABLE public.seen (name text, value text);
+         CREATE FUNCTION public.look() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+             INSERT INTO public.seen SELECT name, current_setting(name)
+             FROM unnest(ARRAY['{names}', 'transaction_isolation']) AS name;
              RETURN NEW;
          END $$;
-         CREATE TRIGGER look BEFORE INSERT ON vouchsafe_cells FOR EACH ROW EXECUTE FUNCTION look()",
-    );
+         CREATE TRIGGER look BEFORE INSERT ON public.vouchsafe_cells
+             FOR EACH ROW EXECUTE FUNCTION public.look()"
+    ));
     save(&store, key(1), b"x");
-    assert_eq!(psql("SELECT setting FROM seen").trim(), "on, read committed");
+    let seen = psql("SELECT name, value FROM public.seen");
+    let mut expected = SETTINGS.map(|(name, _, value)| format!("{name}|{value}")).to_vec();
+    expected.push("transaction_isolation|read committed".to_owned());
+    assert_eq!(seen.lines().collect::<Vec<_>>(), expected);
+    // One that waits for the standbys, too, is let wait.
+    say("synchronous_commit", "remote_apply");
+    save(&open(), key(2), b"x");
+    let commits = "SELECT value FROM public.seen WHERE name = 'synchronous_commit'";
+    assert_eq!(psql(commits), "on\nremote_apply");
 }
 
 /// Makes the next updates of the store's table in `schema` fail so often, with this SQLSTATE.

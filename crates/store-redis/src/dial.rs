@@ -7,7 +7,7 @@ use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, ConnectionAddr, IntoConnectionInfo, RedisConnectionInfo};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::task::{AbortHandle, spawn};
+use tokio::task::spawn;
 
 use crate::RedisError;
 use crate::tls::{self, Tls};
@@ -43,18 +43,6 @@ pub(crate) struct Dialer {
     tls: Option<Tls>,
 }
 
-/// A connection, and the end of its work with the last that holds it.
-pub(crate) struct Wire {
-    pub(crate) connection: MultiplexedConnection,
-    work: AbortHandle,
-}
-
-impl Drop for Wire {
-    fn drop(&mut self) {
-        self.work.abort();
-    }
-}
-
 impl Dialer {
     /// Reads the address of a store's first server, and what is given for TLS with it.
     pub(crate) fn new(text: &str, given: &tls::Given) -> Result<(Self, Address), RedisError> {
@@ -75,7 +63,8 @@ impl Dialer {
         }
     }
 
-    pub(crate) async fn dial(&self, to: &Address) -> Result<Wire, RedisError> {
+    /// A connection, whose work ends with the last that holds it.
+    pub(crate) async fn dial(&self, to: &Address) -> Result<MultiplexedConnection, RedisError> {
         let failed = |error: io::Error| RedisError::Unreachable(format!("{to}: {error}"));
         let stream = TcpStream::connect((to.host.as_str(), to.port)).await.map_err(failed)?;
         // A request is written as a whole, and waits for nothing.
@@ -86,7 +75,7 @@ impl Dialer {
         }
     }
 
-    async fn speak<S>(&self, stream: S) -> Result<Wire, RedisError>
+    async fn speak<S>(&self, stream: S) -> Result<MultiplexedConnection, RedisError>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -97,7 +86,8 @@ impl Dialer {
             .set_pipeline_buffer_size(BUFFERED);
         let made = MultiplexedConnection::new_with_config(&self.login, stream, config).await;
         let (connection, work) = made.map_err(RedisError::unreachable)?;
-        Ok(Wire { connection, work: spawn(work).abort_handle() })
+        spawn(work);
+        Ok(connection)
     }
 }
 
@@ -115,11 +105,4 @@ fn read(text: &str) -> Result<(RedisConnectionInfo, Address, bool), RedisError> 
     };
     let address = Address { host: host.clone(), port: *port };
     Ok((info.redis_settings().clone(), address, secret))
-}
-
-impl fmt::Debug for Dialer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // There may be a password.
-        f.debug_struct("Dialer").finish_non_exhaustive()
-    }
 }

@@ -5,13 +5,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use redis::Value;
+use redis::aio::MultiplexedConnection;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
 use vouchsafe_core::Space;
 use vouchsafe_store::StoreError;
 
 use crate::RedisError;
-use crate::dial::{Address, Dialer, Wire};
+use crate::dial::{Address, Dialer};
 use crate::scripts::Script;
 use crate::server::{Servers, field};
 
@@ -63,7 +64,7 @@ pub(crate) struct Node {
 #[derive(Clone)]
 struct Link {
     number: u64,
-    wire: Arc<Wire>,
+    connection: MultiplexedConnection,
     hashes: Arc<[String]>,
 }
 
@@ -187,8 +188,7 @@ impl Node {
     }
 
     async fn try_connect(&self) -> Result<Link, RedisError> {
-        let wire = self.shared.dialer.dial(&self.address).await?;
-        let mut connection = wire.connection.clone();
+        let mut connection = self.shared.dialer.dial(&self.address).await?;
         let info = redis::cmd("INFO").query_async::<String>(&mut connection).await;
         let info = info.map_err(RedisError::unreachable)?;
         let mut fsync = redis::cmd("CONFIG");
@@ -211,7 +211,7 @@ impl Node {
             return Err(RedisError::NotACluster);
         }
         let number = self.links.fetch_add(1, Ordering::Relaxed);
-        Ok(Link { number, wire: Arc::new(wire), hashes: hashes.into() })
+        Ok(Link { number, connection, hashes: hashes.into() })
     }
 
     /// Reads what `CLUSTER SLOTS` says: ranges of slots, each with its primary and its replicas.
@@ -268,7 +268,7 @@ impl Link {
         call: &Call,
         asking: bool,
     ) -> redis::RedisResult<Value> {
-        let mut connection = self.wire.connection.clone();
+        let mut connection = self.connection.clone();
         let mut command = redis::cmd(by);
         command.arg(script).arg(call.keys.len()).arg(&call.keys).arg(&call.arguments);
         if !asking {
@@ -287,5 +287,78 @@ fn is_cut(error: &redis::RedisError) -> bool {
     match error.code() {
         None => true,
         Some(code) => matches!(code, "READONLY" | "MASTERDOWN" | "LOADING" | "NOAUTH"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tls::Given;
+
+    fn node() -> Node {
+        let (dialer, address) = Dialer::new("redis://first:7000", &Given::default()).unwrap();
+        let (servers, cluster) = (Servers::new(None), Mutex::default());
+        let shared = Shared { dialer, deadline: Duration::ZERO, servers, several: false, cluster };
+        Node::new(address, Arc::new(shared))
+    }
+
+    fn text(text: &str) -> Value {
+        Value::BulkString(text.as_bytes().to_vec())
+    }
+
+    fn server(host: Value, port: i64) -> Value {
+        Value::Array(vec![host, Value::Int(port), text("id"), Value::Array(vec![])])
+    }
+
+    /// A range of slots, and who has them.
+    fn range(servers: impl IntoIterator<Item = Value>) -> Value {
+        Value::Array([Value::Int(0), Value::Int(99)].into_iter().chain(servers).collect())
+    }
+
+    fn read(ranges: Vec<Value>) -> Vec<(String, bool)> {
+        let servers = node().servers_of(Value::Array(ranges)).into_iter();
+        servers.map(|(address, primary)| (address.to_string(), primary)).collect()
+    }
+
+    #[test]
+    fn a_clusters_servers_are_read_each_once_and_primaries_as_such() {
+        let ranges = vec![
+            range([server(text("a"), 7001), server(text("b"), 7002)]),
+            range([server(text("::1"), 7003), server(text("d"), 7004), server(text("b"), 7002)]),
+            range([server(text("a"), 7001)]),
+        ];
+        let servers = ["a:7001", "b:7002", "::1:7003", "d:7004"].map(str::to_owned);
+        assert_eq!(
+            read(ranges),
+            Vec::from_iter(servers.into_iter().zip([true, false, true, false]))
+        );
+    }
+
+    #[test]
+    fn a_server_without_a_name_has_that_of_the_one_that_was_asked() {
+        let ranges = vec![range([server(Value::Nil, 7001), server(text(""), 7002)])];
+        let servers = [("first:7001".to_owned(), true), ("first:7002".to_owned(), false)];
+        assert_eq!(read(ranges), servers);
+    }
+
+    #[test]
+    fn what_does_not_read_as_a_server_is_passed_over() {
+        let ranges = vec![
+            Value::Nil,
+            range([Value::Nil]),
+            range([Value::Array(vec![text("a")])]),
+            range([Value::Array(vec![text("a"), text("7001")])]),
+            range([server(text("a"), 70_000), server(text("b"), 7002)]),
+        ];
+        assert_eq!(read(ranges), [("b:7002".to_owned(), false)]);
+        assert_eq!(node().servers_of(Value::Nil), []);
+    }
+
+    #[test]
+    fn no_more_servers_are_believed_than_a_cluster_may_have() {
+        let many = i64::try_from(MANY).unwrap();
+        let servers = read(vec![range((1..=many + 9).map(|port| server(text("a"), port)))]);
+        assert_eq!(servers.len(), MANY);
+        assert_eq!(servers.last(), Some(&(format!("a:{many}"), false)));
     }
 }

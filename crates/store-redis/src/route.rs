@@ -4,7 +4,6 @@
 //! round trip more, and no more do until the group moves.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -104,9 +103,7 @@ impl Core {
         loop {
             let error = match node.ask(&call, asking, deadline).await {
                 Ok(answer) => {
-                    if !asking {
-                        self.routes().owners.entry(call.group).or_insert(node);
-                    }
+                    self.routes().owners.entry(call.group).or_insert(node);
                     return Ok(answer);
                 }
                 Err(Failure::Server(error)) => error,
@@ -197,8 +194,64 @@ fn elsewhere(error: &redis::RedisError, by: &Address) -> Option<Elsewhere> {
     }
 }
 
-impl fmt::Debug for Core {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Core").field("servers", self.servers()).finish_non_exhaustive()
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scripts::Script;
+    use crate::tls::Given;
+
+    /// Where nobody listens.
+    fn at(port: u16) -> Address {
+        Address { host: "127.0.0.1".to_owned(), port }
+    }
+
+    fn core(first: u16, others: &[u16]) -> Core {
+        let (dialer, _) = Dialer::new("redis://127.0.0.1", &Given::default()).unwrap();
+        let others = others.iter().map(|port| at(*port)).collect();
+        Core::new(dialer, at(first), others, Duration::from_secs(60), None)
+    }
+
+    /// Whoever is asked next, which does not serve.
+    fn ask_somebody(core: &Core) -> u16 {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let (node, group) = (core.somebody(), (Space::Account, 0));
+            let call = Call { script: Script::Load, group, keys: vec![], arguments: vec![] };
+            let deadline = Instant::now().checked_add(Duration::from_secs(60)).unwrap();
+            let asked = node.ask(&call, false, deadline).await;
+            assert!(matches!(asked, Err(Failure::Store(_))));
+            node.address.port
+        })
+    }
+
+    #[test]
+    fn primaries_are_asked_first_then_replicas_and_then_who_was_given() {
+        let core = core(1, &[2]);
+        let cluster = vec![(at(3), false), (at(4), true), (at(5), true), (at(1), false)];
+        *core.shared.cluster.lock().unwrap() = cluster;
+        let asked: Vec<u16> = (0..5).map(|_| ask_somebody(&core)).collect();
+        assert_eq!(asked, [4, 5, 3, 1, 2]);
+        // None of them serves: each in turn, those that are known twice as often.
+        let mut asked: Vec<u16> = (0..12).map(|_| ask_somebody(&core)).collect();
+        asked.sort_unstable();
+        assert_eq!(asked, [1, 1, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5]);
+    }
+
+    #[test]
+    fn a_node_is_one_however_often_it_is_asked_for_and_they_are_not_kept_without_end() {
+        let core = core(1, &[]);
+        let first = core.node(&at(7));
+        assert!(Arc::ptr_eq(&first, &core.node(&at(7))));
+        let more = |from: u16, count: usize| {
+            for port in (from..).take(count) {
+                core.node(&at(port));
+            }
+        };
+        more(1000, MANY - 2);
+        assert!(Arc::ptr_eq(&first, &core.node(&at(7))));
+        more(9000, 1);
+        assert_eq!(core.routes().nodes.len(), MANY);
+        more(9001, 1);
+        assert_eq!(core.routes().nodes.len(), 1);
     }
 }

@@ -1,7 +1,6 @@
 //! What kind of server it is, and whether it is another than before.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -136,12 +135,6 @@ fn before(
 pub(crate) fn field<'a>(info: &'a str, name: &str) -> &'a str {
     let mut lines = info.lines().filter_map(|line| line.split_once(':'));
     lines.find_map(|(field, value)| (field == name).then_some(value)).unwrap_or_default()
-}
-
-impl fmt::Debug for Servers {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Servers").field("degraded", &self.degraded).finish_non_exhaustive()
-    }
 }
 
 #[cfg(test)]

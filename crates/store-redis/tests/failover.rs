@@ -176,6 +176,7 @@ fn a_server_that_is_another_than_before_is_told() {
     promote(&server);
     assert!(loads());
     assert_eq!((store.degraded(), told.load(Ordering::SeqCst)), (2, 2));
+    assert_eq!(store.losses(), 2);
 }
 
 /// A server that began to evict behind our back is not connected to again.

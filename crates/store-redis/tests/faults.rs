@@ -10,7 +10,7 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use std::time::Duration;
 use vouchsafe_core::{Cell, CellKey, Space, Timestamp};
 use vouchsafe_store::{Cells, Put, StoreError, Swap, Version, drive};
 use vouchsafe_store_redis::RedisStore;
-use vouchsafe_testkit::server::eventually;
+use vouchsafe_testkit::server::{eventually, free_port};
 use vouchsafe_testkit::{RedisServer, SeededEntropy, Tallied, Tally, TallyEvent, block_on, runs};
 
 const KEY: CellKey = CellKey::new(Space::Lockout, [7; 16]);
@@ -181,24 +181,48 @@ fn write_until_killed(server: &RedisServer, store: &RedisStore, seed: u64) -> Ve
 /// Stands between store and server, and can give another answer than the server's, or none.
 struct Proxy {
     port: u16,
+    answers: Arc<Answers>,
+    /// Connections that the store has ended.
+    ended: Arc<AtomicU64>,
+}
+
+#[derive(Default)]
+struct Answers {
     /// Instead of what comes next from the server; nothing ends the connection.
-    instead: Arc<Mutex<Option<String>>>,
+    next: Mutex<Option<String>>,
+    /// Instead of all that comes from it, and how often it was given.
+    all: Mutex<Option<String>>,
+    given: AtomicU64,
+}
+
+impl Answers {
+    fn instead(&self) -> Option<String> {
+        let all = self.all.lock().unwrap().clone();
+        self.given.fetch_add(u64::from(all.is_some()), Ordering::SeqCst);
+        all.or_else(|| self.next.lock().unwrap().take())
+    }
 }
 
 impl Proxy {
     fn before(server: &RedisServer) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let (port, to) = (listener.local_addr().unwrap().port(), server.port());
-        let instead = Arc::new(Mutex::new(None));
-        let theirs = Arc::clone(&instead);
+        let this = Self { port, answers: Arc::default(), ended: Arc::default() };
+        let (answers, ended) = (Arc::clone(&this.answers), Arc::clone(&this.ended));
         thread::spawn(move || {
             for near in listener.incoming().flatten() {
                 let Ok(far) = TcpStream::connect(("127.0.0.1", to)) else { return };
-                pass(near.try_clone().unwrap(), far.try_clone().unwrap(), Arc::default());
-                pass(far, near, Arc::clone(&theirs));
+                let (from, back) = (near.try_clone().unwrap(), far.try_clone().unwrap());
+                let ended = Arc::clone(&ended);
+                thread::spawn(move || {
+                    pass(from, back, &Answers::default());
+                    ended.fetch_add(1, Ordering::SeqCst);
+                });
+                let answers = Arc::clone(&answers);
+                thread::spawn(move || pass(far, near, &answers));
             }
         });
-        Self { port, instead }
+        this
     }
 
     fn url(&self) -> String {
@@ -206,26 +230,28 @@ impl Proxy {
     }
 
     fn answer_next(&self, instead: Option<&str>) {
-        *self.instead.lock().unwrap() = instead.map(str::to_owned);
+        *self.answers.next.lock().unwrap() = instead.map(str::to_owned);
+    }
+
+    fn answer_all(&self, instead: Option<String>) {
+        *self.answers.all.lock().unwrap() = instead;
     }
 }
 
-fn pass(mut from: TcpStream, mut to: TcpStream, instead: Arc<Mutex<Option<String>>>) {
-    thread::spawn(move || {
-        let mut bytes = [0; 4096];
-        while let Ok(len @ 1..) = from.read(&mut bytes) {
-            let passed = match instead.lock().unwrap().take() {
-                None => to.write_all(&bytes[..len]),
-                Some(nothing) if nothing.is_empty() => break,
-                Some(answer) => to.write_all(answer.as_bytes()),
-            };
-            if passed.is_err() {
-                break;
-            }
+fn pass(mut from: TcpStream, mut to: TcpStream, answers: &Answers) {
+    let mut bytes = [0; 4096];
+    while let Ok(len @ 1..) = from.read(&mut bytes) {
+        let passed = match answers.instead() {
+            None => to.write_all(&bytes[..len]),
+            Some(nothing) if nothing.is_empty() => break,
+            Some(answer) => to.write_all(answer.as_bytes()),
+        };
+        if passed.is_err() {
+            break;
         }
-        let _ = from.shutdown(Shutdown::Both);
-        let _ = to.shutdown(Shutdown::Both);
-    });
+    }
+    let _ = from.shutdown(Shutdown::Both);
+    let _ = to.shutdown(Shutdown::Both);
 }
 
 /// Has the answers of some of its swaps lost on the way.
@@ -292,6 +318,11 @@ fn a_server_of_no_cluster_sends_nobody_elsewhere() {
         refused(block_on(store.load(KEY)).map(drop));
         proxy.answer_next(Some(&format!("-{answer}\r\n")));
         refused(block_on(store.swap(KEY, was, Put::Erase)).map(drop));
+        // A save is not sent again as if the server were full.
+        let (beside, version) = (CellKey::new(Space::Lockout, [8; 16]), Version::new([1; 16]));
+        proxy.answer_next(Some(&format!("-{answer}\r\n")));
+        let saved = block_on(store.swap(beside, None, Put::save(vec![], Timestamp::MAX, version)));
+        refused(saved.map(drop));
         // Nor are they believed afterwards. The erase was done: its answer alone was another.
         add(&store, &entropy, 1).unwrap();
         assert_eq!(tally(&store), [1]);
@@ -318,4 +349,99 @@ fn the_calls_that_wait_are_bounded() {
         block_on(load).unwrap();
     }
     block_on(store.load(KEY)).unwrap();
+}
+
+/// How many connections were made to the server, this one included.
+fn connections(server: &RedisServer) -> u64 {
+    let stats = server.ask(&["INFO", "stats"]);
+    let line = stats.lines().find_map(|line| line.strip_prefix("total_connections_received:"));
+    line.unwrap().parse().unwrap()
+}
+
+#[test]
+fn all_who_need_a_connection_wait_for_the_same_one() {
+    let server = RedisServer::start();
+    let store = patient(server.url());
+    server.kill();
+    assert!(is_unavailable(block_on(store.load(KEY))));
+    server.restart();
+    let before = connections(&server);
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    let mut loads: Vec<_> = (0..100).map(|_| Box::pin(store.load(KEY))).collect();
+    for load in &mut loads {
+        let _ = load.as_mut().poll(&mut context);
+    }
+    for load in loads {
+        block_on(load).unwrap();
+    }
+    assert_eq!(connections(&server), before + 2);
+}
+
+/// What the host is told it may answer with a panic: the next call makes a new connection.
+#[test]
+fn a_callback_that_panics_costs_a_call_and_no_more() {
+    let server = RedisServer::start();
+    let first = AtomicBool::new(true);
+    let store = RedisStore::builder(server.url())
+        .deadline(Duration::from_secs(60))
+        .on_degraded(move |_| assert!(!first.swap(false, Ordering::SeqCst), "as it is meant to"))
+        .open()
+        .unwrap();
+    server.restart();
+    assert!(eventually(|| block_on(store.load(KEY)).is_ok()));
+    assert_eq!(store.degraded(), 1);
+}
+
+/// A connection that was given up is closed, not left open until its server continues.
+#[test]
+fn a_paused_server_is_left() {
+    let server = RedisServer::start();
+    let proxy = Proxy::before(&server);
+    let store = RedisStore::builder(proxy.url()).open().unwrap();
+    server.pause();
+    assert!(is_unavailable(block_on(store.load(KEY))));
+    assert!(eventually(|| proxy.ended.load(Ordering::SeqCst) == 1));
+    server.resume();
+}
+
+/// A cluster that sends its callers in circles is asked every now and then, until the deadline.
+#[test]
+fn in_circles_there_is_no_haste() {
+    let (bus, _claim) = free_port();
+    let server = RedisServer::with(&["cluster-enabled yes", &format!("cluster-port {bus}")]);
+    assert_eq!(server.ask(&["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]), "OK");
+    assert!(eventually(|| server.ask(&["CLUSTER", "INFO"]).contains("cluster_state:ok")));
+    let proxy = Proxy::before(&server);
+    // As the server says it of itself, too.
+    let port = proxy.port.to_string();
+    assert_eq!(server.ask(&["CONFIG", "SET", "cluster-announce-port", &port]), "OK");
+    let store = RedisStore::builder(proxy.url()).deadline(Duration::from_secs(1)).open().unwrap();
+    for code in ["MOVED", "TRYAGAIN"] {
+        let before = proxy.answers.given.load(Ordering::SeqCst);
+        proxy.answer_all(Some(format!("-{code} 7 127.0.0.1:{port}\r\n")));
+        assert!(is_unavailable(block_on(store.load(KEY))));
+        proxy.answer_all(None);
+        // A few times at once, and then each 5 ms of its second.
+        let given = proxy.answers.given.load(Ordering::SeqCst) - before;
+        assert!(given <= 205, "{code}: {given}");
+        assert!(eventually(|| block_on(store.load(KEY)).is_ok()));
+    }
+}
+
+/// In a full server a long request is not left in the buffer of its connection.
+#[test]
+fn a_long_value_that_finds_no_room_costs_the_connection_and_a_short_one_does_not() {
+    /// With what stands before a value.
+    const LONGEST: usize = 32 * 1024 - 25;
+    let server = RedisServer::with(&["maxmemory 16mb"]);
+    let store = patient(server.url());
+    server.ask(&["SETRANGE", "full", "32000000", "x"]);
+    let made = |len: usize| {
+        let before = connections(&server);
+        let put = Put::save(vec![7; len], Timestamp::MAX, Version::new([1; 16]));
+        assert_eq!(block_on(store.swap(KEY, None, put)).unwrap(), Swap::Full);
+        assert_eq!(block_on(store.load(KEY)).unwrap().cell, None);
+        connections(&server) - before - 1
+    };
+    assert_eq!([made(1), made(LONGEST), made(LONGEST + 1), made(900_000)], [0, 0, 1, 1]);
 }

@@ -76,7 +76,12 @@ fn a_replica_a_wrong_address_and_a_prefix_with_braces_are_refused() {
         assert!(matches!(RedisStore::open(address), Err(RedisError::Address(_))), "{address}");
     }
     server.kill();
-    assert!(matches!(refused(&server), RedisError::Unreachable(_)));
+    match refused(&server) {
+        RedisError::Unreachable(why) => {
+            assert!(why.contains(&format!("127.0.0.1:{}", server.port())), "{why}");
+        }
+        other => panic!("{other}"),
+    }
 }
 
 #[test]
@@ -155,13 +160,36 @@ fn scripts_that_the_server_forgot_are_sent_again() {
 }
 
 #[test]
+fn the_scripts_that_are_shown_are_those_that_run() {
+    let (ours, other) = (RedisServer::start(), RedisServer::start());
+    let _store = patient(&ours);
+    let names = RedisStore::scripts().into_iter().map(|(name, text)| {
+        let hash = other.ask(&["SCRIPT", "LOAD", &text]);
+        assert_eq!(ours.ask(&["SCRIPT", "EXISTS", &hash]), "1", "{name}");
+        name
+    });
+    assert!(names.eq(["load", "save", "tight", "erase", "scan", "sweep"]));
+}
+
+#[test]
 fn the_time_is_the_servers() {
     let server = RedisServer::start();
     let store = patient(&server);
-    let seconds = || server.ask(&["TIME"]).lines().next().unwrap().parse::<i64>().unwrap();
-    let before = seconds();
-    let time = block_on(store.load(KEY)).unwrap().time.unwrap().micros();
-    assert!((before * 1_000_000..(seconds() + 1) * 1_000_000).contains(&time), "{time}");
+    let now = || {
+        let time = server.ask(&["TIME"]);
+        let (seconds, micros) = time.split_once('\n').unwrap();
+        let seconds: i64 = seconds.parse().unwrap();
+        Timestamp::from_micros(seconds * 1_000_000 + micros.parse::<i64>().unwrap())
+    };
+    save(&store, KEY, None, Timestamp::MAX);
+    let before = now();
+    let loaded = block_on(store.load(KEY)).unwrap().time.unwrap();
+    let between = now();
+    let Swap::Conflict(shown) = block_on(store.swap(KEY, None, Put::Erase)).unwrap() else {
+        panic!("it is there")
+    };
+    let shown = shown.time.unwrap();
+    assert!(before <= loaded && loaded <= between && between <= shown && shown <= now());
 }
 
 #[test]
@@ -180,6 +208,11 @@ fn a_cell_expires_by_itself_and_a_sweep_takes_it_out_of_the_sets() {
     }
     let scan = || block_on(store.scan(Space::Lockout, None, 1000)).unwrap();
     assert_eq!(scan().len(), 50, "what expired is not scanned");
+    // Nor does it end a scan that had to pass it.
+    for limit in [1, 2, 3, 49] {
+        let found = block_on(store.scan(Space::Lockout, None, limit)).unwrap();
+        assert_eq!(found, scan()[..limit], "{limit}");
+    }
     assert_eq!(block_on(store.sweep(soon(0), 1000)).unwrap(), 50);
     assert_eq!(block_on(store.sweep(soon(0), 1000)).unwrap(), 0);
     assert_eq!(scan().len(), 50);
@@ -213,9 +246,11 @@ fn what_no_writer_wrote_is_corrupt_and_never_absent() {
     let corrupt = || {
         let loaded = block_on(store.load(KEY));
         assert!(matches!(loaded, Err(StoreError::Corrupt(KEY))), "{loaded:?}");
-        for put in [Put::save(vec![1], Timestamp::MAX, version(9)), Put::Erase] {
-            let swapped = block_on(store.swap(KEY, None, put));
-            assert!(matches!(swapped, Err(StoreError::Corrupt(KEY))), "{swapped:?}");
+        for was in [None, Some(version(1))] {
+            for put in [Put::save(vec![1], Timestamp::MAX, version(9)), Put::Erase] {
+                let swapped = block_on(store.swap(KEY, was, put));
+                assert!(matches!(swapped, Err(StoreError::Corrupt(KEY))), "{swapped:?}");
+            }
         }
     };
     let place = place();
@@ -235,6 +270,26 @@ fn what_no_writer_wrote_is_corrupt_and_never_absent() {
     save(&store, KEY, None, Timestamp::MAX);
     server.ask(&["SETRANGE", &place, "0", "\u{2}"]);
     corrupt();
+    // One of ours that somebody has made longer than any.
+    server.ask(&["DEL", &place]);
+    save(&store, KEY, None, Timestamp::MAX);
+    server.ask(&["SETRANGE", &place, &(MAX_CELL + 25).to_string(), "x"]);
+    corrupt();
+}
+
+#[test]
+fn the_longest_value_fits() {
+    let server = RedisServer::start();
+    let store = patient(&server);
+    let put = |len| Put::save(vec![7; len], Timestamp::MAX, version(1));
+    let refused = block_on(store.swap(KEY, None, put(MAX_CELL + 1))).unwrap_err();
+    assert!(matches!(refused, StoreError::TooLarge { max: MAX_CELL, .. }));
+    assert_eq!(block_on(store.swap(KEY, None, put(MAX_CELL))).unwrap(), Swap::Done);
+    let Swap::Conflict(shown) = block_on(store.swap(KEY, None, Put::Erase)).unwrap() else {
+        panic!("it is there")
+    };
+    assert_eq!(shown.cell.unwrap().bytes.len(), MAX_CELL);
+    assert_eq!(block_on(store.load(KEY)).unwrap().cell.unwrap().bytes.len(), MAX_CELL);
 }
 
 /// What a cell takes beside the same bytes under the same kind of key.
