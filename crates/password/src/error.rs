@@ -37,6 +37,9 @@ pub enum PasswordError {
     /// No fresh bytes for a salt.
     #[error(transparent)]
     NoEntropy(#[from] NoEntropy),
+    /// It is the password that must be changed, or one of the last that the policy remembers.
+    #[error("the password was used before")]
+    Reused,
     /// Not what can be made a record of.
     #[error(transparent)]
     Record(#[from] RecordError),
@@ -56,6 +59,9 @@ pub enum PolicyProblem {
     /// Less than 8, or more than fit the byte cap whatever the characters.
     #[error("the maximum length is {0}, and must be 8 to 256 code points")]
     MaxLength(u32),
+    /// More than are remembered.
+    #[error("{0} passwords are to be remembered, and at most 24 can be")]
+    Remember(u8),
     /// No length is left.
     #[error("the maximum length {max} is below the minimum {min}")]
     Inverted {

@@ -14,6 +14,7 @@ use zeroize::Zeroizing;
 
 use crate::hash::{Memory, NotRun};
 use crate::hashed::{Hashed, Input, Kdf};
+use crate::history::{Entry, History};
 use crate::pepper::{self, PepperError};
 use crate::pool::{PoolKeys, not_verified};
 use crate::record::{Form, Inner};
@@ -37,8 +38,16 @@ pub(crate) struct Candidate {
 }
 
 impl Candidate {
-    pub(crate) const fn kdf(&self) -> Kdf {
-        self.inner.hashed.kdf
+    /// Memory that comparing with it takes, in KiB.
+    pub(crate) fn kib(&self) -> u32 {
+        let history = self.inner.history.as_ref().map_or(0, |h| h.params.memory_kib());
+        self.inner.hashed.kdf.kib().max(history)
+    }
+
+    /// Blocks of memory that comparing with it computes.
+    pub(crate) fn blocks(&self) -> u64 {
+        let history = self.inner.history.as_ref().map_or(0, |h| h.params.blocks());
+        self.inner.hashed.kdf.blocks().max(history)
     }
 }
 
@@ -70,6 +79,10 @@ pub(crate) struct WrapJob {
 
 pub(crate) struct HashJob {
     pub(crate) password: Password,
+    /// How many passwords are remembered, this one included.
+    pub(crate) remember: u8,
+    /// What it replaces.
+    pub(crate) previous: Option<Box<Candidate>>,
     pub(crate) owner: Option<OwnerPresent>,
     pub(crate) binding: Binding,
     pub(crate) answer: Answer<Result<NewRecord, PasswordError>>,
@@ -106,8 +119,9 @@ impl Job {
                     Some(Renewal::Hash(params)) => params.memory_kib(),
                     Some(Renewal::Seal) | None => 0,
                 };
-                candidate.inner.hashed.kdf.kib().max(renewed)
+                candidate.kib().max(renewed)
             }
+            Self::Hash(HashJob { previous: Some(previous), .. }) => previous.kib().max(own),
             Self::Verify(_) | Self::Hash(_) | Self::Wrap(_) => own,
         }
     }
@@ -177,15 +191,20 @@ impl VerifyJob {
 
 impl HashJob {
     fn run(self, bench: &Bench, memory: &mut Memory) {
-        let Self { password, owner, binding, answer } = self;
+        let Self { password, remember, previous, owner, binding, answer } = self;
         let standing = if owner.is_some() { Standing::Chosen } else { Standing::MustChange };
-        let params = bench.policy.params();
-        let record = caught(|| {
-            bench.record(params, standing, Input::Plain, password.nfc(), &binding, memory)
+        let owner = owner.map(|owner| owner.account());
+        let made = caught(|| {
+            let previous = previous.as_deref();
+            let history = match bench.history(previous, remember, &password, &binding, memory)? {
+                Ok(history) => history,
+                Err(refused) => return Ok(Err(refused)),
+            };
+            let what = What { input: Input::Plain, text: password.nfc(), history };
+            bench.record(bench.policy.params(), standing, what, &binding, memory)
         });
         drop(password);
-        let owner = owner.map(|owner| owner.account());
-        answer.give(hashed(record).map(|record| NewRecord { record, owner }));
+        answer.give(hashed(made).map(|record| NewRecord { record, owner }));
     }
 }
 
@@ -193,16 +212,23 @@ impl WrapJob {
     fn run(self, bench: &Bench, memory: &mut Memory) {
         let Self { input, digest, standing, binding, answer } = self;
         let params = bench.policy.params();
-        let record = caught(|| bench.record(params, standing, input, &digest, &binding, memory));
+        let record = caught(|| {
+            let what = What { input, text: &digest, history: None };
+            bench.record(params, standing, what, &binding, memory)
+        });
         answer.give(hashed(record));
     }
 }
 
-fn hashed<T>(record: Result<Result<T, NoEntropy>, NotRun>) -> Result<T, PasswordError> {
-    match record {
-        Ok(record) => record.map_err(PasswordError::from),
-        Err(NotRun) => Err(PasswordError::NotHashed(NotVerifiedReason::Failed)),
-    }
+fn hashed<T>(record: Result<Result<T, PasswordError>, NotRun>) -> Result<T, PasswordError> {
+    record.unwrap_or(Err(PasswordError::NotHashed(NotVerifiedReason::Failed)))
+}
+
+/// What a new record is made of.
+struct What<'a> {
+    input: Input,
+    text: &'a str,
+    history: Option<History>,
 }
 
 /// A panic below, in the host's clock or entropy for one, would take a worker and the charge with
@@ -265,21 +291,45 @@ impl Bench {
         binding: &Binding,
         memory: &mut Memory,
     ) -> Result<Compared, NotRun> {
+        let expected = &candidate.inner.hashed.hash;
+        let tag = self.tag(candidate, password, binding, memory)?;
+        Ok(self.compared(account, &tag, expected))
+    }
+
+    /// Whether `password` is the one of `candidate`.
+    fn is_right(
+        &self,
+        candidate: &Candidate,
+        password: &Password,
+        binding: &Binding,
+        memory: &mut Memory,
+    ) -> Result<bool, NotRun> {
+        let tag = self.tag(candidate, password, binding, memory)?;
+        Ok(tag.ct_eq(&candidate.inner.hashed.hash).into())
+    }
+
+    /// What `password` comes to under `candidate`.
+    fn tag(
+        &self,
+        candidate: &Candidate,
+        password: &Password,
+        binding: &Binding,
+        memory: &mut Memory,
+    ) -> Result<Zeroizing<Vec<u8>>, NotRun> {
         let Candidate { stored, inner: Inner { hashed, .. }, .. } = candidate;
         let binding = stored.bound.then_some(binding);
-        let mut compare = |text| {
+        let mut again = |text| {
             self.count(hashed.kdf);
-            let tag = hashed.again(text, binding, memory)?;
-            Ok(self.compared(account, &tag, &hashed.hash))
+            hashed.again(text, binding, memory)
         };
         match stored.form {
-            Form::Nfc => compare(password.nfc()),
+            Form::Nfc => again(password.nfc()),
             // Enrolled elsewhere as it was typed there; here it may have been typed composed.
             Form::Raw if password.raw() != password.nfc() => {
-                let raw = compare(password.raw())?;
-                if raw.right { Ok(raw) } else { compare(password.nfc()) }
+                let raw = again(password.raw())?;
+                if raw.ct_eq(&hashed.hash).into() { Ok(raw) } else { again(password.nfc()) }
             }
-            Form::Raw => compare(password.raw()),
+            Form::Raw => again(password.raw()),
         }
     }
 
@@ -330,7 +380,9 @@ impl Bench {
         let Candidate { stored: expected, standing, inner } = candidate;
         let new = match renewal {
             Some(Renewal::Hash(params)) => {
-                self.record(params, standing, Input::Plain, password.nfc(), binding, memory)?
+                let history = self.renewed(inner.history, password, binding, memory)?;
+                let what = What { input: Input::Plain, text: password.nfc(), history };
+                self.record(params, standing, what, binding, memory)?
             }
             Some(Renewal::Seal) => {
                 self.seal(Record::plain(standing, expected.bound, expected.form, inner), binding)
@@ -340,32 +392,106 @@ impl Bench {
         Ok(new.ok().map(|new| Upgrade::new(expected, new)))
     }
 
-    /// A record of `text`, bound to `binding`: the password, or for a wrapped digest that digest.
+    /// What is remembered beside a password that is hashed anew.
+    fn renewed(
+        &self,
+        history: Option<Box<History>>,
+        password: &Password,
+        binding: &Binding,
+        memory: &mut Memory,
+    ) -> Result<Option<History>, NotRun> {
+        match history {
+            None => Ok(None),
+            Some(history) if !self.policy.upgrades(history.params) => Ok(Some(*history)),
+            // Entries that cost less than records do would be guessed instead of them.
+            Some(old) => match self.salt() {
+                Ok(salt) => {
+                    let fresh = History::new(self.policy.params(), salt);
+                    let entry = self.entry(&fresh, password, binding, memory)?;
+                    Ok(Some(fresh.with(entry, old.depth())))
+                }
+                Err(_) => Ok(None),
+            },
+        }
+    }
+
+    fn entry(
+        &self,
+        history: &History,
+        password: &Password,
+        binding: &Binding,
+        memory: &mut Memory,
+    ) -> Result<Entry, NotRun> {
+        self.count(Kdf::new(history.params));
+        history.entry(password.nfc(), binding, memory)
+    }
+
+    /// What is to be remembered once `password` has replaced `previous`, if it may.
+    fn history(
+        &self,
+        previous: Option<&Candidate>,
+        remember: u8,
+        password: &Password,
+        binding: &Binding,
+        memory: &mut Memory,
+    ) -> Result<Result<Option<History>, PasswordError>, NotRun> {
+        let imposed = previous.is_some_and(|p| p.standing == Standing::MustChange);
+        if remember == 0 && !imposed {
+            return Ok(Ok(None));
+        }
+        let kept = previous
+            .and_then(|previous| previous.inner.history.as_deref())
+            .filter(|history| !self.policy.upgrades(history.params));
+        // Of the newest alone the record itself says whether it is used again.
+        if let (Some(previous), None) = (previous, kept)
+            && self.is_right(previous, password, binding, memory)?
+        {
+            return Ok(Err(PasswordError::Reused));
+        }
+        let history = match (kept, self.salt()) {
+            (Some(kept), _) => kept.clone(),
+            (None, Ok(salt)) => History::new(self.policy.params(), salt),
+            (None, Err(error)) => return Ok(Err(error.into())),
+        };
+        let entry = self.entry(&history, password, binding, memory)?;
+        if history.holds(&entry, remember.max(1)) {
+            return Ok(Err(PasswordError::Reused));
+        }
+        Ok(Ok((remember > 0).then(|| history.with(entry, remember))))
+    }
+
+    /// A record of `what`, bound to `binding`.
     fn record(
         &self,
         params: Params,
         standing: Standing,
-        input: Input,
-        text: &str,
+        what: What<'_>,
         binding: &Binding,
         memory: &mut Memory,
-    ) -> Result<Result<Record, NoEntropy>, NotRun> {
-        let mut salt = vec![0; Record::SALT];
-        if let Err(error) = self.entropy.fill(&mut salt) {
-            return Ok(Err(error));
-        }
+    ) -> Result<Result<Record, PasswordError>, NotRun> {
+        let What { input, text, history } = what;
+        let salt = match self.salt() {
+            Ok(salt) => salt,
+            Err(error) => return Ok(Err(error.into())),
+        };
         let (kdf, hash) = (Kdf::new(params), vec![0; Record::HASH]);
         self.count(kdf);
         let mut hashed = Hashed { input: Input::Plain, kdf, salt, hash };
         hashed.hash = hashed.again(text, Some(binding), memory)?.to_vec();
         let form = if input == Input::Plain { Form::Nfc } else { Form::Raw };
-        let inner = Inner::new(Hashed { input, ..hashed });
+        let inner = Inner::new(Hashed { input, ..hashed }, history);
         Ok(self.seal(Record::plain(standing, true, form, inner), binding))
     }
 
-    fn seal(&self, plain: Record, binding: &Binding) -> Result<Record, NoEntropy> {
+    fn salt(&self) -> Result<Vec<u8>, NoEntropy> {
+        let mut salt = vec![0; Record::SALT];
+        self.entropy.fill(&mut salt)?;
+        Ok(salt)
+    }
+
+    fn seal(&self, plain: Record, binding: &Binding) -> Result<Record, PasswordError> {
         match &self.peppers {
-            Some(peppers) => peppers.seal(&plain, binding, &*self.entropy),
+            Some(peppers) => Ok(peppers.seal(&plain, binding, &*self.entropy)?),
             None => Ok(plain),
         }
     }

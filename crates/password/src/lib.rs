@@ -11,6 +11,7 @@
 //! | `record`, `hashed`, `phc` | what does a host keep |
 //! | `foreign`, `bcrypt`, `scrypt` | what did other software keep, and how is it verified |
 //! | `pepper` | of what use is a stolen table |
+//! | `history` | was it used before |
 //! | `pool`, `queue`, `job`, `hash`, `ticket` | hashing in bounded memory |
 //! | `verify`, `owner` | what came of a verification, and who chose the password |
 //! | `state`, `machine` | how one account's credential changes |
@@ -29,6 +30,7 @@ mod foreign;
 mod guessable;
 mod hash;
 mod hashed;
+mod history;
 mod job;
 mod machine;
 mod nfc;

@@ -18,6 +18,7 @@ pub struct PasswordPolicy {
     kinds: Kinds,
     common: bool,
     personal: bool,
+    remember: u8,
 }
 
 /// Collects the parts of a [`PasswordPolicy`].
@@ -96,7 +97,11 @@ impl fmt::Debug for Attributes {
 
 /// A password that met the rule.
 #[must_use]
-pub struct Accepted(pub(crate) Password);
+pub struct Accepted {
+    pub(crate) password: Password,
+    /// How many passwords its policy remembers.
+    pub(crate) remember: u8,
+}
 
 impl fmt::Debug for Accepted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -135,6 +140,13 @@ impl PasswordPolicyBuilder {
         self
     }
 
+    /// How many of an account's passwords are remembered and not taken again, the one in force
+    /// included: 0, for none, to 24.
+    pub fn remember(mut self, passwords: u8) -> Self {
+        self.0.remember = passwords;
+        self
+    }
+
     /// The policy, with the minimum raised to what the required kinds need at least.
     ///
     /// # Errors
@@ -149,6 +161,9 @@ impl PasswordPolicyBuilder {
         if !(8..=bound).contains(&policy.max) {
             problems.push(PolicyProblem::MaxLength(policy.max));
         }
+        if policy.remember > PasswordPolicy::MAX_REMEMBERED {
+            problems.push(PolicyProblem::Remember(policy.remember));
+        }
         policy.min = policy.min.max(policy.kinds.least());
         if policy.max < policy.min {
             problems.push(PolicyProblem::Inverted { min: policy.min, max: policy.max });
@@ -161,6 +176,9 @@ impl PasswordPolicy {
     /// Most code points that any policy allows: with four bytes each they still fit the byte cap.
     pub const MAX_LENGTH: u32 = 256;
 
+    /// Most passwords that any policy remembers.
+    pub const MAX_REMEMBERED: u8 = 24;
+
     /// Starts from 8 to 256 code points, common and personal passwords refused, no kind required.
     pub const fn builder() -> PasswordPolicyBuilder {
         PasswordPolicyBuilder(Self {
@@ -169,6 +187,7 @@ impl PasswordPolicy {
             kinds: Kinds::NONE,
             common: true,
             personal: true,
+            remember: 0,
         })
     }
 
@@ -225,6 +244,12 @@ impl PasswordPolicy {
         self.personal
     }
 
+    /// How many of an account's passwords are remembered and not taken again.
+    #[must_use]
+    pub const fn remembers(&self) -> u8 {
+        self.remember
+    }
+
     /// Says so when the list of common passwords has too few entries of the minimum length, or is
     /// not used at all: a blocklist that is empty by construction must not look like one.
     #[must_use]
@@ -263,7 +288,11 @@ impl PasswordPolicy {
             unmet.push(Unmet::Personal);
         }
         unmet.extend(text.chars().position(is_unassigned).map(Unmet::Unassigned));
-        if unmet.is_empty() { Ok(Accepted(password.share())) } else { Err(unmet) }
+        if unmet.is_empty() {
+            Ok(Accepted { password: password.share(), remember: self.remember })
+        } else {
+            Err(unmet)
+        }
     }
 
     /// The weakest policy that is no weaker than either.
@@ -278,6 +307,7 @@ impl PasswordPolicy {
             kinds,
             common: self.common || other.common,
             personal: self.personal || other.personal,
+            remember: self.remember.max(other.remember),
         }
     }
 }
@@ -292,6 +322,13 @@ pub enum PasswordWitness {
         /// An attribute of the account, where that matters.
         attribute: Option<String>,
     },
+    /// The candidate accepts it again after so many others, the baseline does not.
+    Again {
+        /// The password.
+        password: String,
+        /// How many passwords were set since.
+        after: u8,
+    },
     /// The baseline accepts it, the candidate refuses it for its length.
     Refused {
         /// The password.
@@ -304,7 +341,9 @@ impl PasswordWitness {
     #[must_use]
     pub fn password(&self) -> &str {
         match self {
-            Self::Accepted { password, .. } | Self::Refused { password } => password,
+            Self::Accepted { password, .. }
+            | Self::Again { password, .. }
+            | Self::Refused { password } => password,
         }
     }
 
@@ -329,6 +368,9 @@ impl fmt::Display for PasswordWitness {
                     f,
                     "the password `{password}` of somebody called `{word}` becomes acceptable"
                 )
+            }
+            Self::Again { password, after } => {
+                write!(f, "the password `{password}` becomes acceptable again after {after} others")
             }
             Self::Refused { password } => {
                 let length = password.chars().count();
@@ -367,6 +409,10 @@ impl Order for PasswordPolicy {
             let word = sample(inner, &[LOWER, UPPER]);
             let password = format!("{word}7#");
             return Some(PasswordWitness::Accepted { password, attribute: Some(word) });
+        }
+        if self.remember < baseline.remember {
+            let password = sample(length, &self.alphabets());
+            return Some(PasswordWitness::Again { password, after: self.remember });
         }
         if self.max < baseline.max {
             let password = sample(baseline.max, &baseline.alphabets());

@@ -9,8 +9,8 @@ use vouchsafe_core::{Charged, Clock, Entropy, NotVerified, Standing};
 use vouchsafe_crypto::MacKey;
 use zeroize::Zeroizing;
 
-use crate::hashed::{Affixes, Input, Kdf};
-use crate::job::{Bench, HashJob, Job, VerifyJob, WrapJob};
+use crate::hashed::{Affixes, Input};
+use crate::job::{Bench, Candidate, HashJob, Job, VerifyJob, WrapJob};
 use crate::queue::{Config, Queue};
 use crate::{
     Accepted, Binding, Digest, HashPolicy, Hashing, NewRecord, NotVerifiedReason, OwnerPresent,
@@ -257,26 +257,21 @@ impl HashPool {
         stored: impl Into<Stored>,
         binding: Binding,
     ) -> Hashing<Verified> {
-        let record = match stored.into() {
-            Stored::Record(record) => match self.queue.bench().open(record, &binding) {
-                Ok(candidate) if self.can_afford(candidate.kdf()) => Some(Box::new(candidate)),
-                Err(PepperError::NoPepper(_)) => {
-                    let (answer, hashing) = self.queue.ticket();
-                    answer.give(not_verified(charged, NotVerifiedReason::NoPepper));
-                    return hashing;
-                }
-                Ok(_) | Err(_) => None,
-            },
-            Stored::Absent | Stored::Unusable(_) => None,
-        };
         let (answer, hashing) = self.queue.ticket();
+        let record = match self.open(stored.into(), &binding) {
+            Ok(record) => record,
+            Err(NoPepper) => {
+                answer.give(not_verified(charged, NotVerifiedReason::NoPepper));
+                return hashing;
+            }
+        };
         let password = password.share();
         let job = VerifyJob { charged, password, record, binding, answer };
         self.queue.push(Job::Verify(job), self.clock.now());
         hashing
     }
 
-    /// A record of a password that its owner chose.
+    /// A record of a password that its owner chose, for an account that has none so far.
     ///
     /// The answer is an error, [`PasswordError::NotHashed`] or [`PasswordError::NoEntropy`], when
     /// nothing was hashed.
@@ -286,7 +281,38 @@ impl HashPool {
         owner: OwnerPresent,
         binding: Binding,
     ) -> Hashing<Result<NewRecord, PasswordError>> {
-        self.enrol(accepted.0, Some(owner), binding)
+        self.enrol(accepted.password, accepted.remember, None, Some(owner), binding)
+    }
+
+    /// As [`hash`](Self::hash), for a password that replaces another: it is compared with those that
+    /// the policy remembers, at the cost of one more hash, and with one that must be changed in any
+    /// case.
+    ///
+    /// What was set before the policy remembered anything is known only as the newest. Entries that
+    /// cost less than a record under the pool's policy are dropped, as they would be guessed instead.
+    ///
+    /// Whoever has the table (and its pepper) tries a guess against all remembered passwords at the
+    /// cost of one: a long memory is of use to them, too.
+    ///
+    /// The answer is an error as for [`hash`](Self::hash), and [`PasswordError::Reused`].
+    pub fn replace(
+        &self,
+        accepted: Accepted,
+        owner: OwnerPresent,
+        binding: Binding,
+        previous: impl Into<Stored>,
+    ) -> Hashing<Result<NewRecord, PasswordError>> {
+        match self.open(previous.into(), &binding) {
+            Ok(previous) => {
+                let Accepted { password, remember } = accepted;
+                self.enrol(password, remember, previous, Some(owner), binding)
+            }
+            Err(NoPepper) => {
+                let (answer, hashing) = self.queue.ticket();
+                answer.give(Err(PasswordError::NotHashed(NotVerifiedReason::NoPepper)));
+                hashing
+            }
+        }
     }
 
     /// A record of a default or initial password, or of one that somebody else chose: good for
@@ -298,7 +324,7 @@ impl HashPool {
         password: &Password,
         binding: Binding,
     ) -> Hashing<Result<NewRecord, PasswordError>> {
-        self.enrol(password.share(), None, binding)
+        self.enrol(password.share(), 0, None, None, binding)
     }
 
     /// A record of a password of which there is a bare digest, wrapped in Argon2id without the
@@ -327,11 +353,13 @@ impl HashPool {
     fn enrol(
         &self,
         password: Password,
+        remember: u8,
+        previous: Option<Box<Candidate>>,
         owner: Option<OwnerPresent>,
         binding: Binding,
     ) -> Hashing<Result<NewRecord, PasswordError>> {
         let (answer, hashing) = self.queue.ticket();
-        let job = HashJob { password, owner, binding, answer };
+        let job = HashJob { password, remember, previous, owner, binding, answer };
         self.queue.push(Job::Hash(job), self.clock.now());
         hashing
     }
@@ -348,11 +376,23 @@ impl HashPool {
         self.queue.stats()
     }
 
-    /// Decided before anything is allocated.
-    fn can_afford(&self, kdf: Kdf) -> bool {
-        kdf.kib() <= self.budget_kib && kdf.blocks() <= Self::MAX_BLOCKS
+    /// What can be compared with: decided before anything is allocated.
+    fn open(&self, stored: Stored, binding: &Binding) -> Result<Option<Box<Candidate>>, NoPepper> {
+        let Stored::Record(record) = stored else { return Ok(None) };
+        match self.queue.bench().open(record, binding) {
+            Ok(candidate) => {
+                let afforded =
+                    candidate.kib() <= self.budget_kib && candidate.blocks() <= Self::MAX_BLOCKS;
+                Ok(afforded.then(|| Box::new(candidate)))
+            }
+            Err(PepperError::NoPepper(_)) => Err(NoPepper),
+            Err(_) => Ok(None),
+        }
     }
 }
+
+/// A record's pepper is not among those given.
+struct NoPepper;
 
 pub(crate) fn not_verified(charged: Charged, reason: NotVerifiedReason) -> Verified {
     #[expect(clippy::disallowed_methods, reason = "the verifier mints it: nothing was hashed")]

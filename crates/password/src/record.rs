@@ -7,6 +7,7 @@ use base64ct::{Base64Unpadded as Base64, Encoding};
 use vouchsafe_core::Standing;
 
 use crate::hashed::{Affixes, Digest, Hashed, Input};
+use crate::history::History;
 use crate::pepper::PepperId;
 use crate::phc::{self, number};
 use crate::{Params, RecordError, foreign};
@@ -18,7 +19,8 @@ use crate::{Params, RecordError, foreign};
 /// ```text
 /// vouchsafe:1:chosen:bound:nfc:-:$argon2id$v=19$m=19456,t=2,p=1$<salt>$<hash>
 ///           | |      |     |   | |
-///           | |      |     |   | the hash; under a pepper sealed, in base64
+///           | |      |     |   | the hash, and behind a `;` what is remembered of the passwords before;
+///           | |      |     |   | under a pepper sealed, in base64
 ///           | |      |     |   the pepper that it is sealed with; `-` for none
 ///           | |      |     the form hashed: `nfc`, or `raw` (as typed, by other software)
 ///           | |      `bound` to tenant and account (a row copied to another account never matches), or `free`
@@ -65,11 +67,12 @@ pub(crate) enum Body {
 pub(crate) struct Inner {
     text: Box<str>,
     pub(crate) hashed: Hashed,
+    pub(crate) history: Option<Box<History>>,
 }
 
 impl Inner {
     /// Argon2id, as new records have it.
-    pub(crate) fn new(hashed: Hashed) -> Self {
+    pub(crate) fn new(hashed: Hashed, history: Option<History>) -> Self {
         let (salt, hash) =
             (Base64::encode_string(&hashed.salt), Base64::encode_string(&hashed.hash));
         let params = hashed.argon2id().map(|params| params.to_string()).unwrap_or_default();
@@ -81,10 +84,14 @@ impl Inner {
             _ => String::new(),
         };
         let text = format!("{input}$argon2id$v=19${params}${salt}${hash}").into();
-        Self { text, hashed }
+        Self { text, hashed, history: history.map(Box::new) }
     }
 
     fn read(text: &str) -> Result<Self, RecordError> {
+        let (text, history) = match text.split_once(';') {
+            Some((text, history)) => (text, Some(Box::new(history.parse()?))),
+            None => (text, None),
+        };
         let wrapped = text.find("!$").and_then(|at| text.split_at_checked(at.saturating_add(1)));
         let hashed = match wrapped {
             Some((digest, argon2)) => {
@@ -93,16 +100,23 @@ impl Inner {
             }
             None => foreign::read(text)?,
         };
-        Ok(Self { text: text.into(), hashed })
+        Ok(Self { text: text.into(), hashed, history })
     }
 
     pub(crate) fn sealed_text(&self, standing: Standing) -> String {
-        format!("{}:{}", name(standing), self.text)
+        format!("{}:{self}", name(standing))
     }
 
     pub(crate) fn from_sealed_text(text: &str) -> Option<(Standing, Self)> {
         let (standing, text) = text.split_once(':')?;
         Some((standing_named(standing)?, Self::read(text).ok()?))
+    }
+}
+
+impl fmt::Display for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)?;
+        self.history.as_ref().map_or(Ok(()), |history| write!(f, ";{history}"))
     }
 }
 
@@ -152,7 +166,7 @@ impl Record {
     /// [`RecordError`] says what is wrong with it.
     pub fn import(text: &str, standing: Standing) -> Result<Self, RecordError> {
         let hashed = foreign::read(text)?;
-        let inner = Inner { text: text.into(), hashed };
+        let inner = Inner { text: text.into(), hashed, history: None };
         Ok(Self::plain(standing, false, Form::Raw, inner))
     }
 
@@ -208,6 +222,15 @@ impl Record {
         }
     }
 
+    /// How many passwords are remembered in it, its own included; `None` under a pepper.
+    #[must_use]
+    pub fn remembered(&self) -> Option<u8> {
+        match &self.body {
+            Body::Plain(inner) => Some(inner.history.as_ref().map_or(0, |history| history.depth())),
+            Body::Sealed(..) => None,
+        }
+    }
+
     /// The same password, good for nothing but changing it. There is no way back but a new one.
     #[must_use]
     pub fn must_change(self) -> Self {
@@ -224,7 +247,7 @@ impl fmt::Display for Record {
         let bound = if self.bound { "bound" } else { "free" };
         write!(f, "vouchsafe:1:{}:{bound}:{}:", name(self.standing), self.form.name())?;
         match &self.body {
-            Body::Plain(inner) => write!(f, "-:{}", inner.text),
+            Body::Plain(inner) => write!(f, "-:{inner}"),
             Body::Sealed(id, bytes) => write!(f, "{id}:{}", Base64::encode_string(bytes)),
         }
     }

@@ -26,10 +26,11 @@ prop_compose! {
         more in prop_oneof![0..12_u32, 0..=255_u32],
         kinds in prop::collection::vec(prop::sample::select(Kind::ALL.to_vec()), 0..4),
         (common, personal) in any::<(bool, bool)>(),
+        remember in prop_oneof![Just(0_u8), 0..=24_u8],
     ) -> PasswordPolicy {
         let max = (min + more).clamp(8, 256);
         let builder = PasswordPolicy::builder().min_length(min).max_length(max);
-        let builder = builder.refuse_common(common).refuse_personal(personal);
+        let builder = builder.refuse_common(common).refuse_personal(personal).remember(remember);
         kinds.into_iter().fold(builder, |builder, kind| builder.require(kind)).build().unwrap()
     }
 }
@@ -45,12 +46,16 @@ prop_compose! {
 }
 
 fn accepts(policy: &PasswordPolicy, witness: &PasswordWitness) -> bool {
-    policy.check(&password(witness.password()), &witness.attributes()).is_ok()
+    let forgotten = match witness {
+        PasswordWitness::Again { after, .. } => *after >= policy.remembers(),
+        _ => true,
+    };
+    forgotten && policy.check(&password(witness.password()), &witness.attributes()).is_ok()
 }
 
 /// The rule's own check treats the witness as claimed.
 fn bites(candidate: &PasswordPolicy, baseline: &PasswordPolicy, witness: &PasswordWitness) {
-    let accepted = matches!(witness, PasswordWitness::Accepted { .. });
+    let accepted = !matches!(witness, PasswordWitness::Refused { .. });
     assert_eq!(accepts(candidate, witness), accepted, "{witness} {candidate:?}");
     assert_eq!(accepts(baseline, witness), !accepted, "{witness} {baseline:?}");
 }

@@ -1,0 +1,226 @@
+//! PW-14: the passwords that an account had before.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::disallowed_methods,
+    clippy::string_slice,
+    missing_docs,
+    reason = "tests"
+)]
+
+mod common;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use common::{ACCOUNT, NOW, charged, cheap, martha, password};
+use proptest::prelude::*;
+use vouchsafe_core::{Standing, TenantId, UserId};
+use vouchsafe_crypto::RootKey;
+use vouchsafe_password::{
+    Accepted, Attributes, Binding, HashPolicy, HashPool, OwnerPresent, PasswordError,
+    PasswordPolicy, Peppers, PolicyProblem, PoolConfig, PoolKeys, Record, RecordError, Stored,
+    Verified,
+};
+use vouchsafe_testkit::{ManualClock, SeededEntropy, runs};
+
+fn accepted(text: &str, remember: u8) -> Accepted {
+    let any = PasswordPolicy::builder().min_length(1).refuse_common(false).remember(remember);
+    any.build().unwrap().check(&password(text), &Attributes::none()).unwrap()
+}
+
+fn peppered(policy: HashPolicy) -> HashPool {
+    let keys = PoolKeys::new().peppers(Arc::new(Peppers::new(&RootKey::new(&[1; 32]))));
+    let (clock, entropy) = (Arc::new(ManualClock::at(NOW)), Arc::new(SeededEntropy::new(1)));
+    HashPool::with_keys(PoolConfig::new(policy).workers(1), clock, entropy, keys).unwrap()
+}
+
+fn pool(policy: HashPolicy) -> HashPool {
+    common::pool(PoolConfig::new(policy).workers(1))
+}
+
+fn replace(
+    pool: &HashPool,
+    text: &str,
+    remember: u8,
+    previous: impl Into<Stored>,
+) -> Result<Record, PasswordError> {
+    let owner = OwnerPresent::assertion(ACCOUNT);
+    let new = pool.replace(accepted(text, remember), owner, martha(), previous).wait()?;
+    // As it comes back from the host's column.
+    Ok(new.as_record().to_string().parse().unwrap())
+}
+
+fn cheapest() -> HashPolicy {
+    HashPolicy::danger_below_floor(8, 1).unwrap()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(u32::try_from(runs(200, 5_000)).unwrap()))]
+
+    /// Beside a list of what was set: the last n are refused, and nothing else.
+    #[test]
+    fn the_last_n_are_refused_and_nothing_else(
+        sets in prop::collection::vec((0..6_u8, prop_oneof![4 => Just(4_u8), 1 => 0..6_u8]), 1..24),
+        sealed in any::<bool>(),
+    ) {
+        let pool = if sealed { peppered(cheapest()) } else { pool(cheapest()) };
+        let mut stored = Stored::Absent;
+        // What is remembered beside the record, newest first, and the password in force.
+        let (mut known, mut current): (VecDeque<u8>, Option<u8>) = (VecDeque::new(), None);
+        for (which, remember) in sets {
+            let text = format!("number {which}");
+            let refused = if remember == 0 {
+                false
+            } else if known.is_empty() {
+                current == Some(which)
+            } else {
+                known.iter().take(usize::from(remember)).any(|old| *old == which)
+            };
+            match replace(&pool, &text, remember, stored.clone()) {
+                Ok(record) => {
+                    prop_assert!(!refused, "{} again, {:?}", which, known);
+                    current = Some(which);
+                    known.push_front(which);
+                    known.truncate(usize::from(remember));
+                    if !sealed {
+                        prop_assert_eq!(record.remembered(), Some(u8::try_from(known.len()).unwrap()));
+                    }
+                    stored = record.into();
+                }
+                Err(error) => {
+                    prop_assert_eq!(error, PasswordError::Reused);
+                    prop_assert!(refused, "{} refused, {:?}", which, known);
+                }
+            }
+        }
+    }
+}
+
+/// However many are remembered, one run more; and one more still, once, where nothing was yet.
+#[test]
+fn the_whole_history_costs_one_run() {
+    let pool = pool(cheap());
+    let runs = || pool.work().runs;
+    let mut stored = Stored::Absent;
+    for number in 0..30 {
+        let before = runs();
+        stored = replace(&pool, &format!("number {number}"), 24, stored).unwrap().into();
+        assert_eq!(runs() - before, 2, "{number}");
+    }
+    let Stored::Record(record) = &stored else { panic!() };
+    assert_eq!(record.remembered(), Some(24));
+    assert!(record.to_string().len() < 640);
+    let before = runs();
+    assert_eq!(replace(&pool, "number 6", 24, stored.clone()), Err(PasswordError::Reused));
+    assert_eq!(runs() - before, 1);
+    assert!(replace(&pool, "number 5", 24, stored.clone()).is_ok());
+    // Nothing is compared that the policy does not ask for.
+    let before = runs();
+    assert_eq!(replace(&pool, "number 29", 0, stored).unwrap().remembered(), Some(0));
+    assert_eq!(runs() - before, 1);
+    let first = common::record(&pool, "before the rule");
+    let before = runs();
+    assert_eq!(replace(&pool, "before the rule", 4, first.clone()), Err(PasswordError::Reused));
+    assert_eq!(runs() - before, 1);
+    assert!(replace(&pool, "after the rule", 4, first).is_ok());
+}
+
+/// Each account has a salt of its own, and the same password leaves another digest with each.
+#[test]
+fn histories_of_two_accounts_have_nothing_in_common() {
+    let pool = pool(cheap());
+    let digests = |record: &Record| {
+        let text = record.to_string();
+        let history = text.split_once(';').unwrap().1.to_owned();
+        let (rest, entries) = history.rsplit_once('$').unwrap();
+        (rest.rsplit_once('$').unwrap().1.to_owned(), entries.to_owned())
+    };
+    let (one, other) = (
+        replace(&pool, "the same", 4, Stored::Absent).unwrap(),
+        replace(&pool, "the same", 4, Stored::Absent).unwrap(),
+    );
+    assert_ne!(digests(&one).0, digests(&other).0);
+    assert_ne!(digests(&one).1, digests(&other).1);
+    // Moved to another account, it remembers nothing of that account's.
+    let other = Binding::new(&TenantId::new("acme").unwrap(), &UserId::new("luisa").unwrap());
+    let owner = OwnerPresent::assertion(ACCOUNT);
+    assert!(pool.replace(accepted("the same", 4), owner, other, one).wait().is_ok());
+}
+
+/// A stronger policy hashes anew what is in force, and forgets what costs less to guess.
+#[test]
+fn entries_below_the_policy_are_dropped() {
+    let (weak, strong) = (pool(cheapest()), pool(cheap()));
+    let mut stored = Stored::Absent;
+    for number in 0..4 {
+        stored = replace(&weak, &format!("number {number}"), 4, stored).unwrap().into();
+    }
+    let verified = strong.verify(charged(1), &password("number 3"), stored.clone(), martha());
+    let Verified::Match { upgrade: Some(upgrade), .. } = verified.wait() else { panic!() };
+    let upgraded = upgrade.new_record().clone();
+    assert_eq!(upgraded.remembered(), Some(1), "the one in force, which was typed just now");
+    assert!(!upgraded.to_string().contains("m=8,"), "{upgraded}");
+    assert_eq!(replace(&strong, "number 3", 4, upgraded.clone()), Err(PasswordError::Reused));
+    assert!(replace(&strong, "number 2", 4, upgraded).is_ok());
+    // The same without a sign-in in between.
+    assert_eq!(replace(&strong, "number 3", 4, stored.clone()), Err(PasswordError::Reused));
+    let replaced = replace(&strong, "number 2", 4, stored.clone()).unwrap();
+    assert_eq!(replaced.remembered(), Some(1));
+    assert!(!replaced.to_string().contains("m=8,"));
+    // A weaker policy weakens nothing.
+    let strong_record = replace(&strong, "one", 4, Stored::Absent).unwrap();
+    let kept = replace(&weak, "two", 4, strong_record).unwrap();
+    assert_eq!(kept.remembered(), Some(2));
+    assert!(kept.to_string().contains(";m=64,t=2,p=1$"), "{kept}");
+}
+
+/// What was handed out is no password to keep, whatever the policy remembers.
+#[test]
+fn a_password_that_must_be_changed_is_not_taken_again() {
+    for (pool, remember) in [(pool(cheap()), 0), (pool(cheap()), 4), (peppered(cheap()), 0)] {
+        let initial = pool.hash_initial(&password("Handed-Out7"), martha()).wait().unwrap();
+        let initial = initial.as_record().clone();
+        let again = replace(&pool, "Handed-Out7", remember, initial.clone());
+        assert_eq!(again, Err(PasswordError::Reused));
+        let own = replace(&pool, "My-Own-Choice8", remember, initial).unwrap();
+        assert_eq!(own.standing(), Standing::Chosen);
+        // One that was told to change it, with what is remembered beside it.
+        let told = own.must_change();
+        let again = replace(&pool, "My-Own-Choice8", remember, told.clone());
+        assert_eq!(again, Err(PasswordError::Reused));
+        assert!(replace(&pool, "Another-One9", remember, told).is_ok());
+    }
+}
+
+#[test]
+fn a_damaged_history_is_no_record() {
+    let pool = pool(cheap());
+    let text = replace(&pool, "one", 4, Stored::Absent).unwrap().to_string();
+    let (head, history) = text.split_once(';').unwrap();
+    let of = |history: &str| format!("{head};{history}").parse::<Record>().unwrap_err();
+    let (rest, entries) = history.rsplit_once('$').unwrap();
+    assert_eq!(of(""), RecordError::Field("history"));
+    assert_eq!(of(rest), RecordError::Field("history"));
+    assert_eq!(of(&format!("{history}$x")), RecordError::Field("history"));
+    assert_eq!(of(&format!("{rest}${}", &entries[1..])), RecordError::Field("history"));
+    assert_eq!(of(&format!("{rest}${}", entries.repeat(25))), RecordError::Field("history"));
+    assert_eq!(of(&history.replace("m=64", "m=4294967295")), RecordError::Params);
+    assert_eq!(of(&history.replace("m=64", "m=x")), RecordError::Field("history"));
+    // More memory than the pool has: not compared with, and nothing allocated.
+    let costly = format!("{head};{}", history.replace("m=64", "m=1048576"));
+    let verified = pool.verify(charged(1), &password("one"), Stored::read(Some(&costly)), martha());
+    assert_eq!(common::matched(verified.wait()), None);
+    assert_eq!(pool.work().held_kib, 64);
+}
+
+#[test]
+fn as_many_as_24_are_remembered() {
+    let of = |number| PasswordPolicy::builder().remember(number).build();
+    assert_eq!(of(24).unwrap().remembers(), 24);
+    assert_eq!(of(25), Err(PasswordError::Policy(vec![PolicyProblem::Remember(25)])));
+    assert_eq!(PasswordPolicy::vouchsafe().remembers(), 0);
+}
