@@ -169,6 +169,8 @@ struct Proxy {
     port: u16,
     lose: Arc<AtomicBool>,
     lost: Arc<AtomicUsize>,
+    /// Connections that the store has ended.
+    ended: Arc<AtomicUsize>,
 }
 
 impl Proxy {
@@ -176,13 +178,19 @@ impl Proxy {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
         let (lose, lost) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
-        let this = Self { port, lose: Arc::clone(&lose), lost: Arc::clone(&lost) };
+        let ended = Arc::new(AtomicUsize::new(0));
+        let (to_lose, has_lost) = (Arc::clone(&lose), Arc::clone(&lost));
+        let this = Self { port, lose: to_lose, lost: has_lost, ended: Arc::clone(&ended) };
         std::thread::spawn(move || {
             for client in listener.incoming() {
                 let client = client.unwrap();
                 let server = TcpStream::connect((Ipv4Addr::LOCALHOST, server)).unwrap();
                 let (from, to) = (client.try_clone().unwrap(), server.try_clone().unwrap());
-                std::thread::spawn(move || pass(from, to, || false));
+                let ended = Arc::clone(&ended);
+                std::thread::spawn(move || {
+                    pass(from, to, || false);
+                    ended.fetch_add(1, Ordering::SeqCst);
+                });
                 let (lose, lost) = (Arc::clone(&lose), Arc::clone(&lost));
                 std::thread::spawn(move || {
                     pass(server, client, || {
@@ -266,4 +274,39 @@ fn a_lost_reply_is_recognised_by_its_version() {
         assert!(tally.unwrap().ids.into_iter().eq(1..=u64::from(times)));
     }
     let _bytes: [u8; 16] = entropy.bytes().unwrap();
+}
+
+/// A read has no effect: it is sent once more where a swap is not.
+#[test]
+fn a_read_whose_answer_was_lost_is_asked_again() {
+    let server = common::shared();
+    let proxy = Proxy::to(server.port());
+    let builder = common::builder(&proxy.url(), &server.fresh_schema()).danger_accept_unsynced();
+    // One connection: all that comes is this call's answer.
+    let store = common::open(builder.connections(1));
+    save(&store, key(1), b"x");
+    for lost in 1..=5 {
+        proxy.lose.store(true, Ordering::SeqCst);
+        assert_eq!(value(&store, key(1)).unwrap(), b"x");
+        assert_eq!(proxy.lost.load(Ordering::SeqCst), lost);
+    }
+    proxy.lose.store(true, Ordering::SeqCst);
+    assert!(is_unavailable(&block_on(store.swap(key(2), None, put(b"y")))));
+    assert_eq!(value(&store, key(2)).unwrap(), b"y");
+}
+
+/// A connection that was given up is closed, not left open until its server continues.
+#[test]
+fn a_paused_server_is_left() {
+    let server = PostgresServer::start();
+    let proxy = Proxy::to(server.port());
+    let config = common::config(&proxy.url());
+    let builder = PostgresStore::builder(config).connections(1).connect_timeout(common::PATIENT);
+    let store = common::open(builder);
+    let before = proxy.ended.load(Ordering::SeqCst);
+    assert!(eventually(|| block_on(store.load(key(1))).is_ok()));
+    server.pause();
+    assert!(is_unavailable(&block_on(store.load(key(1)))));
+    assert!(eventually(|| proxy.ended.load(Ordering::SeqCst) > before));
+    server.resume();
 }

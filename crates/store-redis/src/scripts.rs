@@ -22,13 +22,11 @@ if (was and string.sub(was, 1, 17)) ~= (ARGV[1] ~= '' and ARGV[1]) then
 end
 ";
 
-/// Takes the cell out of its group's sets (keys 2 and 3; argument 2 is its digest).
+/// Takes the cell, if there is one, out of its group's sets (keys 2 and 3; argument 2 is its digest).
 const ERASE: &str = "
-if was then
-  redis.call('DEL', KEYS[1])
-  redis.call('ZREM', KEYS[2], ARGV[2])
-  redis.call('ZREM', KEYS[3], ARGV[2])
-end
+redis.call('DEL', KEYS[1])
+redis.call('ZREM', KEYS[2], ARGV[2])
+redis.call('ZREM', KEYS[3], ARGV[2])
 return 1
 ";
 
@@ -71,7 +69,7 @@ for _, digest in ipairs(found) do
   local cell = ARGV[5] .. digest
   local head = redis.pcall('GETRANGE', cell, 0, 24)
   local gone = head == ''
-  if type(head) == 'string' and #head == 25 then
+  if #head == 25 then
     gone = struct.unpack('>i8', head, 18) < tonumber(ARGV[1])
   end
   if gone then

@@ -255,6 +255,15 @@ mod tests {
     }
 
     #[test]
+    fn servers_that_tell_no_history_have_none_in_common() {
+        let (servers, _) = servers();
+        let silent = [("master_replid", ""), ("master_replid2", "")];
+        check(&servers, 1, &silent).unwrap();
+        check(&servers, 2, &silent).unwrap();
+        assert_eq!(servers.degraded(), 0);
+    }
+
+    #[test]
     fn one_that_was_a_replica_meanwhile_has_anothers_data() {
         let (servers, told) = servers();
         check(&servers, 1, &[]).unwrap();

@@ -199,7 +199,11 @@ fn a_cell_expires_by_itself_and_a_sweep_takes_it_out_of_the_sets() {
     let key = |number: u8| CellKey::new(Space::Lockout, [number; 16]);
     for number in 0..100 {
         // Of long ago: gone at once. The others are due in the hours to come.
-        let until = if number % 2 == 0 { Timestamp::EPOCH } else { soon(60) };
+        let until = match number % 4 {
+            0 => Timestamp::EPOCH,
+            2 => Timestamp::from_micros(-7_200_000_001),
+            _ => soon(60),
+        };
         save(&store, key(number), None, until);
     }
     for number in 0..100 {
@@ -228,6 +232,44 @@ fn a_cell_expires_by_itself_and_a_sweep_takes_it_out_of_the_sets() {
     assert_eq!(server.ask(&["DBSIZE"]), "0");
 }
 
+/// One script looks at 256 cells at most.
+#[test]
+fn a_scan_and_a_sweep_go_on_beyond_one_script() {
+    const GONE: u128 = 300;
+    let server = RedisServer::start();
+    let store = patient(&server);
+    // All in one group, due in the same hour and half of them by now.
+    let hour = soon(600).micros() / 3_600_000_000 * 3_600_000_000;
+    let minutes = |after: i64| Timestamp::from_micros(hour + after * 60_000_000);
+    let key = |number: u128| CellKey::new(Space::Lockout, number.to_be_bytes());
+    for number in 0..2 * GONE {
+        let until = minutes(if number % 2 == 0 { 10 } else { 50 });
+        save(&store, key(number), None, until);
+    }
+    let all: Vec<CellKey> = (0..2 * GONE).map(key).collect();
+    let scan = |limit| block_on(store.scan(Space::Lockout, None, limit)).unwrap();
+    for limit in [255, 256, 257, 512, 513, 1000] {
+        assert_eq!(scan(limit), all[..limit.min(600)], "{limit}");
+    }
+    let sweep = |limit| block_on(store.sweep(minutes(30), limit)).unwrap();
+    assert_eq!((sweep(7), sweep(256), sweep(usize::MAX), sweep(10)), (7, 256, 37, 0));
+    let kept: Vec<CellKey> = (0..2 * GONE).filter(|number| number % 2 == 1).map(key).collect();
+    assert_eq!(scan(1000), kept);
+    // What is no cell of ours is left alone, and does not stand in the way of the others.
+    let of = |key: CellKey| {
+        let digest = key.digest;
+        [b"vouchsafe{020}:".as_slice(), &digest].concat()
+    };
+    let place = of(kept[0]);
+    server.ask_bytes(&[b"DEL".as_slice(), &place]);
+    server.ask_bytes(&[b"RPUSH".as_slice(), &place, b"another type"]);
+    let place = of(kept[1]);
+    server.ask_bytes(&[b"SET".as_slice(), &place, b"short"]);
+    let later = block_on(store.sweep(minutes(70), usize::MAX)).unwrap();
+    assert_eq!(later, kept.len() - 2);
+    assert_eq!(scan(1000), kept[..2]);
+}
+
 #[test]
 fn a_cell_does_not_expire_before_its_until() {
     let server = RedisServer::start();
@@ -237,6 +279,17 @@ fn a_cell_does_not_expire_before_its_until() {
     save(&store, KEY, None, until);
     let expires: i64 = server.ask(&["PEXPIRETIME", &place()]).parse().unwrap();
     assert_eq!(expires, until.micros() / 1000 + 1);
+    // Nor is it looked for before the hour in which it does.
+    let digest = str::from_utf8(&KEY.digest).unwrap();
+    let due = || server.ask(&["ZSCORE", "vouchsafe{010}due", digest]).parse::<i64>().unwrap();
+    let hour = until.micros() / 3_600_000_000 + 1;
+    assert_eq!(due(), hour);
+    let mut was = Some(version(1));
+    for (micros, in_hour) in [(0, hour), (1, hour + 1), (-1, hour), (0, hour), (1, hour + 1)] {
+        let until = Timestamp::from_micros(hour * 3_600_000_000 + micros);
+        was = Some(save(&store, KEY, was, until));
+        assert_eq!(due(), in_hour, "{micros}");
+    }
 }
 
 #[test]
