@@ -13,6 +13,7 @@
 //! | `pepper` | of what use is a stolen table |
 //! | `history` | was it used before |
 //! | `pool`, `queue`, `job`, `hash`, `ticket` | hashing in bounded memory |
+//! | `prompt` | how is a password asked for on a terminal (feature `prompt`, Unix) |
 //! | `verify`, `owner` | what came of a verification, and who chose the password |
 //! | `state`, `machine` | how one account's credential changes |
 
@@ -41,6 +42,8 @@ mod pepper;
 mod phc;
 mod policy;
 mod pool;
+#[cfg(all(unix, feature = "prompt"))]
+mod prompt;
 mod queue;
 mod record;
 mod rules;
@@ -64,6 +67,8 @@ pub use policy::{
     Accepted, Attributes, Deficit, PasswordPolicy, PasswordPolicyBuilder, PasswordWitness,
 };
 pub use pool::{BareDigest, HashPool, PoolConfig, PoolKeys, Work};
+#[cfg(all(unix, feature = "prompt"))]
+pub use prompt::{PromptError, prompt, prompt_new};
 pub use record::{Record, Stored};
 pub use rules::{Kind, Unmet};
 pub use state::Credential;

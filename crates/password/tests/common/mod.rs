@@ -2,6 +2,8 @@
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
 pub mod hostile;
+#[cfg(target_os = "linux")]
+pub mod scan;
 
 use std::sync::Arc;
 
