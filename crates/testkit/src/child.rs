@@ -36,6 +36,12 @@ impl ChildTest {
         Self { child, lines }
     }
 
+    /// Its process id.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// In the child: says a line. The harness may have begun one of its own.
     pub fn say(line: &str) {
         println!("\n{line}");
@@ -70,10 +76,15 @@ impl ChildTest {
     }
 
     /// Lets it go on, and waits until it has ended well.
-    pub fn finish(mut self) {
-        drop(self.child.stdin.take());
-        let ended = self.child.wait().unwrap();
+    pub fn finish(self) {
+        let ended = self.end();
         assert!(ended.success(), "{ended}");
+    }
+
+    /// Lets it go on, and waits until it has ended somehow.
+    pub fn end(mut self) -> ExitStatus {
+        drop(self.child.stdin.take());
+        self.child.wait().unwrap()
     }
 
     /// Kills it (`SIGKILL`), and waits for its end.

@@ -1,0 +1,125 @@
+//! The published faults, each as the one thing that is wrong with an otherwise careful program.
+//! `mended` is the same program without it.
+
+use std::collections::BTreeMap;
+
+/// What similarity to an attribute costs: characters compared, as a longest common subsequence
+/// compares them.
+pub struct Similarity {
+    pub mended: bool,
+}
+
+impl Similarity {
+    pub fn steps(&self, typed: &str, attribute: &str) -> Option<u64> {
+        if self.mended && (typed.len() > 1_024 || attribute.len() > 256) {
+            return None;
+        }
+        Some(typed.chars().count() as u64 * attribute.chars().count() as u64)
+    }
+}
+
+/// What stands in an account's column.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Column {
+    Hash,
+    /// No such account.
+    Missing,
+    /// An account that was never given a password.
+    Unusable,
+    /// Something that does not read.
+    Malformed,
+}
+
+/// How many hashes an attempt costs.
+pub fn hashes(column: Column, mended: bool) -> u64 {
+    match column {
+        // They thought of those; the early return is for "cannot be right anyway".
+        Column::Hash | Column::Missing => 1,
+        Column::Unusable | Column::Malformed => u64::from(mended),
+    }
+}
+
+/// What a verifier that believes what is stored sets aside for it, in KiB.
+pub fn set_aside(record: &str, mended: bool) -> u64 {
+    let Some(rest) = record.split("m=").nth(1) else { return 0 };
+    let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
+    match digits.parse::<u64>() {
+        Ok(kib) if !mended || kib <= 65_536 => kib,
+        _ => 0,
+    }
+}
+
+/// A table of passwords, with the hashing left out: a row is a password and what its hash cost.
+#[derive(Default)]
+pub struct Table {
+    rows: BTreeMap<&'static str, (String, u32)>,
+    /// Writes fail.
+    pub read_only: bool,
+}
+
+impl Table {
+    pub fn row(&self, name: &str) -> Option<(String, u32)> {
+        self.rows.get(name).cloned()
+    }
+
+    pub fn write(&mut self, name: &'static str, password: &str, cost: u32) -> Result<(), ()> {
+        if self.read_only {
+            return Err(());
+        }
+        self.rows.insert(name, (password.to_owned(), cost));
+        Ok(())
+    }
+
+    /// Rehashes with more: what was read is what must still be there, where it is mended.
+    pub fn upgrade(
+        &mut self,
+        name: &'static str,
+        read: &(String, u32),
+        mended: bool,
+    ) -> Result<(), ()> {
+        if mended && self.rows.get(name) != Some(read) {
+            return Ok(());
+        }
+        self.write(name, &read.0, read.1 + 1)
+    }
+
+    /// Signs in, and rehashes on the way.
+    pub fn login(&mut self, name: &'static str, password: &str, mended: bool) -> bool {
+        let Some(read) = self.row(name) else { return false };
+        let right = read.0 == password;
+        let upgraded = !right || self.upgrade(name, &read, true).is_ok();
+        right && (upgraded || mended)
+    }
+}
+
+/// As much hashing at once as there are permits.
+pub struct Permits {
+    free: usize,
+    running: usize,
+    /// Most at once.
+    pub most: usize,
+    mended: bool,
+}
+
+impl Permits {
+    pub fn new(permits: usize, mended: bool) -> Self {
+        Self { free: permits, running: 0, most: 0, mended }
+    }
+
+    pub fn start(&mut self) -> bool {
+        if self.free == 0 {
+            return false;
+        }
+        self.free -= 1;
+        self.running += 1;
+        self.most = self.most.max(self.running);
+        true
+    }
+
+    /// Whoever asked goes away; the hash goes on.
+    pub fn go_away(&mut self) {
+        if !self.mended {
+            self.free += 1;
+        }
+    }
+}
