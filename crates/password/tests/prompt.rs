@@ -194,7 +194,7 @@ fn after_ctrl_c_the_terminal_is_as_before() {
     for (key, status) in [("\u{3}", "ended 130"), ("\u{1c}", "ended 131")] {
         let mut terminal = Terminal::with(SCRIPT, "masked");
         terminal.until("zed: ");
-        terminal.types(&secret()[..20]);
+        terminal.types(secret().get(..20).unwrap());
         terminal.types(key);
         terminal.until(status);
         assert!(!terminal.shows_the_password(), "{}", terminal.screen());
