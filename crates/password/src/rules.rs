@@ -123,6 +123,8 @@ pub enum Unmet {
     Common(Guessable),
     /// Little more than names and words of the account, its tenant or the site.
     Personal,
+    /// It must be changed, or is one of the last that the rule remembers.
+    Reused,
     /// The character at this position, from 0, is not assigned in Unicode 16: a later version may
     /// normalise it differently, and the password would stop working.
     Unassigned(usize),
@@ -141,6 +143,7 @@ impl Unmet {
             Self::Missing(Kind::Special) => "password.special",
             Self::Common(_) => "password.common",
             Self::Personal => "password.personal",
+            Self::Reused => "password.reused",
             Self::Unassigned(_) => "password.unassigned",
         }
     }
@@ -165,6 +168,7 @@ impl fmt::Display for Unmet {
                 f.write_str("not a commonly used password with digits or signs around it")
             }
             Self::Personal => f.write_str("not made of names or of this site's words"),
+            Self::Reused => f.write_str("not a password that was used here before"),
             Self::Unassigned(at) => write!(f, "only known characters (number {at} is not)"),
         }
     }

@@ -148,6 +148,8 @@ fn fields(policy: &Policy, class: &str) -> Vec<(&'static str, &'static str, Valu
         ("session", "at_cap", texts(&["refuse"], &[])),
         ("password", "min_length", count("password.min_length", 4, 64, less)),
         ("password", "max_length", count("password.max_length", min.max(8).into(), 256, less)),
+        // The least of each preset.
+        ("password", "remember", [vec![], ["1", "4", "24"].map(str::to_owned).to_vec()]),
         ("retention", "keep_at_least", duration("retention.keep_at_least", 1, erase, less)),
         ("retention", "erase_by", none(duration("retention.erase_by", keep, 3_650 * DAY, more))),
         ("retention", "optional_fields", [one_more(&optional, &known), one_less(&optional)]),

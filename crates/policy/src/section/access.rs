@@ -34,6 +34,7 @@ impl Section for PasswordPolicy {
         "require_special",
         "refuse_common",
         "refuse_personal",
+        "remember",
     ];
 
     fn read(table: &Reader<'_>) -> Option<Self> {
@@ -49,7 +50,11 @@ impl Section for PasswordPolicy {
         for (kind, required) in kinds {
             builder = if required { builder.require(kind) } else { builder };
         }
-        let built = builder.refuse_common(common).refuse_personal(personal).build();
+        let remember = table.count("remember");
+        let remember = given(table, "remember", remember, default.remembers().into(), 0);
+        let remember = u8::try_from(remember).unwrap_or(u8::MAX);
+        let builder = builder.refuse_common(common).refuse_personal(personal);
+        let built = builder.remember(remember).build();
         let built = built.map_err(|error| match error {
             PasswordError::Policy(problems) => problems,
             _ => Vec::new(),
@@ -60,6 +65,7 @@ impl Section for PasswordPolicy {
         }
         note(table, built, |problem| match problem {
             PolicyProblem::MinLength(_) => Some("min_length"),
+            PolicyProblem::Remember(_) => Some("remember"),
             _ => Some("max_length"),
         })
     }
@@ -72,6 +78,7 @@ impl Section for PasswordPolicy {
         fields.extend(KINDS.map(|(key, kind)| (key, Value::Flag(self.requires(kind)))));
         fields.push(("refuse_common", Value::Flag(self.refuses_common())));
         fields.push(("refuse_personal", Value::Flag(self.refuses_personal())));
+        fields.push(("remember", Value::Count(self.remembers().into())));
         fields
     }
 

@@ -80,7 +80,13 @@ pub fn happens(policy: &Policy, finding: &Finding) -> bool {
         Witness::Password(witness) => {
             let password = Password::new(witness.password().to_owned()).unwrap();
             let checked = class().password().check(&password, &witness.attributes());
-            matches!(witness, PasswordWitness::Accepted { .. }) == checked.is_ok()
+            match witness {
+                PasswordWitness::Accepted { .. } => checked.is_ok(),
+                PasswordWitness::Again { after, .. } => {
+                    checked.is_ok() && *after >= class().password().remembers()
+                }
+                PasswordWitness::Refused { .. } => checked.is_err(),
+            }
         }
         Witness::Hash(witness) => !class().hash().upgrades(witness.record),
         Witness::Session(witness) => session_holds(class().session(), witness),

@@ -60,6 +60,7 @@ fn clause(policy: &Policy, class: &str, unmet: Unmet) -> Option<String> {
         Unmet::Missing(Kind::Special) => "require_special",
         Unmet::Common(_) => "refuse_common",
         Unmet::Personal => "refuse_personal",
+        Unmet::Reused => "remember",
         _ => return None,
     };
     let clause = policy.clause_for(&format!("class.{class}.password.{field}"));
