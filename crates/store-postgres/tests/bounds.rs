@@ -60,6 +60,28 @@ fn a_scan_goes_on_beyond_one_statement() {
     assert_eq!(scanned(&store, Some(last.digest), 10), []);
 }
 
+/// Even where the server does not walk the index.
+#[test]
+fn a_scan_is_in_order_however_the_server_finds_it() {
+    let schema = shared().fresh_schema();
+    drop(open(&schema, None));
+    let mut config = common::config(&shared().url());
+    let off =
+        ["indexscan", "indexonlyscan", "bitmapscan"].map(|way| format!("-c enable_{way}=off"));
+    config.options(off.join(" "));
+    let builder = PostgresStore::builder(config).schema(&schema).danger_accept_unsynced();
+    let builder = builder.deadline(common::PATIENT).connect_timeout(common::PATIENT);
+    let store = common::open(builder);
+    for number in (0..50).rev() {
+        common::save(&store, key(number), b"x");
+    }
+    let all: Vec<CellKey> = (0..50).map(key).collect();
+    for limit in [1, 7, 50] {
+        assert_eq!(scanned(&store, None, limit), all[..limit], "{limit}");
+    }
+    assert_eq!(scanned(&store, Some(all[20].digest), 50), all[21..]);
+}
+
 #[test]
 fn a_sweep_walks_the_whole_table_and_ends_at_its_limit() {
     let schema = shared().fresh_schema();

@@ -444,4 +444,8 @@ fn a_long_value_that_finds_no_room_costs_the_connection_and_a_short_one_does_not
         connections(&server) - before - 1
     };
     assert_eq!([made(1), made(LONGEST), made(LONGEST + 1), made(900_000)], [0, 0, 1, 1]);
+    // What makes room, and what looks for it, needs none.
+    assert_eq!(block_on(store.scan(KEY.space, None, 10)).unwrap(), []);
+    assert_eq!(block_on(store.sweep(Timestamp::MAX, 10)).unwrap(), 0);
+    assert_eq!(block_on(store.swap(KEY, None, Put::Erase)).unwrap(), Swap::Done);
 }

@@ -217,8 +217,10 @@ fn a_cell_expires_by_itself_and_a_sweep_takes_it_out_of_the_sets() {
         let found = block_on(store.scan(Space::Lockout, None, limit)).unwrap();
         assert_eq!(found, scan()[..limit], "{limit}");
     }
+    server.ask(&["CONFIG", "RESETSTAT"]);
     assert_eq!(block_on(store.sweep(soon(0), 1000)).unwrap(), 50);
     assert_eq!(block_on(store.sweep(soon(0), 1000)).unwrap(), 0);
+    assert_eq!(calls(&server)["getrange"], 50, "those of later hours are not looked at");
     assert_eq!(scan().len(), 50);
     // Nothing is left of them but the fifty that are there: a key each, and two sets a group.
     let keys = server.ask(&["KEYS", "*"]);
