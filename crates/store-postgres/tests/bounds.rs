@@ -100,6 +100,16 @@ fn a_sweep_walks_the_whole_table_and_ends_at_its_limit() {
     assert_eq!(sweep(usize::MAX), 0);
 }
 
+/// Those in the blocks of one statement are more than it drops.
+#[test]
+fn a_sweep_goes_on_where_it_dropped_as_many_as_it_may() {
+    let schema = shared().fresh_schema();
+    let store = open(&schema, None);
+    fill(&schema, 3_000, 1);
+    assert_eq!(block_on(store.sweep(PAST, usize::MAX)).unwrap(), 3_000);
+    assert_eq!(scanned(&store, None, 1), []);
+}
+
 #[test]
 fn a_limit_holds_to_the_byte_over_the_whole_table() {
     let schema = shared().fresh_schema();
