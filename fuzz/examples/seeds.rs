@@ -16,7 +16,7 @@ use vouchsafe_envelope::{About, Context, Envelope};
 use vouchsafe_fuzz::{keyring, tenant};
 use vouchsafe_ledger::{Identity, Origin};
 use vouchsafe_lockout::{
-    Begin, Consecutive, DeviceKey, Devices, Limit, LockoutEvent, LockoutMachine, LockoutPolicy,
+    Begin, Consecutive, DeviceEpoch, DeviceKey, Devices, Limit, LockoutEvent, LockoutMachine, LockoutPolicy,
     LockoutState,
 };
 use vouchsafe_policy::Policy;
@@ -79,7 +79,7 @@ fn every_counter() -> LockoutState {
         state.clone().expect("a state")
     };
     for id in 1..=5 {
-        let device = (id > 3).then(|| cookies.issue(ACCOUNT, id, NOW));
+        let device = (id > 3).then(|| cookies.issue(ACCOUNT, id, DeviceEpoch::FIRST, NOW));
         let device = device.and_then(|cookie| cookies.verify(ACCOUNT, &cookie));
         let id = ChargeId::new(id);
         step(&LockoutEvent::Begin(Begin::new(ACCOUNT, id).from_device(device)));
@@ -90,7 +90,7 @@ fn every_counter() -> LockoutState {
     }
     step(&LockoutEvent::Begin(
         Begin::new(ACCOUNT, ChargeId::new(6))
-            .from_device(cookies.verify(ACCOUNT, &cookies.issue(ACCOUNT, 4, NOW))),
+            .from_device(cookies.verify(ACCOUNT, &cookies.issue(ACCOUNT, 4, DeviceEpoch::FIRST, NOW))),
     ))
 }
 

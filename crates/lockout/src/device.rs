@@ -7,10 +7,11 @@ use subtle::ConstantTimeEq;
 use vouchsafe_core::{AccountDigest, Timestamp};
 use vouchsafe_crypto::MacKey;
 
-const VERSION: u8 = 1;
-const ID: usize = 8;
+const VERSION: u8 = 2;
+const NUMBER: usize = 8;
 const MAC: usize = 16;
-const RAW: usize = 1 + ID + 8 + MAC;
+/// Version, id, epoch, when it was issued, and the code.
+const RAW: usize = 1 + 3 * NUMBER + MAC;
 
 /// The key that device cookies are made and checked with; good for nothing else.
 pub struct DeviceKey(MacKey);
@@ -20,19 +21,36 @@ pub struct DeviceKey(MacKey);
 /// ```compile_fail
 /// use vouchsafe_lockout::Device;
 /// fn forge() -> Device {
-///     Device { account: todo!(), id: 1, issued: todo!() }
+///     Device { account: todo!(), id: 1, epoch: todo!(), issued: todo!() }
 /// }
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Device {
     account: AccountDigest,
     id: u64,
+    epoch: DeviceEpoch,
     issued: Timestamp,
+}
+
+/// Which cookies of an account count: those of its present epoch.
+///
+/// Whatever voids cookies begins the next epoch, and none comes twice. No clock has a say in it: what is
+/// void stays so, whichever way a clock stood when it was made, or when it was voided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DeviceEpoch(pub(crate) u64);
+
+impl DeviceEpoch {
+    /// That of an account of which no cookie was ever voided.
+    pub const FIRST: Self = Self(0);
+
+    pub(crate) const fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
 }
 
 impl DeviceKey {
     /// Length of a cookie's text.
-    pub const LENGTH: usize = RAW.div_ceil(3) * 4;
+    pub const LENGTH: usize = (RAW * 4).div_ceil(3);
 
     /// The key. Whoever has it can pass for a known device, and save nothing but the strangers'
     /// counter by it.
@@ -42,15 +60,25 @@ impl DeviceKey {
     }
 
     /// A cookie for a browser that has just signed in to `account`: `id` is fresh and random, or
-    /// that of the cookie it replaces. Text of [`LENGTH`](Self::LENGTH) letters of base64url.
+    /// that of the cookie it replaces; `epoch` is what the settlement of that sign-in
+    /// [answered](crate::LockoutVerdict::Authenticated), so that a cookie which is made while others are
+    /// voided is one of those. Text of [`LENGTH`](Self::LENGTH) letters of base64url.
     #[must_use]
-    pub fn issue(&self, account: AccountDigest, id: u64, now: Timestamp) -> String {
-        let (id, issued) = (id.to_le_bytes(), now.micros().to_le_bytes());
-        let mac = self.mac(account, id, issued);
+    pub fn issue(
+        &self,
+        account: AccountDigest,
+        id: u64,
+        epoch: DeviceEpoch,
+        now: Timestamp,
+    ) -> String {
+        let (id, epoch, issued) =
+            (id.to_le_bytes(), epoch.0.to_le_bytes(), now.micros().to_le_bytes());
+        let mac = self.mac(account, [&id, &epoch, &issued]);
         let mut raw = Vec::with_capacity(RAW);
         raw.push(VERSION);
-        raw.extend(id);
-        raw.extend(issued);
+        for number in [id, epoch, issued] {
+            raw.extend(number);
+        }
         raw.extend(mac);
         Base64UrlUnpadded::encode_string(&raw)
     }
@@ -67,17 +95,23 @@ impl DeviceKey {
         let mut raw = [0; RAW];
         let decoded = Base64UrlUnpadded::decode(token, &mut raw).ok()?;
         let (version, rest) = decoded.split_first()?;
-        let (id, rest) = rest.split_first_chunk::<ID>()?;
-        let (issued, mac) = rest.split_first_chunk::<8>()?;
-        let right = self.mac(account, *id, *issued).as_slice().ct_eq(mac);
+        let (id, rest) = rest.split_first_chunk::<NUMBER>()?;
+        let (epoch, rest) = rest.split_first_chunk::<NUMBER>()?;
+        let (issued, mac) = rest.split_first_chunk::<NUMBER>()?;
+        let right = self.mac(account, [id, epoch, issued]).as_slice().ct_eq(mac);
         let genuine = right & version.ct_eq(&VERSION);
-        let issued = Timestamp::from_micros(i64::from_le_bytes(*issued));
-        let device = Device { account, id: u64::from_le_bytes(*id), issued };
+        let device = Device {
+            account,
+            id: u64::from_le_bytes(*id),
+            epoch: DeviceEpoch(u64::from_le_bytes(*epoch)),
+            issued: Timestamp::from_micros(i64::from_le_bytes(*issued)),
+        };
         bool::from(genuine).then_some(device)
     }
 
-    fn mac(&self, account: AccountDigest, id: [u8; ID], issued: [u8; 8]) -> [u8; MAC] {
-        self.0.digest("vouchsafe device cookie v1", &[account.as_bytes(), &id, &issued])
+    fn mac(&self, account: AccountDigest, [id, epoch, issued]: [&[u8; NUMBER]; 3]) -> [u8; MAC] {
+        let parts: [&[u8]; 4] = [account.as_bytes(), id, epoch, issued];
+        self.0.digest("vouchsafe device cookie v2", &parts)
     }
 }
 
@@ -98,6 +132,12 @@ impl Device {
     #[must_use]
     pub const fn id(&self) -> u64 {
         self.id
+    }
+
+    /// Which epoch its cookie is of.
+    #[must_use]
+    pub const fn epoch(&self) -> DeviceEpoch {
+        self.epoch
     }
 
     /// When its cookie was issued.

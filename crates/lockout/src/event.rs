@@ -6,7 +6,7 @@ use vouchsafe_core::{
 };
 
 use crate::LockoutState;
-use crate::device::Device;
+use crate::device::{Device, DeviceEpoch};
 
 /// An attempt that asks to be charged.
 ///
@@ -204,7 +204,13 @@ pub enum LockoutVerdict {
         crossing: Option<Crossing>,
     },
     /// The secret was right; the charge is refunded.
-    Authenticated(Authenticated),
+    Authenticated {
+        /// Who is there.
+        proof: Authenticated,
+        /// What a cookie for this browser is [made](crate::DeviceKey::issue) with; `None` where the
+        /// policy has no device counters, or whoever answered does not know the account's own state.
+        epoch: Option<DeviceEpoch>,
+    },
     /// The secret was right but may only be changed; the charge is refunded.
     ChangeOnly(ChangeOnly),
     /// The charge stands as a failure.
@@ -222,8 +228,8 @@ pub enum LockoutVerdict {
     Unlocked,
     /// No device is known any more.
     DevicesForgotten {
-        /// Cookies count that were issued later than this.
-        since: Timestamp,
+        /// Cookies that are made with it count.
+        epoch: DeviceEpoch,
     },
     /// Nobody will be told of the crossing any more.
     Noted,

@@ -81,7 +81,7 @@ impl LockoutMachine {
             self.drop_notices(&mut state, now);
         }
         match self.policy.matters_until(&state) {
-            until if until > now => Step::save(state, until, verdict),
+            until if until > now || until == Timestamp::MAX => Step::save(state, until, verdict),
             _ => Step::erase(verdict),
         }
     }
@@ -125,17 +125,16 @@ impl LockoutMachine {
     }
 
     /// Whether `device` counts at `now` as one that has signed in to its account, whose state this
-    /// is: not too long ago, and not revoked since. Changes nothing.
+    /// is: not too long ago, and its cookie has not been voided since. Changes nothing.
     #[must_use]
     pub fn knows(&self, state: Option<&LockoutState>, device: &Device, now: Timestamp) -> bool {
         self.counts(&View::of(state, now), device.account(), device)
     }
 
     fn counts(&self, view: &View<'_>, account: AccountDigest, device: &Device) -> bool {
-        let since = view.state.more.devices_since.unwrap_or(Timestamp::MIN);
         self.policy.devices.is_some_and(|devices| {
             device.account() == account
-                && device.issued() > since
+                && device.epoch() == view.state.more.devices
                 && device.issued() <= view.now.after(AHEAD)
                 && device.issued().after(devices.valid_for) > view.now
         })
@@ -162,7 +161,9 @@ impl LockoutMachine {
         #[expect(clippy::disallowed_methods, reason = "settling a match is what mints these")]
         let verdict = match settle.standing() {
             Standing::Chosen => {
-                LockoutVerdict::Authenticated(Authenticated::assertion(account, policy, now))
+                let proof = Authenticated::assertion(account, policy, now);
+                let epoch = self.policy.devices.map(|_| view.state.more.devices);
+                LockoutVerdict::Authenticated { proof, epoch }
             }
             Standing::MustChange => {
                 LockoutVerdict::ChangeOnly(ChangeOnly::assertion(account, policy, now))
@@ -290,19 +291,19 @@ impl LockoutMachine {
 
     fn unlock(&self, mut view: View<'_>, id: ChargeId, revoke_devices: bool) -> Answer {
         if view.state.more.unlocked.is_none_or(|last| last.id != id) {
-            let since = if revoke_devices { Some(view.now) } else { view.state.more.devices_since };
+            let epoch = view.state.more.devices;
             let mut state = LockoutState::NONE;
             state.more.unlocked = Some(Unlocked { at: view.now, id });
-            state.more.devices_since = since;
+            state.more.devices = if revoke_devices { epoch.next() } else { epoch };
             view.state = Cow::Owned(state);
         }
         self.done(view, LockoutVerdict::Unlocked)
     }
 
     fn forget_devices(&self, mut view: View<'_>) -> Answer {
-        let since = view.now;
-        view.state.to_mut().more.devices_since = Some(since);
-        self.done(view, LockoutVerdict::DevicesForgotten { since })
+        let epoch = view.state.more.devices.next();
+        view.state.to_mut().more.devices = epoch;
+        self.done(view, LockoutVerdict::DevicesForgotten { epoch })
     }
 }
 
@@ -353,7 +354,6 @@ impl<'a> View<'a> {
             if let Some(run) = &mut more.run {
                 restamp(&mut run.last);
             }
-            more.devices_since.iter_mut().for_each(restamp);
         }
         Self { state: Cow::Owned(state), now }
     }

@@ -17,6 +17,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use vouchsafe_core::{AccountDigest, ChargeId, Charged, Machine, Timestamp};
 
 use crate::counters::Devices;
+use crate::device::DeviceEpoch;
 use crate::event::{Begin, Crossing, CrossingKind, Lock, LockoutEvent, LockoutVerdict};
 use crate::machine::AHEAD;
 use crate::rule::{Obstacle, Standing, UNLOCK_MEMORY};
@@ -101,11 +102,14 @@ struct Entry {
     until: Timestamp,
     /// Which one of its counter.
     number: u64,
+    /// Which cookies of its account counted when it was admitted.
+    devices: DeviceEpoch,
 }
 
 impl Overflow {
     /// Four thousand of strangers, so that it takes twenty thousand wrong attempts in a window to fill
-    /// those of a rule of five, and as many of known devices; with five charges each, two mebibytes.
+    /// those of a rule of five, and as many of known devices; with five charges each, two and a half
+    /// mebibytes.
     pub const COUNTERS: usize = 4_096;
 
     /// So many counters of each kind, at least one.
@@ -162,7 +166,8 @@ impl Overflow {
             let until = at.after(policy.longest_window());
             let charge = Charge { at, id: begin.id(), failed: false, past: false, device: None };
             let number = counter.0.number;
-            counter.0.all.push(Entry { charge, until, number });
+            let devices = DeviceEpoch::FIRST;
+            counter.0.all.push(Entry { charge, until, number, devices });
             counter.0.number = number.saturating_add(1);
             self.busy_until.fetch_max(until.after(AHEAD).micros(), Ordering::SeqCst);
         }
@@ -207,7 +212,12 @@ impl Overflow {
         let alone = exact.map(|exact| policy.standing(exact, device, now));
         let alone = alone.filter(|standing| !matches!(standing, Standing::Free));
         Ok(match alone.unwrap_or_else(|| standing(policy, lane, others, exact, None, now)) {
-            Standing::Free => machine.admitted(account, id, own.charge.at),
+            Standing::Free => {
+                if let Some(own) = counter.0.all.get_mut(place) {
+                    own.devices = exact.map_or(DeviceEpoch::FIRST, |exact| exact.more.devices);
+                }
+                machine.admitted(account, id, own.charge.at)
+            }
             refused => {
                 counter.0.all.remove(place);
                 refusal(refused, now)
@@ -276,7 +286,11 @@ impl Overflow {
         }
         drop(counter);
         // What the machine says of a charge that is nowhere: the proof, and nothing to keep.
-        Ok(machine.step(None, &event, now).split().1.committed())
+        let mut verdict = machine.step(None, &event, now).split().1.committed();
+        if let LockoutVerdict::Authenticated { epoch: Some(epoch), .. } = &mut verdict {
+            *epoch = own.devices;
+        }
+        Ok(verdict)
     }
 
     /// Where the coarse counters of an account stand, ahead of an unlock or a reset of it.

@@ -7,6 +7,7 @@ use vouchsafe_core::{
 };
 
 use crate::bytes;
+use crate::device::DeviceEpoch;
 use crate::event::CrossingKind;
 
 /// One attempt that was charged and not refunded.
@@ -62,8 +63,8 @@ pub struct LockoutState {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct More {
     pub(crate) unlocked: Option<Unlocked>,
-    /// Device cookies issued up to then are void.
-    pub(crate) devices_since: Option<Timestamp>,
+    /// Device cookies of any other epoch are void.
+    pub(crate) devices: DeviceEpoch,
     pub(crate) run: Option<Run>,
     /// The last wrong secrets, newest last; at most [`MAX_WRONG`](LockoutState::MAX_WRONG).
     pub(crate) wrong: Vec<WrongDigest>,
@@ -75,7 +76,7 @@ pub(crate) struct More {
 impl More {
     const NONE: Self = Self {
         unlocked: None,
-        devices_since: None,
+        devices: DeviceEpoch::FIRST,
         run: None,
         wrong: Vec::new(),
         repeats: Vec::new(),

@@ -158,13 +158,13 @@ fn a_refund_takes_one_back_and_a_success_all_but_the_undecided() {
     }
     assert!(matches!(account.send(begin(10), day(4)), V::Admitted(_)), "the fifth");
     assert!(matches!(account.send(begin(11), day(4)), V::Wait { .. }));
-    assert!(matches!(account.send(right(10), day(4)), V::Authenticated(_)));
+    assert!(matches!(account.send(right(10), day(4)), V::Authenticated { .. }));
     for id in 20..23_u32 {
         assert!(account.guess(id.into(), day(id)), "{id}");
     }
     assert!(matches!(account.send(begin(30), day(23)), V::Admitted(_)));
     assert!(matches!(account.send(begin(31), day(23)), V::Admitted(_)));
-    assert!(matches!(account.send(right(31), day(23)), V::Authenticated(_)));
+    assert!(matches!(account.send(right(31), day(23)), V::Authenticated { .. }));
     // The one beside it was undecided, and is one of five.
     account.send(wrong(30), day(23));
     for id in 40..44_u32 {
@@ -185,7 +185,7 @@ fn a_repeated_wrong_secret_is_not_counted_again() {
         assert_eq!(matches!(verdict, V::Repeated), hour > 0, "{hour}: {verdict:?}");
         // The owner gets in beside it.
         assert!(matches!(account.send(begin(10_000 + id), now), V::Admitted(_)));
-        assert!(matches!(account.send(right(10_000 + id), now), V::Authenticated(_)));
+        assert!(matches!(account.send(right(10_000 + id), now), V::Authenticated { .. }));
     }
     assert!(account.state.unwrap().is_empty(), "its one failure has left the window");
 }

@@ -242,7 +242,7 @@ fn a_run_that_begins_in_flight_is_announced_anew() {
     for id in [10, 11, 12] {
         assert!(matches!(account.send(begin_from(id, id), START), V::Admitted(_)));
     }
-    assert!(matches!(account.send(right(10), START), V::Authenticated(_)));
+    assert!(matches!(account.send(right(10), START), V::Authenticated { .. }));
     for id in [11, 12] {
         account.send(wrong(id), START);
     }

@@ -19,7 +19,7 @@ use proptest::prelude::*;
 use vouchsafe_core::{AccountDigest, ChargeId, PolicyDigest, Timestamp};
 use vouchsafe_crypto::MacKey;
 use vouchsafe_lockout::{
-    Begin, DeviceKey, Devices, Limit, LockoutEvent, LockoutMachine, LockoutPolicy,
+    Begin, DeviceEpoch, DeviceKey, Devices, Limit, LockoutEvent, LockoutMachine, LockoutPolicy,
     LockoutVerdict as V, OnSuccess, Release,
 };
 
@@ -48,10 +48,11 @@ fn wrong_from(account: &mut Account, id: u64, device: u64, now: Timestamp) -> bo
 #[test]
 fn only_a_cookie_of_ours_for_this_account_is_known() {
     let key = device_key();
-    let cookie = key.issue(ACCOUNT, 42, START);
+    let cookie = key.issue(ACCOUNT, 42, DeviceEpoch::FIRST, START);
     assert_eq!(cookie.len(), DeviceKey::LENGTH);
     let device = key.verify(ACCOUNT, &cookie).unwrap();
-    assert_eq!((device.account(), device.id(), device.issued()), (ACCOUNT, 42, START));
+    let parts = (device.account(), device.id(), device.epoch(), device.issued());
+    assert_eq!(parts, (ACCOUNT, 42, DeviceEpoch::FIRST, START));
     assert_eq!(key.verify(AccountDigest::new([8; 16]), &cookie), None, "another account's");
     let other = DeviceKey::new(MacKey::new(&[8; 32]));
     assert_eq!(other.verify(ACCOUNT, &cookie), None, "another key's");
@@ -59,8 +60,6 @@ fn only_a_cookie_of_ours_for_this_account_is_known() {
     for bad in ["", "A", short, &format!("{cookie}A"), &format!("{short}=")] {
         assert_eq!(key.verify(ACCOUNT, bad), None, "{bad}");
     }
-    assert_ne!(key.issue(ACCOUNT, 43, START), cookie);
-    assert_ne!(key.issue(ACCOUNT, 42, START.after(MS)), cookie);
     // The whole cookie counts, to its last letter.
     for at in 0..cookie.len() {
         for letter in *b"AZaz09-_" {
@@ -76,8 +75,11 @@ fn only_a_cookie_of_ours_for_this_account_is_known() {
 
 #[test]
 fn the_cookie_is_of_one_form_for_ever() {
-    let cookie = device_key().issue(ACCOUNT, 42, START);
-    assert_eq!(cookie, "ASoAAAAAAAAAAEBFFl9pBQBjSKjBwx2-cRlhUpiadU7x");
+    let cookie = device_key().issue(ACCOUNT, 42, DeviceEpoch::FIRST, START);
+    assert_eq!(cookie, "AioAAAAAAAAAAAAAAAAAAAAAQEUWX2kFAOxeXnq69cBYqdwGLieiwS4");
+    // The first form said nothing of what was voided before.
+    let first = "ASoAAAAAAAAAAEBFFl9pBQBjSKjBwx2-cRlhUpiadU7x";
+    assert_eq!(device_key().verify(ACCOUNT, first), None);
 }
 
 #[test]
@@ -93,7 +95,7 @@ fn strangers_do_not_lock_a_known_device_out() {
     }
     assert!(!account.guess(9, START));
     assert!(matches!(account.send(begin_from(10, 1), START), V::Admitted(_)));
-    assert!(matches!(account.send(right(10), START), V::Authenticated(_)));
+    assert!(matches!(account.send(right(10), START), V::Authenticated { .. }));
     // Where the policy has no device counters, five are five whatever they come from.
     let mut account = with(None, OnSuccess::SameDevice);
     for id in 0..5 {
@@ -221,28 +223,66 @@ fn a_cookie_that_is_foreign_too_old_or_revoked_counts_as_absent() {
     assert!(!known(&mut locked(), day(201)), "issued by a clock that was wrong");
     let key = device_key();
     let other = AccountDigest::new([8; 16]);
-    let foreign = key.verify(other, &key.issue(other, 1, day(199)));
+    let foreign = key.verify(other, &key.issue(other, 1, DeviceEpoch::FIRST, day(199)));
     let begin = Begin::new(ACCOUNT, ChargeId::new(9)).from_device(foreign);
     let verdict = locked().send(LockoutEvent::Begin(begin), day(200));
     assert!(matches!(verdict, V::Locked { .. }), "another account's");
-    // Revoked: what was issued up to then is void, whatever else is forgotten.
+    // Revoked: what was issued before is void, whatever moment it bears and whatever else is forgotten;
+    // what is issued for a sign-in from then on is good.
     let mut account = locked();
     assert!(matches!(account.send(reset(1, true), day(200)), V::Unlocked));
-    assert!(account.until >= day(200 + 180), "remembered as long as a cookie is valid");
-    for id in 20..25 {
-        assert!(account.guess(id, day(200)));
-    }
-    assert!(!known(&mut account, day(199)));
-    assert!(!known(&mut account, day(200)));
-    assert!(known(&mut account, day(200).after(micro)));
+    assert_eq!(account.until, Timestamp::MAX, "never forgotten");
+    let epoch = signs_in(&mut account, 2, day(200));
     // An unlock or a reset that does not ask for it changes nothing of that.
-    for event in [unlock(2), reset(3, false)] {
-        assert!(matches!(account.send(event, day(200)), V::Unlocked));
+    for event in [None, Some(unlock(2)), Some(reset(3, false))] {
+        if let Some(event) = event {
+            assert!(matches!(account.send(event, day(200)), V::Unlocked));
+        }
         for id in 30..35 {
             assert!(account.guess(id, day(200)));
         }
-        assert!(!known(&mut account, day(200)));
-        assert!(known(&mut account, day(200).after(micro)));
+        for issued in [day(199), day(200), day(200).after(micro), day(200).after(MS * 500_000)] {
+            assert!(!known(&mut account, issued), "{issued}");
+        }
+        let good = begin_from_epoch(9, 1, epoch, day(200));
+        assert!(matches!(account.send(good, day(200)), V::Admitted(_)));
+        account.send(unverified(9), day(200));
+    }
+}
+
+/// What a cookie for this sign-in is made with.
+fn signs_in(account: &mut Account, id: u64, now: Timestamp) -> DeviceEpoch {
+    assert!(matches!(account.send(begin(id), now), V::Admitted(_)));
+    match account.send(right(id), now) {
+        V::Authenticated { epoch: Some(epoch), .. } => epoch,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Not even a clock at its end makes anybody forget what is void.
+#[test]
+fn at_the_end_of_time_it_stays_void() {
+    let mut account = four();
+    account.send(LockoutEvent::ForgetDevices { account: ACCOUNT }, Timestamp::MAX);
+    account.send(begin(1), Timestamp::MAX);
+    account.send(unverified(1), Timestamp::MAX);
+    assert_ne!(signs_in(&mut account, 2, START), DeviceEpoch::FIRST);
+}
+
+/// Where the policy has no device counters, no cookie is to be given.
+#[test]
+fn a_sign_in_says_what_its_cookie_is_made_with() {
+    let mut account = with(None, OnSuccess::SameDevice);
+    account.send(begin(1), START);
+    assert!(matches!(account.send(right(1), START), V::Authenticated { epoch: None, .. }));
+    let mut account = four();
+    assert_eq!(signs_in(&mut account, 1, START), DeviceEpoch::FIRST);
+    let mut before = vec![DeviceEpoch::FIRST];
+    for id in 2..5 {
+        account.send(LockoutEvent::ForgetDevices { account: ACCOUNT }, START);
+        let epoch = signs_in(&mut account, id, START);
+        assert!(!before.contains(&epoch));
+        before.push(epoch);
     }
 }
 
@@ -259,14 +299,14 @@ fn success_takes_back_what_on_success_says_and_nothing_else() {
         assert!(account.guess(4, START));
         assert!(matches!(account.send(begin_from(5, 1), START), V::Admitted(_)));
         assert!(account.guess(6, START), "younger than the success");
-        assert!(matches!(account.send(right(5), START), V::Authenticated(_)));
+        assert!(matches!(account.send(right(5), START), V::Authenticated { .. }));
         assert_eq!(account.state.as_ref().unwrap().len(), left, "{on_success:?}");
     }
     // A stranger's success is nobody's device.
     let mut account = four();
     assert!(account.guess(0, START));
     assert!(matches!(account.send(begin(1), START), V::Admitted(_)));
-    assert!(matches!(account.send(right(1), START), V::Authenticated(_)));
+    assert!(matches!(account.send(right(1), START), V::Authenticated { .. }));
     assert_eq!(account.state.unwrap().len(), 1);
 }
 
@@ -279,38 +319,41 @@ fn forgotten_devices_are_strangers_and_failures_stay() {
         assert!(account.guess(id, START));
     }
     let machine = account.machine.clone();
-    let known = |account: &Account, issued: Timestamp, now: Timestamp| {
-        let cookie = device_key().issue(ACCOUNT, 1, issued);
+    let known = |account: &Account, epoch, issued: Timestamp, now: Timestamp| {
+        let cookie = device_key().issue(ACCOUNT, 1, epoch, issued);
         let device = device_key().verify(ACCOUNT, &cookie).unwrap();
         machine.knows(account.state.as_ref(), &device, now)
     };
-    assert!(known(&account, START, START));
+    assert!(known(&account, DeviceEpoch::FIRST, START, START));
     let forget = LockoutEvent::ForgetDevices { account: ACCOUNT };
-    match account.send(forget, START.after(MS)) {
-        V::DevicesForgotten { since } => assert_eq!(since, START.after(MS)),
-        other => panic!("{other:?}"),
-    }
+    let V::DevicesForgotten { epoch: new } = account.send(forget, START.after(MS)) else {
+        panic!()
+    };
     assert_eq!(account.state.as_ref().unwrap().len(), 6);
-    for (after, counts) in [(0, false), (1, false), (2, true)] {
+    let now = START.after(MS * 2);
+    for (id, epoch, after) in
+        [(10, DeviceEpoch::FIRST, 0), (11, DeviceEpoch::FIRST, 2), (12, new, 2), (13, new, 0)]
+    {
         let issued = START.after(MS * after);
-        assert_eq!(known(&account, issued, START.after(MS * 2)), counts, "{after}");
-        let begin = begin_from_cookie(10 + u64::from(after), 1, issued);
-        let admitted = matches!(account.send(begin, START.after(MS * 2)), V::Admitted(_));
-        assert_eq!(admitted, counts, "{after}");
+        assert_eq!(known(&account, epoch, issued, now), epoch == new, "{id}");
+        let begin = begin_from_epoch(id, 1, epoch, issued);
+        let admitted = matches!(account.send(begin, now), V::Admitted(_));
+        assert_eq!(admitted, epoch == new, "{id}");
     }
-    assert!(!known(&account, START.after(MS * 2), START.after(Devices::default().valid_for * 2)));
+    assert!(!known(&account, new, now, START.after(Devices::default().valid_for * 2)));
 }
 
 proptest! {
     #[test]
-    fn no_text_is_a_cookie(text in "[A-Za-z0-9_-]{44}") {
+    fn no_text_is_a_cookie(text in "[A-Za-z0-9_-]{55}") {
         prop_assert_eq!(device_key().verify(ACCOUNT, &text), None);
     }
 
     #[test]
     fn what_is_issued_is_known(id: u64, micros in 0..4_000_000_000_000_000_i64) {
         let (key, issued) = (device_key(), Timestamp::from_micros(micros));
-        let device = key.verify(ACCOUNT, &key.issue(ACCOUNT, id, issued)).unwrap();
+        let cookie = key.issue(ACCOUNT, id, DeviceEpoch::FIRST, issued);
+        let device = key.verify(ACCOUNT, &cookie).unwrap();
         prop_assert_eq!((device.id(), device.issued()), (id, issued));
     }
 }

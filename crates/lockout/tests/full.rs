@@ -124,7 +124,7 @@ fn keeps_count<C: Cells>(cells: &C) {
         Err(Undelivered { error: StoreError::Full, event }) => desk.send(event),
         given => given,
     };
-    assert!(matches!(given, Ok(V::Authenticated(_))), "{given:?}");
+    assert!(matches!(given, Ok(V::Authenticated { .. })), "{given:?}");
     assert_eq!((0..9).filter(|_| desk.guess(locked)).count(), 0);
     assert_eq!((0..9).filter(|_| desk.guess(open)).count(), 4 - by[0]);
     assert_eq!((0..9).filter(|_| desk.guess(new)).count(), 5 - by[1]);

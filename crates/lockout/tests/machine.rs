@@ -121,7 +121,7 @@ fn unsettled_charges_make_others_wait_then_count_as_failed() {
     }
     assert_eq!(locked_until(account.send(begin(9), last)), Some(START.after(DAY)));
     // A late success still takes its own charge back.
-    assert!(matches!(account.send(right(2), last.after(HOUR)), V::Authenticated(_)));
+    assert!(matches!(account.send(right(2), last.after(HOUR)), V::Authenticated { .. }));
     admitted(account.send(begin(10), last.after(HOUR)));
 }
 
@@ -241,7 +241,7 @@ fn refund_reaches_its_own_charge_only() {
         if round % 2 == 0 {
             assert!(matches!(account.send(unverified(id), START), V::Refunded));
         } else {
-            assert!(matches!(account.send(right(id), START), V::Authenticated(_)));
+            assert!(matches!(account.send(right(id), START), V::Authenticated { .. }));
         }
         assert_eq!(account.state.as_ref().unwrap().len(), 4);
     }
@@ -269,7 +269,7 @@ fn success_clears_older_failures_only_where_asked() {
     admitted(account.send(begin(11), START)); // the success
     admitted(account.send(begin(12), START)); // younger, fails
     account.send(wrong(12), START);
-    assert!(matches!(account.send(right(11), START), V::Authenticated(_)));
+    assert!(matches!(account.send(right(11), START), V::Authenticated { .. }));
     // The two failures and its own are gone; the one in flight and the younger failure stay.
     assert_eq!(account.state.as_ref().unwrap().len(), 2);
     account.send(wrong(10), START);
@@ -302,7 +302,7 @@ fn repeats_of_an_event_change_nothing() {
     // A failure is final: no second verification, no refund of it.
     assert!(matches!(account.send(begin(1), START), V::Failed { .. }));
     assert!(matches!(account.send(unverified(1), START), V::Refunded));
-    assert!(matches!(account.send(right(1), START), V::Authenticated(_)));
+    assert!(matches!(account.send(right(1), START), V::Authenticated { .. }));
     assert_eq!((account.saves, account.state.as_ref().unwrap().len()), (saves + 1, 1));
 }
 
@@ -326,7 +326,7 @@ fn late_settles_after_an_unlock_are_ignored() {
     for id in 0..4 {
         assert!(matches!(account.send(wrong(id), START), V::Failed { locked: None, .. }));
     }
-    assert!(matches!(account.send(right(4), START), V::Authenticated(_)));
+    assert!(matches!(account.send(right(4), START), V::Authenticated { .. }));
     assert_eq!((account.saves, account.state.as_ref().unwrap().len()), (saves, 0));
     fill(&mut account, 5, START);
     // The same unlock once more does nothing; a new one does.
@@ -361,7 +361,7 @@ fn settling_a_match_carries_account_policy_and_standing() {
         assert_eq!((charged.policy(), charged.deadline()), (digest, START.after(D)));
         let event = LockoutEvent::Matched(Matched::assertion(charged, standing));
         match (standing, account.send(event, now)) {
-            (Standing::Chosen, V::Authenticated(proof)) => {
+            (Standing::Chosen, V::Authenticated { proof, .. }) => {
                 assert_eq!((proof.account(), proof.policy(), proof.at()), (ACCOUNT, digest, now));
             }
             (Standing::MustChange, V::ChangeOnly(proof)) => {

@@ -137,7 +137,8 @@ proptest! {
                     match how {
                         0 => {
                             let verdict = account.send(right(id), now);
-                            prop_assert!(matches!(verdict, V::Authenticated(_)));
+                            let signed_in = matches!(verdict, V::Authenticated { .. });
+                            prop_assert!(signed_in);
                             oracle.take_back(|other| other == id);
                         }
                         1 => {

@@ -127,10 +127,10 @@ fn who_is_being_verified_is_waited_for() {
         assert_eq!(until, START.after(D), "when the first of them counts as failed");
     }
     // What is right or was never verified is taken back; what was wrong is not.
-    assert!(matches!(desk.settle(right(0), now), V::Authenticated(_)));
+    assert!(matches!(desk.settle(right(0), now), V::Authenticated { .. }));
     assert!(matches!(desk.settle(unverified(1), now), V::Refunded));
     assert!(matches!(desk.settle(wrong(2), now), V::Failed { .. }));
-    assert!(matches!(desk.settle(right(2), now), V::Authenticated(_)));
+    assert!(matches!(desk.settle(right(2), now), V::Authenticated { .. }));
     assert!(desk.guess(11, false, now) && desk.guess(12, true, now));
     assert!(!desk.guess(13, false, now) && !desk.guess(14, true, now));
     // Once more is the same one.

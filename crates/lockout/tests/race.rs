@@ -162,7 +162,7 @@ fn correct_logins<C: Cells>(cells: C, logins: usize) {
                 desk.settle(LockoutEvent::Matched(Matched::assertion(again, Standing::Chosen)));
             } else {
                 let event = LockoutEvent::Matched(Matched::assertion(charged, Standing::Chosen));
-                assert!(matches!(desk.settle(event), V::Authenticated(_)));
+                assert!(matches!(desk.settle(event), V::Authenticated { .. }));
             }
             succeeded.fetch_add(1, Ordering::SeqCst);
         }

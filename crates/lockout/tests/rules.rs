@@ -214,7 +214,8 @@ proptest! {
                 }
                 Op::Right(which) => {
                     let Some(&id) = open.get(which) else { continue };
-                    prop_assert!(matches!(account.send(right(id), now), V::Authenticated(_)));
+                    let signed_in = matches!(account.send(right(id), now), V::Authenticated { .. });
+                    prop_assert!(signed_in);
                     oracle.right(&rules, id, now);
                 }
                 Op::Wrong(which, secret) => {

@@ -30,8 +30,8 @@ const FIXTURE: &str = "0101 00c7d8195f690500 004045165f690500 2a00000000000000 0
 const FIXTURE_2: &str = "0201 00c7d8195f690500 808ece1c2a00000000000000 \
     81f0f0e4010100000000000000 81ecc185010200000000000000 000300000000000000";
 
-/// Every part of version 2.
-const EVERYTHING: &str = "0277 0074274763690500 80e88887430100000000000000 80e8888743 0280c8ceb40d \
+/// Every part of version 2. Where cookies were voided there once was a moment, under another flag.
+const EVERYTHING: &str = "02f5 0074274763690500 80e88887430100000000000000 01 0280c8ceb40d \
     010101010101 020202020202 0080c8ceb40d 01 81c3f3a46b0800000000000000 020900000000000000 \
     c581f4a46b0700000000000000 0d00000000000000 85c3f3a46b0800000000000000 0d00000000000000 \
     050900000000000000 0e00000000000000";
@@ -68,6 +68,9 @@ fn version_1_opens_for_ever() {
 
 #[test]
 fn version_2_opens_for_ever() {
+    let once = EVERYTHING.replacen("02f5", "0277", 1);
+    let once = once.replacen("01 0280c8ceb40d", "80e8888743 0280c8ceb40d", 1);
+    assert_eq!(LockoutState::from_bytes(hex(&once)).unwrap(), everything());
     for (state, fixture) in [(sample(), FIXTURE_2), (everything(), EVERYTHING)] {
         let bytes = state.clone().into_bytes();
         let shown: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -91,13 +94,14 @@ fn everything() -> LockoutState {
         assert!(account.guess(n.into(), hour(n)));
     }
     account.send(begin(3), hour(3));
-    account.send(right(3), hour(3));
+    let signed_in = account.send(right(3), hour(3));
+    let LockoutVerdict::Authenticated { epoch: Some(epoch), .. } = signed_in else { panic!() };
     for (n, secret) in [(4, 1), (5, 1), (6, 2)] {
         account.send(begin(n), hour(4));
         account.send(wrong_secret(n, secret), hour(4));
     }
     for n in [7, 8] {
-        account.send(begin_from_cookie(n, 0xd, hour(1)), hour(4).after(MS));
+        account.send(begin_from_epoch(n, 0xd, epoch, hour(1)), hour(4).after(MS));
         account.send(wrong(n), hour(4).after(MS * 2));
     }
     let locked = Crossing { id: ChargeId::new(8), kind: CrossingKind::Locked };
@@ -105,7 +109,7 @@ fn everything() -> LockoutState {
         LockoutEvent::Announced { account: ACCOUNT, crossing: locked },
         hour(4).after(MS * 2),
     );
-    account.send(begin_from_cookie(9, 0xe, hour(1)), hour(5));
+    account.send(begin_from_epoch(9, 0xe, epoch, hour(1)), hour(5));
     account.send(wrong(9), hour(5));
     assert!(matches!(account.send(begin(10), hour(5)), LockoutVerdict::Locked { .. }));
     account.state.unwrap()
@@ -197,7 +201,9 @@ fn nothing_else_is_version_2() {
     let eleven = bytes(&format!("02 40 {seen} 0a {}", charge.repeat(11)));
     assert!(eleven.is_ok(), "a notice of each counter, and two of the run");
     for (no_state, why) in [
-        (format!("02 80 {seen} {charge}"), "an unknown part"),
+        (format!("02 80 {seen} 00"), "the first epoch"),
+        (format!("02 80 {seen}"), "an epoch that is missing"),
+        (format!("02 82 {seen} 00 01"), "an epoch, and a moment in its place"),
         ("02 00 ffffffffffffff7f".to_owned(), "a moment beyond the calendar"),
         (format!("02 00 {seen} 8000 0100000000000000"), "a number that has a shorter form"),
         (format!("02 00 {seen} ffffffffffffffffff01 0100000000000000"), "before the calendar"),
@@ -234,6 +240,11 @@ fn an_account_has_one_cell() {
     }
 }
 
+/// Cookies were voided, written as it once was: read, and written otherwise.
+fn has_moment(bytes: &[u8]) -> bool {
+    bytes[0] == 2 && bytes[1] & 2 != 0
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(runs(2_000, 200_000) as u32) })]
 
@@ -244,7 +255,7 @@ proptest! {
         let at = at.index(bytes.len());
         bytes[at] ^= flip;
         if let Ok(state) = LockoutState::from_bytes(bytes.clone()) {
-            prop_assert!(at == 0 || state.into_bytes() == bytes);
+            prop_assert!(at == 0 || has_moment(&bytes) || state.into_bytes() == bytes);
         }
     }
 
@@ -253,7 +264,7 @@ proptest! {
         let bytes = [vec![version], tail].concat();
         if let Ok(state) = LockoutState::from_bytes(bytes.clone()) {
             let written = state.clone().into_bytes();
-            prop_assert!(version == 1 || written == bytes);
+            prop_assert!(version == 1 || has_moment(&bytes) || written == bytes);
             prop_assert_eq!(LockoutState::from_bytes(written), Ok(state));
         }
     }

@@ -14,12 +14,12 @@ use std::time::Instant;
 
 use vouchsafe_core::{AccountDigest, Timestamp};
 use vouchsafe_crypto::MacKey;
-use vouchsafe_lockout::DeviceKey;
+use vouchsafe_lockout::{DeviceEpoch, DeviceKey};
 use vouchsafe_testkit::runs;
 
 const ACCOUNT: AccountDigest = AccountDigest::new([7; 16]);
 /// Where the code of authentication begins, in letters.
-const CODE: usize = 24;
+const CODE: usize = 34;
 
 /// The same cookie with another letter there.
 fn wrong_at(cookie: &str, at: usize) -> String {
@@ -32,7 +32,8 @@ fn wrong_at(cookie: &str, at: usize) -> String {
 fn no_letter_of_a_cookie_takes_longer_than_another() {
     const EACH: u32 = 200;
     let key = DeviceKey::new(MacKey::new(&[3; 32]));
-    let cookie = key.issue(ACCOUNT, 42, Timestamp::from_micros(1_523_232_000_000_000));
+    let cookie =
+        key.issue(ACCOUNT, 42, DeviceEpoch::FIRST, Timestamp::from_micros(1_523_232_000_000_000));
     let cases = [
         wrong_at(&cookie, CODE),
         wrong_at(&cookie, CODE),

@@ -13,14 +13,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use vouchsafe::access_log::{Operation, name};
-use vouchsafe::core::{SecretString, UserId};
+use vouchsafe::core::{Clock, SecretString, UserId};
 use vouchsafe::envelope::Keyring;
 use vouchsafe::gate::{Attempt, Call, Code, GateBuilder, Login, Next, Purpose, Refused};
 use vouchsafe::os::SystemEntropy;
 use vouchsafe::policy::Policy;
 use vouchsafe::store::{Cells, MemoryStore};
 use vouchsafe_store_sqlite::SqliteStore;
-use vouchsafe_testkit::{CountingStore, TestGate, Users, block_on, runs};
+use vouchsafe_testkit::{CountingStore, Fault, FaultyStore, TestGate, Users, block_on, runs};
 
 const PASSWORD: &str = "Brass-Lantern7";
 const OTHER: &str = "Copper-Kettle8";
@@ -266,6 +266,78 @@ fn a_new_password_voids_every_cookie() {
     let recorded: Vec<_> = gate.recorded().into_iter().map(|record| record.operation).collect();
     assert_eq!(recorded, [Operation::DevicesForgotten]);
     assert!(!is_known(&old, OTHER), "after an administrator forgot them");
+}
+
+/// LK-20: made and voided in any order while the clock stands ahead or is right, a cookie stays void at the
+/// time that it bears, and the owner gets one that works each time.
+#[test]
+fn a_cookie_that_a_wrong_clock_has_seen_stays_void() {
+    let ten = Duration::from_secs(600);
+    for ahead in [ten, ten + Duration::from_secs(60), 30 * DAY, 4_000 * DAY] {
+        for (made_ahead, voided_ahead) in
+            [(true, true), (true, false), (false, true), (false, false)]
+        {
+            let gate = over(with_devices(), memory(), |gate| gate);
+            let ada = gate.add("ada", "staff", PASSWORD);
+            let (tenant, call) = (TestGate::tenant(), TestGate::call());
+            let right = gate.clock.now();
+            let stand =
+                |is_ahead| gate.clock.set(if is_ahead { right.after(ahead) } else { right });
+            let is_known = |cookie: &str| {
+                lock(&gate, "ada");
+                let known =
+                    matches!(login(&gate, "ada", PASSWORD, with(cookie)), Login::SignedIn(_));
+                let operator = gate.gate.operator(&tenant, name!("console"), &call).unwrap();
+                block_on(operator.unlock(&ada)).unwrap();
+                known
+            };
+            stand(made_ahead);
+            let old = cookie(&gate, "ada", PASSWORD);
+            assert!(is_known(&old));
+            stand(voided_ahead);
+            forget(&gate, &ada);
+            for is_ahead in [voided_ahead, !voided_ahead, true] {
+                stand(is_ahead);
+                assert!(!is_known(&old), "{ahead:?}: {made_ahead}, {voided_ahead}, {is_ahead}");
+                let new = cookie(&gate, "ada", PASSWORD);
+                assert!(is_known(&new), "{ahead:?}: {made_ahead}, {voided_ahead}, {is_ahead}");
+            }
+        }
+    }
+}
+
+/// While the counters do not answer nobody knows of which epoch a new cookie is: a browser keeps that of
+/// the one it has, and gets none otherwise.
+#[test]
+fn a_cookie_outlives_an_outage_and_none_begins_in_one() {
+    for outage in ["\"open\"", "{ degraded = { failures = 2, window = \"1h\" } }"] {
+        let down = Arc::new(AtomicBool::new(false));
+        let gone = Arc::clone(&down);
+        let plan = move |_| gone.load(Ordering::SeqCst).then_some(Fault::Before);
+        let counters = FaultyStore::new(memory(), plan);
+        let asks = format!("when_store_is_down = {outage}");
+        let devices = ("devices = \"none\"", "devices = { counters = 4, valid_for = \"180d\" }");
+        let policy = policy(&[devices, ("when_store_is_down = \"refuse\"", &asks)]);
+        let gate = over(policy, memory(), |gate| gate.counters(counters));
+        let ada = gate.add("ada", "staff", PASSWORD);
+        let void = cookie(&gate, "ada", PASSWORD);
+        forget(&gate, &ada);
+        let had = cookie(&gate, "ada", PASSWORD);
+        down.store(true, Ordering::SeqCst);
+        let device = |call: Call| match login(&gate, "ada", PASSWORD, call) {
+            Login::SignedIn(issued) => issued.device().map(|device| device.expose().to_owned()),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(device(TestGate::call()), None);
+        let (kept, void) = (device(with(&had)).unwrap(), device(with(&void)).unwrap());
+        down.store(false, Ordering::SeqCst);
+        gate.clock.advance(Duration::from_secs(2));
+        block_on(gate.gate.upkeep());
+        assert_eq!(gate.gate.counters_down(), None);
+        lock(&gate, "ada");
+        assert_eq!(refused(login(&gate, "ada", PASSWORD, with(&void))).code(), Code::Locked);
+        assert!(device(with(&kept)).is_some());
+    }
 }
 
 /// An owner whose account is locked for strangers changes the password from a known browser.

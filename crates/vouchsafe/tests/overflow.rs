@@ -17,12 +17,12 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use vouchsafe::core::{AccountDigest, Cell, CellKey, ChargeId, Charged, Timestamp};
+use vouchsafe::core::{AccountDigest, Cell, CellKey, ChargeId, Charged};
 use vouchsafe::crypto::MacKey;
 use vouchsafe::gate::{Code, Login};
 use vouchsafe::lockout::{
-    DeviceKey, Devices, Limit, LockoutEvent, LockoutMachine, LockoutState, LockoutVerdict as V,
-    OnSuccess, Overflow, Release,
+    DeviceEpoch, DeviceKey, Devices, Limit, LockoutEvent, LockoutMachine, LockoutState,
+    LockoutVerdict as V, OnSuccess, Overflow, Release,
 };
 use vouchsafe::policy::Policy;
 use vouchsafe::store::{Cells, Loaded, MemoryStore, Put, StoreError, Swap, Version};
@@ -71,9 +71,10 @@ fn history(seed: u64, seen: &mut Seen) {
     let accounts = 4;
     let mut oracles = vec![Oracle::default(); accounts];
     let mut coarse = vec![false; accounts];
-    let mut void = vec![Timestamp::MIN; accounts];
+    let mut epochs = vec![DeviceEpoch::FIRST; accounts];
     let (mut junk, mut now) = (Junk::default(), START);
-    let mut open: Vec<(usize, Charged)> = Vec::new();
+    // Whose, and which epoch their cookies were of.
+    let mut open: Vec<(usize, Charged, DeviceEpoch)> = Vec::new();
     for _ in 0..150 {
         let who = usize::try_from(random.below(accounts as u64)).unwrap();
         match random.below(20) {
@@ -84,7 +85,7 @@ fn history(seed: u64, seen: &mut Seen) {
             5 => drop(block_on(desk.cells.sweep(now, usize::MAX)).unwrap()),
             7 if random.below(4) == 0 => {
                 match desk.send(LockoutEvent::ForgetDevices { account: account(who as u64) }, now) {
-                    Ok(V::DevicesForgotten { since }) => void[who] = since,
+                    Ok(V::DevicesForgotten { epoch }) => epochs[who] = epoch,
                     Err(StoreError::Full) => {}
                     other => panic!("{other:?} in {seed}"),
                 }
@@ -110,7 +111,7 @@ fn history(seed: u64, seen: &mut Seen) {
                         let again = desk.begin(account, now);
                         let Ok(V::Admitted(charged)) = again else { panic!("{again:?} in {seed}") };
                         oracles[who].0.push((now, charged.id(), true, false, 0));
-                        open.push((who, charged));
+                        open.push((who, charged, epochs[who]));
                     }
                     // No room to say so, and something there to be forgotten, or nothing anywhere.
                     Err(StoreError::Full) => seen.full += 1,
@@ -119,7 +120,7 @@ fn history(seed: u64, seen: &mut Seen) {
             }
             6..12 if !open.is_empty() => {
                 let at = usize::try_from(random.below(open.len() as u64)).unwrap();
-                let (who, charged) = open.swap_remove(at);
+                let (who, charged, then) = open.swap_remove(at);
                 let id = charged.id();
                 let how = random.below(6);
                 let event = match how {
@@ -128,7 +129,11 @@ fn history(seed: u64, seen: &mut Seen) {
                     _ => wrong(charged),
                 };
                 match (desk.send(event, now), how) {
-                    (Ok(V::Authenticated(_)), 0) => oracles[who].settle(id, false, clears),
+                    (Ok(V::Authenticated { epoch, .. }), 0) => {
+                        let right = |epoch| [then, epochs[who]].contains(&epoch);
+                        assert_eq!(epoch.map(right), devices.map(|_| true), "in {seed}");
+                        oracles[who].settle(id, false, clears);
+                    }
                     (Ok(V::Refunded), 1) => oracles[who].settle(id, false, false),
                     (Ok(V::Failed { .. }), 2..) => oracles[who].settle(id, true, false),
                     // Settled in the store, which had no room to say so: the charge stays.
@@ -139,12 +144,12 @@ fn history(seed: u64, seen: &mut Seen) {
             _ => {
                 let (before, idle) = (desk.exact(account(who as u64)), desk.overflow.is_idle(now));
                 let account = account(who as u64);
-                let (id, issued) =
-                    (random.below(4), [START.before(HOUR), now][random.below(2) as usize]);
-                let device = (random.below(2) == 0)
-                    .then(|| key.verify(account, &key.issue(account, id, issued)).unwrap());
+                let (id, epoch) =
+                    (random.below(4), [DeviceEpoch::FIRST, epochs[who]][random.below(2) as usize]);
+                let cookie = key.issue(account, id, epoch, [START, now][random.below(2) as usize]);
+                let device = (random.below(2) == 0).then(|| key.verify(account, &cookie).unwrap());
                 // Two of them share a counter, and a cookie that is void is none.
-                let lane = device.filter(|_| devices.is_some() && issued > void[who]);
+                let lane = device.filter(|_| devices.is_some() && epoch == epochs[who]);
                 let lane = lane.map_or(0, |device| 1 + device.id() % 2);
                 seen.voided += usize::from(devices.is_some() && device.is_some() && lane == 0);
                 let allowed = oracles[who].admits(&limits, lane, now);
@@ -158,7 +163,7 @@ fn history(seed: u64, seen: &mut Seen) {
                         seen.both += usize::from(coarse[who] && !is_coarse);
                         coarse[who] |= is_coarse;
                         oracles[who].0.push((now, charged.id(), true, false, lane));
-                        open.push((who, charged));
+                        open.push((who, charged, epochs[who]));
                     }
                     Ok(V::Locked { .. } | V::Wait { .. }) => {
                         let released = |l: &Limit| l.release() == Release::WindowSlides;

@@ -75,7 +75,7 @@ impl House {
         let sign_in = |account: AccountDigest| match self.begin(account) {
             V::Admitted(charged) => {
                 let right = Matched::assertion(charged, Standing::Chosen);
-                matches!(self.send(LockoutEvent::Matched(right)), V::Authenticated(_))
+                matches!(self.send(LockoutEvent::Matched(right)), V::Authenticated { .. })
             }
             _ => false,
         };

@@ -12,7 +12,7 @@ use vouchsafe_core::{
 };
 use vouchsafe_crypto::MacKey;
 use vouchsafe_lockout::{
-    AccountKey, Begin, Device, DeviceKey, Devices, LockoutEvent, LockoutMachine, LockoutPolicy,
+    AccountKey, Begin, Device, DeviceEpoch, DeviceKey, Devices, LockoutEvent, LockoutMachine, LockoutPolicy,
     LockoutVerdict, Overflow, Seen, SourcePolicy, SourceThrottle, SprayDetector, SprayPolicy,
     Subject,
 };
@@ -83,7 +83,7 @@ impl Ours {
         // All have signed in on the day before.
         let known_since = START.before(DAY);
         let cookies = |user: &AccountDigest| {
-            (0..devices).map(|_| device_key.issue(*user, entropy.next(), known_since)).collect()
+            (0..devices).map(|_| device_key.issue(*user, entropy.next(), DeviceEpoch::FIRST, known_since)).collect()
         };
         let cookies = match policy.devices() {
             Some(_) => users.iter().map(cookies).collect(),

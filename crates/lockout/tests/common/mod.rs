@@ -9,8 +9,8 @@ use vouchsafe_core::{
 };
 use vouchsafe_crypto::MacKey;
 use vouchsafe_lockout::{
-    Begin, DeviceKey, Limit, LockoutEvent, LockoutMachine, LockoutPolicy, LockoutState,
-    LockoutVerdict,
+    Begin, DeviceEpoch, DeviceKey, Limit, LockoutEvent, LockoutMachine, LockoutPolicy,
+    LockoutState, LockoutVerdict,
 };
 
 pub const DAY: Duration = Duration::from_secs(86_400);
@@ -78,7 +78,7 @@ impl Account {
         match effect {
             Effect::Keep => {}
             Effect::Save { state, until } => {
-                assert!(until > now, "saved for no time");
+                assert!(until > now || until == Timestamp::MAX, "saved for no time");
                 (self.state, self.until) = (Some(state), until);
                 self.saves += 1;
             }
@@ -109,10 +109,19 @@ pub fn begin_from(id: u64, device: u64) -> LockoutEvent {
     begin_from_cookie(id, device, START.before(MS))
 }
 
-/// An attempt of device `id`, whose cookie was issued at `issued`.
+/// An attempt of device `id`, whose cookie was issued at `issued`, before any was voided.
 pub fn begin_from_cookie(id: u64, device: u64, issued: Timestamp) -> LockoutEvent {
+    begin_from_epoch(id, device, DeviceEpoch::FIRST, issued)
+}
+
+pub fn begin_from_epoch(
+    id: u64,
+    device: u64,
+    epoch: DeviceEpoch,
+    issued: Timestamp,
+) -> LockoutEvent {
     let key = device_key();
-    let cookie = key.issue(ACCOUNT, device, issued);
+    let cookie = key.issue(ACCOUNT, device, epoch, issued);
     let known = key.verify(ACCOUNT, &cookie);
     assert!(known.is_some());
     LockoutEvent::Begin(Begin::new(ACCOUNT, ChargeId::new(id)).from_device(known))

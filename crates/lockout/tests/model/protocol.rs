@@ -45,7 +45,7 @@ impl<M: Steps> Rule<M> {
             }
             LockoutVerdict::Wait { .. } => Answer::Wait,
             LockoutVerdict::Locked { .. } => Answer::Locked,
-            LockoutVerdict::Authenticated(_) => Answer::SignedIn,
+            LockoutVerdict::Authenticated { .. } => Answer::SignedIn,
             LockoutVerdict::Failed { .. } => Answer::Failed,
             LockoutVerdict::Refunded => Answer::Refunded,
             LockoutVerdict::Unlocked => Answer::Unlocked,

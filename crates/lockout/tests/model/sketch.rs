@@ -148,7 +148,7 @@ impl Machine for Sketch {
                 }
                 log.charges.retain(|charge| charge.1 != id || charge.2);
                 let proof = Authenticated::assertion(settle.account(), PolicyDigest::NONE, now);
-                save(log, LockoutVerdict::Authenticated(proof))
+                save(log, LockoutVerdict::Authenticated { proof, epoch: None })
             }
             LockoutEvent::NotVerified(settle) => {
                 let id = settle.id().get();

@@ -13,8 +13,8 @@ use vouchsafe_core::{
 };
 use vouchsafe_crypto::{MacKey, RootKey};
 use vouchsafe_lockout::{
-    Begin, Circumstance, DeviceKey, LockoutEvent, LockoutMachine, LockoutPolicy, LockoutVerdict,
-    MayRollBack, Outage,
+    Begin, Circumstance, DeviceEpoch, DeviceKey, LockoutEvent, LockoutMachine, LockoutPolicy,
+    LockoutVerdict, MayRollBack, Outage,
 };
 use vouchsafe_password::{Password, PasswordWitness};
 use vouchsafe_policy::{ClassPolicy, Finding, Policy, Witness, compare};
@@ -122,7 +122,8 @@ fn all_admitted(policy: &LockoutPolicy, witness: &vouchsafe_lockout::Witness) ->
             account.state = None;
         }
         let now = START.after(attempt.after);
-        let cookie = attempt.device.map(|device| key.issue(ACCOUNT, device, now));
+        let cookie =
+            attempt.device.map(|device| key.issue(ACCOUNT, device, DeviceEpoch::FIRST, now));
         let device = cookie.map(|cookie| key.verify(ACCOUNT, &cookie).unwrap());
         let begin = Begin::new(ACCOUNT, ChargeId::new(id)).from_device(device);
         let LockoutVerdict::Admitted(charged) = account.send(&LockoutEvent::Begin(begin), now)

@@ -451,7 +451,7 @@ impl Acting<'_> {
                 return Err(refusal.into());
             }
         };
-        let owner = OwnerPresent::from(&proof);
+        let (owner, at) = (OwnerPresent::from(&proof), proof.at());
         let hashed = gate.hash(policy, &refused, &user, owner, new.into()).await;
         // It is recorded, or changes nothing before it is.
         underway.end();
@@ -464,8 +464,8 @@ impl Acting<'_> {
             match gate.set_password(policy, account, set, Some(open)).await? {
                 AccountVerdict::Set { owner: Some(owner), opened: Some(verdict) } => {
                     let mut issued = gate.opened(policy, tenant, owner, opening, verdict)?;
-                    if let Some(at) = gate.forget_devices(policy, account).await {
-                        let device = gate.new_device(policy, account, self.call, at);
+                    if let Some(epoch) = gate.forget_devices(policy, account).await {
+                        let device = gate.new_device(policy, account, self.call, Some(epoch), at);
                         issued.known_by(device.ok().flatten());
                     }
                     Ok(issued)
@@ -493,7 +493,7 @@ impl Acting<'_> {
         let charged = gate.charge(policy, account, self.call).await?;
         let binding = Binding::new(&self.tenant, principal.user());
         match gate.verify(policy, charged, &present, view, binding).await? {
-            Proof::Authenticated(proof) => Ok((user, generation, proof)),
+            Proof::Authenticated(proof, _) => Ok((user, generation, proof)),
             Proof::ChangeOnly(_) => Err(self.refusal(Code::Raced).into()),
         }
     }

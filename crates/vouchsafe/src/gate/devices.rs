@@ -8,15 +8,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use vouchsafe_core::{AccountDigest, SecretString, TenantId, Timestamp};
-use vouchsafe_lockout::{Device, LockoutEvent, LockoutState, LockoutVerdict};
+use vouchsafe_lockout::{Device, DeviceEpoch, LockoutEvent, LockoutState, LockoutVerdict};
 use vouchsafe_policy::Policy;
 use vouchsafe_store::Cells;
 
 use super::call::Call;
 use super::{Gate, Later, Refused, counting_by, store_refusal};
-
-/// By how much a cookie is younger than the moment up to which others were revoked.
-const LATER: Duration = Duration::from_micros(1);
 
 /// The cookie of a browser that has signed in. It lets nobody in: with it, strangers' failures do
 /// not lock its owner out, and floods of others do not hold the owner up.
@@ -27,7 +24,7 @@ pub struct DeviceCookie {
 }
 
 impl DeviceCookie {
-    /// The cookie's value: 44 letters, digits, `-` and `_`.
+    /// The cookie's value: 55 letters, digits, `-` and `_`.
     #[must_use]
     pub fn expose(&self) -> &str {
         self.text.expose()
@@ -68,20 +65,24 @@ impl Gate {
     }
 
     /// A cookie for a browser that signed in to `account` at `at`; none where the policy has no
-    /// device counters. A browser that is known keeps its counter.
+    /// device counters. A browser that is known keeps its counter, and where nobody knows the
+    /// account's epoch, that of the cookie it has.
     pub(super) fn new_device(
         &self,
         policy: &Policy,
         account: AccountDigest,
         call: &Call,
+        epoch: Option<DeviceEpoch>,
         at: Timestamp,
     ) -> Result<Option<DeviceCookie>, Refused> {
         let Some(devices) = policy.lockout().devices() else { return Ok(None) };
-        let id = match self.device(policy, account, call) {
+        let known = self.device(policy, account, call);
+        let Some(epoch) = epoch.or(known.map(|known| known.epoch())) else { return Ok(None) };
+        let id = match known {
             Some(known) => known.id(),
             None => self.fresh_number(policy)?,
         };
-        let text = SecretString::new(self.inner.devices.issue(account, id, at));
+        let text = SecretString::new(self.inner.devices.issue(account, id, epoch, at));
         Ok(Some(DeviceCookie { text, valid_for: devices.valid_for }))
     }
 
@@ -128,15 +129,15 @@ impl Gate {
     }
 
     /// Voids every cookie of an account whose password was just replaced, now or as soon as the store
-    /// answers again, and gives its owner's browser a new one.
+    /// answers again. What its owner's browser gets a new one with.
     pub(super) async fn forget_devices(
         &self,
         policy: &Arc<Policy>,
         account: AccountDigest,
-    ) -> Option<Timestamp> {
+    ) -> Option<DeviceEpoch> {
         policy.lockout().devices()?;
         match self.surely(policy, account, || LockoutEvent::ForgetDevices { account }).await {
-            Some(LockoutVerdict::DevicesForgotten { since }) => Some(since.after(LATER)),
+            Some(LockoutVerdict::DevicesForgotten { epoch }) => Some(epoch),
             _ => None,
         }
     }

@@ -211,7 +211,13 @@ impl Gate {
                 self.drive_own(&machine, event).await
             }
             (state, _) => {
-                Ok(machine.step(state.as_ref(), &event, self.now()).split().1.committed())
+                let step = machine.step(state.as_ref(), &event, self.now());
+                let mut verdict = step.split().1.committed();
+                if let LockoutVerdict::Authenticated { epoch, .. } = &mut verdict {
+                    // Which one it is, is in the store.
+                    *epoch = None;
+                }
+                Ok(verdict)
             }
         }
     }

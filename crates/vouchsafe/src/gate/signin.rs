@@ -9,7 +9,7 @@ use std::time::Duration;
 use vouchsafe_access_log::{Actor, Operation, Outcome};
 use vouchsafe_core::{AccountDigest, ChargeId, Charged, NotVerified, SecretString, Timestamp};
 use vouchsafe_lockout::{
-    Begin, Lock, LockoutEvent, LockoutState, LockoutVerdict, Reason, Seen, Subject,
+    Begin, DeviceEpoch, Lock, LockoutEvent, LockoutState, LockoutVerdict, Reason, Seen, Subject,
 };
 use vouchsafe_password::{Binding, CredentialEvent, OwnerPresent, Password, Verified};
 use vouchsafe_policy::Policy;
@@ -75,10 +75,11 @@ pub struct Admitted {
 pub struct Authenticated {
     gate: Gate,
     policy: Arc<Policy>,
-    draft: Draft,
+    draft: Box<Draft>,
     generation: u64,
     epoch: u64,
     proof: vouchsafe_core::Authenticated,
+    devices: Option<DeviceEpoch>,
     replaces: Option<Arc<SecretString>>,
     underway: Underway,
 }
@@ -283,7 +284,7 @@ impl Gate {
         let refusal = |code| Refused::new(code, policy.digest());
         let verdict = self.settle(policy, account, event).await?;
         let proof = match verdict {
-            LockoutVerdict::Authenticated(proof) => Proof::Authenticated(proof),
+            LockoutVerdict::Authenticated { proof, epoch } => Proof::Authenticated(proof, epoch),
             LockoutVerdict::ChangeOnly(proof) => Proof::ChangeOnly(proof),
             LockoutVerdict::Failed { crossing, .. } => {
                 let crossed = crossing.map(|crossing| Crossed { account, crossing });
@@ -329,7 +330,8 @@ impl From<Refused> for Failure {
 
 /// What a right password showed.
 pub(super) enum Proof {
-    Authenticated(vouchsafe_core::Authenticated),
+    /// With what the browser's device cookie is made with.
+    Authenticated(vouchsafe_core::Authenticated, Option<DeviceEpoch>),
     ChangeOnly(vouchsafe_core::ChangeOnly),
 }
 
@@ -359,8 +361,8 @@ impl Admitted {
         };
         let draft = Draft { actor: Actor::User(found.user.clone()), ..draft };
         let owner = match proof {
-            Proof::Authenticated(proof) if meets => {
-                let draft = draft.doing(Operation::SignedIn);
+            Proof::Authenticated(proof, devices) if meets => {
+                let draft = Box::new(draft.doing(Operation::SignedIn));
                 let replaces = attempt.replaces();
                 return Checked::Authenticated(Authenticated {
                     gate,
@@ -369,11 +371,12 @@ impl Admitted {
                     generation,
                     epoch,
                     proof,
+                    devices,
                     replaces,
                     underway,
                 });
             }
-            Proof::Authenticated(proof) => OwnerPresent::from(&proof),
+            Proof::Authenticated(proof, _) => OwnerPresent::from(&proof),
             Proof::ChangeOnly(proof) => OwnerPresent::from(proof),
         };
         let draft = draft.doing(Operation::PasswordChanged);
@@ -454,10 +457,11 @@ impl Authenticated {
     /// [`Code::NoSession`] when it is too late, that a part did not answer, or that the account may
     /// have no more sessions.
     pub async fn open(self) -> Result<Issued, Refused> {
-        let Self { gate, policy, draft, generation, epoch, proof, replaces, mut underway } = self;
+        let Self { gate, policy, draft, generation, epoch, proof, devices, replaces, mut underway } =
+            self;
         let late = gate.now().since(proof.at()) > policy.lockout().settle_within();
         let replaces = replaces.as_ref().map(|token| token.expose());
-        let device = gate.new_device(&policy, proof.account(), &draft.call, proof.at());
+        let device = gate.new_device(&policy, proof.account(), &draft.call, devices, proof.at());
         let opening = gate.opening(&policy, &draft, proof, generation, replaces);
         let opening = opening.and_then(|opening| match late {
             true => Err(Refused::new(Code::NoSession, policy.digest())),
