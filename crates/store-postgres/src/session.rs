@@ -148,7 +148,7 @@ impl Opening {
 
     /// Refuses a server that is not fit; says whether a swap that it acknowledged may be undone.
     async fn check(&self, client: &Client) -> Result<bool, PostgresError> {
-        let query = "SELECT current_setting('server_version_num')::int / 10000,
+        let query = "SELECT current_setting('server_version_num')::int,
             pg_is_in_recovery(), current_setting('fsync')::bool,
             current_setting('full_page_writes')::bool,
             current_setting('synchronous_standby_names') = ''
@@ -169,7 +169,9 @@ impl Opening {
     }
 }
 
-fn new_enough(found: i32) -> Result<(), PostgresError> {
+/// `number` is the server's `server_version_num`.
+fn new_enough(number: i32) -> Result<(), PostgresError> {
+    let found = number.div_euclid(10_000);
     if found < OLDEST {
         return Err(PostgresError::Version { found, known: OLDEST });
     }
@@ -233,13 +235,14 @@ mod tests {
 
     #[test]
     fn an_old_server_is_refused() {
-        for found in [9, 13] {
-            let refused = new_enough(found);
-            let said = matches!(refused, Err(PostgresError::Version { found: at, known: 14 }) if at == found);
-            assert!(said, "{refused:?}");
+        for (number, major) in [(90_624, 9), (130_000, 13), (130_022, 13)] {
+            match new_enough(number) {
+                Err(PostgresError::Version { found, known: 14 }) => assert_eq!(found, major),
+                other => panic!("{number}: {other:?}"),
+            }
         }
-        for found in [14, 15, 18] {
-            new_enough(found).unwrap();
+        for number in [140_000, 150_018, 180_000] {
+            new_enough(number).unwrap();
         }
     }
 }
