@@ -3,7 +3,7 @@
 use vouchsafe_core::{Machine, Standing, Step, Timestamp};
 
 use crate::state::Enabled;
-use crate::{Credential, NewRecord, Upgrade};
+use crate::{Credential, NewRecord, Record, Upgrade};
 
 /// Steps a [`Credential`].
 #[derive(Clone, Copy, Debug, Default)]
@@ -30,6 +30,12 @@ pub enum CredentialEvent {
     /// No password matches until one is set with a link, and everything issued before is void: what
     /// is kept of it is not the latest.
     Withdraw,
+    /// What was found where a host keeps the record itself and has set another one, `None` for no
+    /// password: it is in force, and everything issued before is void.
+    Adopt {
+        /// What was found.
+        record: Option<Record>,
+    },
     /// The password no longer matches, and everything issued before is void.
     Disable,
     /// It matches again.
@@ -53,6 +59,8 @@ pub enum CredentialVerdict {
     ChangeRequired,
     /// There is none.
     Withdrawn,
+    /// What was found is in force.
+    Adopted,
     /// It is disabled.
     Disabled,
     /// It is enabled.
@@ -125,6 +133,10 @@ impl Machine for CredentialMachine {
             CredentialEvent::Withdraw => save(
                 Credential { generation: next, record: None, ..was },
                 CredentialVerdict::Withdrawn,
+            ),
+            CredentialEvent::Adopt { record } => save(
+                Credential { generation: next, record: record.clone(), ..was },
+                CredentialVerdict::Adopted,
             ),
             CredentialEvent::Disable if was.is_disabled() => {
                 Step::keep(CredentialVerdict::Disabled)

@@ -49,6 +49,12 @@ impl Credential {
         self.usable().map(Record::standing)
     }
 
+    /// The record, also while it matches nothing because the account is disabled.
+    #[must_use]
+    pub const fn record(&self) -> Option<&Record> {
+        self.record.as_ref()
+    }
+
     /// What the verifier is given: a disabled account has nothing to match, at the same cost.
     #[must_use]
     pub fn stored(&self) -> Stored {

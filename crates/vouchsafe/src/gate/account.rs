@@ -17,6 +17,8 @@ use vouchsafe_session::{
     SessionVerdict, Sessions,
 };
 
+use super::column::{Column, Looked, Setting, TextDigest};
+
 /// Whose account it is. Written with the first link, so that a session alone says whose it is.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Owner {
@@ -39,6 +41,8 @@ pub(crate) struct AccountState {
     pub(crate) sessions: Option<Sessions>,
     /// How often every session was ended at once: a sign-in that began before does not open one.
     pub(crate) epoch: u64,
+    /// Where the host has a column of its own for the record, and it was looked at.
+    pub(crate) column: Option<Column>,
 }
 
 impl AccountState {
@@ -57,7 +61,7 @@ pub(crate) struct AccountMachine {
 }
 
 /// The rules of one account of one class.
-struct Parts<'a> {
+pub(super) struct Parts<'a> {
     account: AccountDigest,
     class: &'a ClassPolicy,
     era: u64,
@@ -98,9 +102,13 @@ pub(crate) enum AccountEvent {
     /// A link is used up, and nothing else changes.
     Use(LinkEvent),
     /// A link is used up, the password set, every session ended.
-    Redeem { redeem: LinkEvent, set: CredentialEvent },
+    Redeem { redeem: LinkEvent, set: Setting },
     /// The password is replaced, every session ended and, for its owner, one opened.
-    SetPassword { set: CredentialEvent, reopen: Option<SessionEvent> },
+    SetPassword { set: Setting, reopen: Option<SessionEvent> },
+    /// The same password, hashed anew.
+    Upgrade(Setting),
+    /// Somebody looked at the host's column.
+    Looked(Looked),
     /// Any other change of the credential.
     Credential(CredentialEvent),
     /// The user class changed: it takes effect at the next sign-in, so every session ends.
@@ -122,6 +130,8 @@ pub(crate) enum AccountVerdict {
         opened: Option<SessionVerdict>,
     },
     Reclassed,
+    /// What was seen in the host's column is noted, or was out of date.
+    Looked,
     /// Nobody was invited under this account, or its class is not in the policy.
     NoClass,
 }
@@ -137,6 +147,11 @@ pub(crate) struct View {
     /// There was a password, and it was withdrawn.
     pub(crate) withdrawn: bool,
     pub(crate) standing: Option<Standing>,
+    pub(crate) column: Option<Column>,
+    /// The record as it would be in the host's column.
+    pub(crate) own: Option<String>,
+    /// What the host's column holds.
+    pub(super) seen: Option<TextDigest>,
 }
 
 impl View {
@@ -149,8 +164,16 @@ impl View {
             stored: credential.map_or(Stored::Absent, Credential::stored),
             withdrawn: credential.is_some_and(Credential::is_withdrawn),
             standing: credential.and_then(Credential::standing),
+            column: state.column,
+            own: credential.and_then(Credential::record).map(ToString::to_string),
+            seen: None,
             owner: state.owner,
         }
+    }
+
+    /// Nothing matches that was replaced before.
+    pub(super) fn of_the_past(self) -> Self {
+        Self { stored: Stored::Absent, standing: None, withdrawn: true, ..self }
     }
 }
 
@@ -183,7 +206,7 @@ impl Parts<'_> {
 
     /// Steps the credential. Whatever makes a new generation ends what the old one let in: the
     /// generation voids it already, and ending it keeps the lists honest.
-    fn credential(
+    pub(super) fn credential(
         &self,
         state: &mut AccountState,
         event: &CredentialEvent,
@@ -261,6 +284,9 @@ impl AccountMachine {
             AccountEvent::Issue { owner: Some(owner), .. } if state.owner.is_none() => {
                 Some(owner.class.as_str())
             }
+            AccountEvent::Looked(looked) if state.owner.is_none() => {
+                Some(looked.owner.class.as_str())
+            }
             AccountEvent::Reclass(class) if state.owner.is_some() => Some(class.as_str()),
             _ => state.owner.as_ref().map(|owner| owner.class.as_str()),
         };
@@ -307,7 +333,7 @@ impl AccountMachine {
                     // This very redemption, seen again: the password was set with it.
                     return (None, AccountVerdict::Set { owner: state.owner, opened: None });
                 }
-                match parts.credential(&mut state, set, now).1 {
+                match parts.set(&mut state, set, now).1 {
                     CredentialVerdict::Set { .. } => {
                         let owner = state.owner.clone();
                         finish(state, true, AccountVerdict::Set { owner, opened: None })
@@ -316,20 +342,26 @@ impl AccountMachine {
                     verdict => (None, AccountVerdict::Credential(verdict)),
                 }
             }
-            AccountEvent::SetPassword { set, reopen } => {
-                match parts.credential(&mut state, set, now) {
-                    (changed, CredentialVerdict::Set { .. }) => {
-                        let open = |open| parts.sessions(&mut state, open, now).1;
-                        let opened = reopen.as_ref().map(open);
-                        let owner = state.owner.clone();
-                        finish(state, changed, AccountVerdict::Set { owner, opened })
-                    }
-                    (_, verdict) => (None, AccountVerdict::Credential(verdict)),
+            AccountEvent::SetPassword { set, reopen } => match parts.set(&mut state, set, now) {
+                (changed, CredentialVerdict::Set { .. }) => {
+                    let open = |open| parts.sessions(&mut state, open, now).1;
+                    let opened = reopen.as_ref().map(open);
+                    let owner = state.owner.clone();
+                    finish(state, changed, AccountVerdict::Set { owner, opened })
                 }
-            }
+                (_, verdict) => (None, AccountVerdict::Credential(verdict)),
+            },
             AccountEvent::Credential(event) => {
                 let (changed, verdict) = parts.credential(&mut state, event, now);
                 finish(state, changed, AccountVerdict::Credential(verdict))
+            }
+            AccountEvent::Upgrade(setting) => {
+                let (changed, verdict) = parts.set(&mut state, setting, now);
+                finish(state, changed, AccountVerdict::Credential(verdict))
+            }
+            AccountEvent::Looked(looked) => {
+                let changed = parts.looked(&mut state, looked, now);
+                finish(state, changed, AccountVerdict::Looked)
             }
             AccountEvent::Reclass(class) => {
                 let changed = match &mut state.owner {
@@ -353,8 +385,8 @@ impl Cell for AccountState {
     const SPACE: Space = Space::Account;
 
     fn from_bytes(bytes: Vec<u8>) -> Result<Self, Corrupt> {
-        let mut rest = match bytes.split_first() {
-            Some((1, rest)) => rest,
+        let (version, mut rest) = match bytes.split_first() {
+            Some((version @ (1 | 2), rest)) => (*version, rest),
             _ => return Err(Corrupt),
         };
         let user = field(&mut rest)?;
@@ -373,6 +405,10 @@ impl Cell for AccountState {
             links: some(field(&mut rest)?, Links::from_bytes)?,
             sessions: some(field(&mut rest)?, Sessions::from_bytes)?,
             epoch: u64::from_be_bytes(field(&mut rest)?.try_into().map_err(|_| Corrupt)?),
+            column: match version {
+                1 => None,
+                _ => Some(Column::from_bytes(field(&mut rest)?).ok_or(Corrupt)?),
+            },
         };
         if rest.is_empty() { Ok(state) } else { Err(Corrupt) }
     }
@@ -390,8 +426,12 @@ impl Cell for AccountState {
             &self.sessions.as_ref().map(Sessions::to_bytes).unwrap_or_default(),
             &self.epoch.to_be_bytes(),
         ];
-        let mut out = vec![1];
+        // The second version has a column, and is written where there is one.
+        let mut out = vec![if self.column.is_some() { 2 } else { 1 }];
         parts.into_iter().for_each(|part| put_field(&mut out, part));
+        if let Some(column) = self.column {
+            put_field(&mut out, &column.to_bytes());
+        }
         out
     }
 }
@@ -493,7 +533,7 @@ mod tests {
             longer.push(0);
             assert_eq!(AccountState::from_bytes(longer), Err(Corrupt));
             let mut later = bytes;
-            later[0] = 2;
+            later[0] = 3;
             assert_eq!(AccountState::from_bytes(later), Err(Corrupt));
         }
         assert_eq!(AccountState::from_bytes(vec![1, 255, 255, 255, 255]), Err(Corrupt));

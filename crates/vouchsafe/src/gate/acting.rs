@@ -9,14 +9,13 @@ use std::sync::Arc;
 use vouchsafe_access_log::{Actor, Name, Operation, Outcome, Target, Text, name};
 use vouchsafe_core::{SecretString, TenantId, UserId};
 use vouchsafe_lockout::{Lock, LockoutEvent, LockoutVerdict};
-use vouchsafe_password::{
-    Binding, CredentialEvent, CredentialVerdict, OwnerPresent, Password, Unmet,
-};
+use vouchsafe_password::{CredentialEvent, CredentialVerdict, OwnerPresent, Password, Unmet};
 use vouchsafe_policy::Policy;
 use vouchsafe_session::{Purpose, Session, SessionEvent, SessionId, SessionVerdict};
 
 use super::account::{AccountEvent, AccountVerdict};
 use super::call::{Call, Draft, refused, session_target, user_target};
+use super::column::Stand;
 use super::links::Deliver;
 use super::sessions::{Issued, Principal};
 use super::signin::{Failure, Proof};
@@ -204,7 +203,8 @@ impl Acting<'_> {
 
     async fn linkable(&self, user: &UserId) -> Result<(Account, Purpose), Refused> {
         let account = self.find(user).await?;
-        let view = self.gate.view(&self.policy, self.gate.account_of(&self.tenant, user)).await?;
+        let of = self.gate.account_of(&self.tenant, user);
+        let view = self.gate.look(&self.policy, &self.tenant, of, Some(&account)).await?;
         if view.disabled {
             return Err(self.refusal(Code::Disabled));
         }
@@ -295,7 +295,8 @@ impl Acting<'_> {
         let view = self.gate.view(&self.policy, account).await?;
         let (state, now) = self.gate.failures(&self.policy, account).await?;
         let lock = counting_by(&self.policy).lock(state.as_ref(), now);
-        Ok(UserState { active: view.standing.is_some(), lock })
+        let active = self.gate.has_password(&self.policy, &self.tenant, user, &view).await?;
+        Ok(UserState { active, lock })
     }
 
     /// The lock that keeps the user from signing in now, if there is one. As
@@ -443,7 +444,7 @@ impl Acting<'_> {
         let refused = self.draft(Operation::PasswordChangeRefused, target.clone());
         let changed = self.draft(Operation::PasswordChanged, target);
         let mut underway = Underway::new(gate, &refused);
-        let (user, generation, proof) = match self.prove(principal, present.into()).await {
+        let (user, stand, proof) = match self.prove(principal, present.into()).await {
             Ok(proven) => proven,
             Err(failure) => {
                 let refusal = gate.refuse_attempt(policy, &refused, failure).await;
@@ -457,11 +458,13 @@ impl Acting<'_> {
         underway.end();
         let record = hashed?;
         // The session opens under the generation that setting the password makes.
-        let opening = gate.opening(policy, &changed, proof, generation.saturating_add(1), None);
+        let generation = stand.generation.saturating_add(1);
+        let opening = gate.opening(policy, &changed, proof, generation, None);
         let (open, opening, tenant) = gate.or_refuse(&refused, opening).await?;
-        let set = CredentialEvent::Set { expect: generation, record };
         let issued = gate.recorded(&changed, async {
-            match gate.set_password(policy, account, set, Some(open)).await? {
+            let tenant_of = &self.tenant;
+            let set = gate.set_password(policy, tenant_of, &user, stand, record, Some(open));
+            match set.await? {
                 AccountVerdict::Set { owner: Some(owner), opened: Some(verdict) } => {
                     let mut issued = gate.opened(policy, tenant, owner, opening, verdict)?;
                     if let Some(epoch) = gate.forget_devices(policy, account).await {
@@ -481,19 +484,20 @@ impl Acting<'_> {
         &self,
         principal: &Principal,
         present: SecretString,
-    ) -> Result<(Account, u64, vouchsafe_core::Authenticated), Failure> {
+    ) -> Result<(Account, Stand, vouchsafe_core::Authenticated), Failure> {
         let (gate, policy, account) = (self.gate, &self.policy, principal.account());
         let user = self.find(principal.user()).await?;
         gate.throttle_strangers(&self.tenant, policy, account, self.call).await?;
         // Longer than any password can be: not hashed.
         let present = Password::new(present).map_err(|_| self.refusal(Code::WrongCredentials))?;
         // Loaded before the charge: a store that fails here leaves none behind.
-        let view = gate.view(policy, account).await?;
-        let generation = view.generation;
+        let view = gate.look(policy, &self.tenant, account, Some(&user)).await?;
+        let stand = view.stand();
         let charged = gate.charge(policy, account, self.call).await?;
-        let binding = Binding::new(&self.tenant, principal.user());
-        match gate.verify(policy, charged, &present, view, binding).await? {
-            Proof::Authenticated(proof, _) => Ok((user, generation, proof)),
+        let verified =
+            gate.verify(policy, &self.tenant, Some(&user), charged, &present, view).await;
+        match verified? {
+            Proof::Authenticated(proof, _) => Ok((user, stand, proof)),
             Proof::ChangeOnly(_) => Err(self.refusal(Code::Raced).into()),
         }
     }

@@ -22,7 +22,7 @@ use super::break_glass::BreakGlass;
 use super::call::Draft;
 use super::coalesce::Counts;
 use super::generation::{Found, Generations};
-use super::host::{Accounts, AnyAccounts, AnyNotify, Notify};
+use super::host::{Accounts, AnyAccounts, AnyCredentials, AnyNotify, Credentials, Notify};
 use super::outage::Outages;
 use super::restore::Parts;
 use super::schedule::Schedule;
@@ -57,6 +57,7 @@ pub struct GateBuilder {
     keyring: Option<Arc<Keyring>>,
     accounts: Option<AnyAccounts>,
     notify: Option<AnyNotify>,
+    credentials: Option<AnyCredentials>,
     sink: Option<AnySink>,
     pool: Option<PoolConfig>,
     clock: Arc<dyn Clock>,
@@ -82,6 +83,7 @@ impl GateBuilder {
             keyring: None,
             accounts: None,
             notify: None,
+            credentials: None,
             sink: None,
             pool: None,
             clock: Arc::new(SystemClock),
@@ -163,6 +165,13 @@ impl GateBuilder {
     /// The host's users.
     pub fn accounts(mut self, accounts: impl Accounts + 'static) -> Self {
         self.accounts = Some(AnyAccounts::new(accounts));
+        self
+    }
+
+    /// The host's own column of passwords. Without it, they are in the store. A password that the
+    /// store holds from before moves to the column at the next look, where that is empty.
+    pub fn credentials(mut self, credentials: impl Credentials + 'static) -> Self {
+        self.credentials = Some(AnyCredentials::new(credentials));
         self
     }
 
@@ -362,6 +371,7 @@ impl GateBuilder {
             },
             accounts,
             notify,
+            credentials: self.credentials,
             sink,
             pool: HashPool::with_keys(
                 config,

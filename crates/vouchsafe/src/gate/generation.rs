@@ -248,10 +248,8 @@ impl Generations {
 
 /// Whether an account is another after this in what a copy of the store must not bring back.
 pub(super) const fn matters(event: &AccountEvent) -> bool {
-    use vouchsafe_password::CredentialEvent::Upgrade;
     use vouchsafe_session::SessionEvent::{Revoke, RevokeAll, RevokeOthers};
     match event {
-        AccountEvent::Credential(Upgrade(_)) => false,
         AccountEvent::Session(event) => {
             matches!(event, Revoke { .. } | RevokeOthers { .. } | RevokeAll)
         }
@@ -260,7 +258,11 @@ pub(super) const fn matters(event: &AccountEvent) -> bool {
         | AccountEvent::SetPassword { .. }
         | AccountEvent::Credential(_)
         | AccountEvent::Reclass(_) => true,
-        AccountEvent::Open { .. } | AccountEvent::Issue { .. } | AccountEvent::Peek(_) => false,
+        AccountEvent::Open { .. }
+        | AccountEvent::Issue { .. }
+        | AccountEvent::Peek(_)
+        | AccountEvent::Upgrade(_)
+        | AccountEvent::Looked(_) => false,
     }
 }
 

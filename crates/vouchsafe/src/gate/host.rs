@@ -36,6 +36,64 @@ pub trait Accounts: Send + Sync {
     ) -> impl Future<Output = Result<Option<Account>, HostError>> + Send;
 }
 
+/// The host's own column of passwords: a text beside each user, 1 024 bytes wide, which the host
+/// reads and changes with its own SQL. It may hold hashes by other software from before
+/// ([`vouchsafe_password::formats`] says which); each becomes one of ours when its owner signs in.
+///
+/// ```sql
+/// SELECT password_hash FROM users WHERE tenant = ?1 AND id = ?2;
+/// UPDATE users SET password_hash = ?4
+///     WHERE tenant = ?1 AND id = ?2 AND password_hash IS ?3;   -- IS NOT DISTINCT FROM, elsewhere
+/// ```
+///
+/// What the host writes there itself wins. It is noticed when somebody next signs in, changes a
+/// password, asks for a link or uses one: then sessions and links from before are void. Checking a
+/// session does not look, so a host that sets a password also calls
+/// [`Acting::end_sessions`](super::Acting::end_sessions).
+///
+/// A text that the gate saw replaced is not believed when it comes back; a host that puts its table
+/// back from a copy sends those whose passwords changed since a link. For the same reason both calls
+/// go where the last write is seen, and to no replica that lags.
+///
+/// Each call is given five seconds. Without an answer nobody is let in or refused for a wrong
+/// password; a password that was set is in force all the same, and is written later.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not say where passwords are",
+    note = "implement `Credentials` for it, over your own column; without one, they are in the store"
+)]
+pub trait Credentials: Send + Sync {
+    /// What the column holds for this user; `None` for SQL's `NULL`, or no such user.
+    ///
+    /// # Errors
+    /// [`HostError`] when the host cannot say.
+    fn load(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+    ) -> impl Future<Output = Result<Option<String>, HostError>> + Send;
+
+    /// Where the column still holds `expected`, to the letter, it holds `new` from now on, durably.
+    ///
+    /// # Errors
+    /// [`HostError`] when the host cannot say whether it does.
+    fn swap(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+        expected: Option<&str>,
+        new: &str,
+    ) -> impl Future<Output = Result<Swapped, HostError>> + Send;
+}
+
+/// What became of a [`Credentials::swap`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Swapped {
+    /// The new text is there.
+    Done,
+    /// Something else than what was expected is there, and stays.
+    Superseded,
+}
+
 /// One of the host's users.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Account {
@@ -166,6 +224,77 @@ impl AnyAccounts {
         user: &UserId,
     ) -> Result<Option<Account>, HostError> {
         self.0.find(tenant, user).await
+    }
+}
+
+trait DynCredentials: Send + Sync {
+    fn load<'a>(&'a self, tenant: &'a TenantId, user: &'a UserId) -> Boxed<'a, Option<String>>;
+    fn swap<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        user: &'a UserId,
+        expected: Option<&'a str>,
+        new: &'a str,
+    ) -> Boxed<'a, Swapped>;
+}
+
+impl<C: Credentials> DynCredentials for C {
+    fn load<'a>(&'a self, tenant: &'a TenantId, user: &'a UserId) -> Boxed<'a, Option<String>> {
+        Box::pin(Credentials::load(self, tenant, user))
+    }
+
+    fn swap<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+        user: &'a UserId,
+        expected: Option<&'a str>,
+        new: &'a str,
+    ) -> Boxed<'a, Swapped> {
+        Box::pin(Credentials::swap(self, tenant, user, expected, new))
+    }
+}
+
+/// Any [`Credentials`], boxed once.
+#[derive(Clone)]
+pub(crate) struct AnyCredentials(Arc<dyn DynCredentials>);
+
+impl AnyCredentials {
+    pub(crate) fn new(credentials: impl Credentials + 'static) -> Self {
+        Self(Arc::new(credentials))
+    }
+
+    pub(crate) async fn load(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+    ) -> Result<Option<String>, HostError> {
+        self.0.load(tenant, user).await
+    }
+
+    pub(crate) async fn swap(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+        expected: Option<&str>,
+        new: &str,
+    ) -> Result<Swapped, HostError> {
+        self.0.swap(tenant, user, expected, new).await
+    }
+}
+
+impl<C: Credentials> Credentials for Arc<C> {
+    async fn load(&self, tenant: &TenantId, user: &UserId) -> Result<Option<String>, HostError> {
+        (**self).load(tenant, user).await
+    }
+
+    async fn swap(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+        expected: Option<&str>,
+        new: &str,
+    ) -> Result<Swapped, HostError> {
+        (**self).swap(tenant, user, expected, new).await
     }
 }
 

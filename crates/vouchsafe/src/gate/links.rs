@@ -13,6 +13,7 @@ use vouchsafe_session::{LinkEvent, LinkRefusal, LinkVerdict, PresentedLink, Purp
 
 use super::account::{AccountEvent, AccountVerdict, Owner};
 use super::call::{Attempt, Call, Draft, user_target};
+use super::column::Stand;
 use super::password::class_of;
 use super::signin::Failure;
 use super::{Account, Code, Gate, Later, Mail, NotSet, Refused, Underway};
@@ -53,7 +54,7 @@ pub(super) struct Found {
     pub(super) link: PresentedLink,
     pub(super) account: Account,
     expires: Timestamp,
-    generation: u64,
+    stand: Stand,
 }
 
 /// A link that is about to be used up, what is written about it, and that it is under way.
@@ -185,7 +186,7 @@ impl Gate {
         draft: Draft,
         underway: &mut Underway,
     ) -> Result<Redeemed, NotSet> {
-        let Found { link, account: user, generation, .. } = found;
+        let Found { link, account: user, stand, .. } = found;
         let account = link.account;
         let operation = match purpose {
             Purpose::Activation => Operation::Activated,
@@ -206,7 +207,8 @@ impl Gate {
         let event = || {
             let address = self.address(&draft.tenant, &user)?;
             let redeem = LinkEvent::Redeem { link, address, id: self.fresh_number(policy)? };
-            let set = CredentialEvent::Set { expect: generation, record };
+            let set = CredentialEvent::Set { expect: stand.generation, record };
+            let set = self.setting(policy, account, stand, set)?;
             Ok(AccountEvent::Redeem { redeem, set })
         };
         let event = self.or_refuse(&draft, event()).await?;
@@ -214,6 +216,7 @@ impl Gate {
         self.recorded(&draft, async {
             match self.account(policy, account, event).await? {
                 AccountVerdict::Set { .. } => {
+                    self.put_in_column(policy, &draft.tenant, account, &user, stand).await?;
                     // Whoever has chosen a new password need not wait for guesses at the old one.
                     // Whoever knew the old one may have signed in with it.
                     let devices = purpose == Purpose::Reset && policy.lockout().devices().is_some();
@@ -247,8 +250,12 @@ impl Gate {
         operation: Operation,
     ) -> Result<(), Refused> {
         let policy = self.policy(&attempt.tenant)?;
-        let (_, draft, found) = self.resolve(&policy, attempt, operation).await;
+        let (account, draft, found) = self.resolve(&policy, attempt, operation).await;
         let found = self.or_refuse(&draft, found).await?;
+        // Whoever has a password in the host's column need not have been invited.
+        if self.inner.credentials.is_some() {
+            let _ = self.look(&policy, &attempt.tenant, account, found.as_ref()).await;
+        }
         let issued = match found {
             Some(found) => self.issue(&policy, &draft, &found, purpose, Deliver::Later).await,
             None => Err(self.refuse(&draft, Refused::new(Code::NoUser, policy.digest())).await),
@@ -345,17 +352,23 @@ impl Gate {
         let account = link.account;
         let no = |code| (account, refusal(code));
         let view = self.view(policy, account).await.map_err(|refusal| (account, refusal))?;
-        let owner = view.owner.ok_or_else(|| no(Code::NoLink))?;
+        let owner = view.owner.as_ref().ok_or_else(|| no(Code::NoLink))?;
         let user = match self.inner.accounts.find(tenant, &owner.user).await {
             Ok(Some(user)) => user,
             Ok(None) => return Err(no(Code::NoLink)),
             Err(_) => return Err(no(Code::Unavailable)),
         };
         let address = self.address(tenant, &user).map_err(|refusal| (account, refusal))?;
+        // The host may have set a password since the link was sent, which is then void.
+        let view = match self.inner.credentials {
+            None => Ok(view),
+            Some(_) => self.look(policy, tenant, account, Some(&user)).await,
+        };
+        let stand = view.map_err(|refusal| (account, refusal))?.stand();
         let peek = AccountEvent::Peek(LinkEvent::Peek { link, address });
         match self.account(policy, account, peek).await {
             Ok(AccountVerdict::Link(LinkVerdict::Valid { expires })) => {
-                Ok(Found { link, account: user, expires, generation: view.generation })
+                Ok(Found { link, account: user, expires, stand })
             }
             Ok(_) => Err(no(Code::NoLink)),
             Err(refusal) => Err((account, refusal)),

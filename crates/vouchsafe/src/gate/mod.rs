@@ -14,6 +14,7 @@
 //! | `devices` | is this a browser that has signed in before |
 //! | `crossings`, `sprays`, `events` | what is announced, and when more is asked for |
 //! | `account` | what is one account's state, and what changes in one swap |
+//! | `column` | how a host's own column of passwords is kept in step with it |
 //! | `refusal`, `call` | what is said about a call, and what is written |
 //! | `generation`, `restore` | is the store the latest, and what if not |
 //! | `outage` | what is counted while the store of the failures does not answer |
@@ -27,6 +28,7 @@ mod break_glass;
 mod builder;
 mod call;
 mod coalesce;
+mod column;
 mod crossings;
 mod devices;
 mod events;
@@ -80,7 +82,7 @@ pub use break_glass::BreakGlass;
 pub use builder::GateBuilder;
 pub use call::{Attempt, Call};
 pub use devices::DeviceCookie;
-pub use host::{Account, Accounts, HostError, Mail, Notify, Purpose};
+pub use host::{Account, Accounts, Credentials, HostError, Mail, Notify, Purpose, Swapped};
 pub use links::{LinkView, Redeemed, link_path};
 pub use open_error::OpenError;
 pub use outage::CountersDown;
@@ -97,7 +99,7 @@ use call::{Draft, failed, refused};
 use coalesce::Counts;
 use crossings::Crossed;
 use generation::Generations;
-use host::{AnyAccounts, AnyNotify};
+use host::{AnyAccounts, AnyCredentials, AnyNotify};
 use outage::Outages;
 use schedule::Schedule;
 use sprays::Sprays;
@@ -129,6 +131,8 @@ struct Inner {
     timer: AnyTimer,
     accounts: AnyAccounts,
     notify: AnyNotify,
+    /// Where the host keeps records itself.
+    credentials: Option<AnyCredentials>,
     sink: AnySink,
     pool: HashPool,
     turns: Turns,
@@ -167,6 +171,8 @@ enum Later {
     Announce { policy: Arc<Policy>, draft: Box<Draft>, outcome: Outcome, crossed: Crossed },
     /// A mail that a stranger asked for: how long it takes is not for them to see.
     Send { draft: Box<Draft>, mail: Box<Mail> },
+    /// A password that is in force is to be written into the host's column.
+    Write { policy: Arc<Policy>, tenant: TenantId, account: AccountDigest, user: Box<Account> },
 }
 
 /// Most things that wait for the upkeep. Beyond it a charge stays until it leaves its window, a

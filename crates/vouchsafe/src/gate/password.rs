@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use vouchsafe_access_log::{Name, Outcome, name};
-use vouchsafe_core::{AccountDigest, SecretString, TenantId};
+use vouchsafe_core::{SecretString, TenantId};
 use vouchsafe_password::{
     Attributes, Binding, CredentialEvent, CredentialVerdict, NewRecord, OwnerPresent, Password,
     PasswordError, Unmet,
@@ -13,6 +13,7 @@ use vouchsafe_session::SessionEvent;
 
 use super::account::{AccountEvent, AccountVerdict};
 use super::call::Draft;
+use super::column::Stand;
 use super::{Account, Code, Gate, NotSet, Refused};
 
 /// The record's reason when a right password is due for a change.
@@ -88,13 +89,21 @@ impl Gate {
     pub(super) async fn set_password(
         &self,
         policy: &Arc<Policy>,
-        account: AccountDigest,
-        set: CredentialEvent,
+        tenant: &TenantId,
+        user: &Account,
+        stand: Stand,
+        record: NewRecord,
         reopen: Option<SessionEvent>,
     ) -> Result<AccountVerdict, Refused> {
+        let account = self.account_of(tenant, &user.user);
+        let set = CredentialEvent::Set { expect: stand.generation, record };
+        let set = self.setting(policy, account, stand, set)?;
         let event = AccountEvent::SetPassword { set, reopen };
         match self.account(policy, account, event).await? {
-            verdict @ AccountVerdict::Set { .. } => Ok(verdict),
+            verdict @ AccountVerdict::Set { .. } => {
+                self.put_in_column(policy, tenant, account, user, stand).await?;
+                Ok(verdict)
+            }
             AccountVerdict::Credential(CredentialVerdict::Superseded { .. }) => {
                 Err(Refused::new(Code::Raced, policy.digest()))
             }

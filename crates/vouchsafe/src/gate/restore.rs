@@ -168,6 +168,9 @@ impl Machine for Distrust {
                 state.credential = Some(new);
             }
         }
+        if let Some(column) = &mut state.column {
+            column.close();
+        }
         if state == *was {
             return Step::keep(());
         }

@@ -7,7 +7,9 @@ use std::task::Poll;
 use std::time::Duration;
 
 use vouchsafe_access_log::{Actor, Operation, Outcome};
-use vouchsafe_core::{AccountDigest, ChargeId, Charged, NotVerified, SecretString, Timestamp};
+use vouchsafe_core::{
+    AccountDigest, ChargeId, Charged, NotVerified, SecretString, TenantId, Timestamp,
+};
 use vouchsafe_lockout::{
     Begin, DeviceEpoch, Lock, LockoutEvent, LockoutState, LockoutVerdict, Reason, Seen, Subject,
 };
@@ -16,6 +18,7 @@ use vouchsafe_policy::Policy;
 
 use super::account::{AccountEvent, View};
 use super::call::{Attempt, Call, Draft};
+use super::column::Stand;
 use super::crossings::Crossed;
 use super::password::attributes;
 use super::sessions::Issued;
@@ -91,7 +94,7 @@ pub struct ChangePassword {
     gate: Gate,
     policy: Arc<Policy>,
     draft: Draft,
-    generation: u64,
+    stand: Stand,
     found: Account,
     owner: OwnerPresent,
     at: Timestamp,
@@ -267,12 +270,14 @@ impl Gate {
     pub(super) async fn verify(
         &self,
         policy: &Arc<Policy>,
+        tenant: &TenantId,
+        user: Option<&Account>,
         charged: Charged,
         password: &Password,
         view: View,
-        binding: Binding,
     ) -> Result<Proof, Failure> {
-        let account = charged.account();
+        let (account, stand) = (charged.account(), view.stand());
+        let binding = user.map_or_else(Binding::nobody, |user| Binding::new(tenant, &user.user));
         let verified = self.inner.pool.verify(charged, password, view.stored, binding).await;
         let (event, upgrade) = match verified {
             Verified::Match { matched, upgrade } => (LockoutEvent::Matched(matched), upgrade),
@@ -301,8 +306,12 @@ impl Gate {
         };
         if let Some(upgrade) = upgrade {
             // A failed write never fails the sign-in: the next one upgrades again.
-            let event = AccountEvent::Credential(CredentialEvent::Upgrade(upgrade));
-            let _ = self.account(policy, account, event).await;
+            let set = CredentialEvent::Upgrade(upgrade);
+            if let Ok(set) = self.setting(policy, account, stand, set)
+                && self.account(policy, account, AccountEvent::Upgrade(set)).await.is_ok()
+            {
+                let _ = self.look(policy, tenant, account, user).await;
+            }
         }
         Ok(proof)
     }
@@ -341,7 +350,7 @@ struct Right {
     proof: Proof,
     /// Whether today's rule lets it be chosen.
     meets: bool,
-    generation: u64,
+    stand: Stand,
     epoch: u64,
 }
 
@@ -351,7 +360,7 @@ impl Admitted {
         let Self { gate, policy, attempt, account, found, charged, mut underway } = self;
         let draft = underway.draft.clone();
         let checked = gate.checked(&policy, &attempt, account, found, charged, password.into());
-        let Right { found, proof, meets, generation, epoch } = match checked.await {
+        let Right { found, proof, meets, stand, epoch } = match checked.await {
             Ok(right) => right,
             Err(failure) => {
                 let refusal = gate.refuse_attempt(&policy, &draft, failure).await;
@@ -368,7 +377,7 @@ impl Admitted {
                     gate,
                     policy,
                     draft,
-                    generation,
+                    generation: stand.generation,
                     epoch,
                     proof,
                     devices,
@@ -386,7 +395,7 @@ impl Admitted {
             return Checked::Refused(refusal);
         }
         let at = gate.now();
-        let change = ChangePassword { gate, policy, draft, generation, found, owner, at };
+        let change = ChangePassword { gate, policy, draft, stand, found, owner, at };
         Checked::Next(Next::ChangePassword(change))
     }
 }
@@ -408,16 +417,14 @@ impl Gate {
             self.unverified(policy, charged).await;
             return Err(Refused::new(Code::WrongCredentials, policy.digest()).into());
         };
-        let view = match self.view(policy, account).await {
+        let view = match self.look(policy, tenant, account, found.as_ref()).await {
             Ok(view) => view,
             Err(refusal) => {
                 self.unverified(policy, charged).await;
                 return Err(refusal.into());
             }
         };
-        let user = found.as_ref().map(|found| &found.user);
-        let binding = user.map_or_else(Binding::nobody, |user| Binding::new(tenant, user));
-        let (generation, epoch, withdrawn) = (view.generation, view.epoch, view.withdrawn);
+        let (stand, epoch, withdrawn) = (view.stand(), view.epoch, view.withdrawn);
         // A password that today's rule refuses lets nobody in: it is to be changed first. Looked
         // up for unknown names too, so that the work is the same.
         let class = match &found {
@@ -426,7 +433,7 @@ impl Gate {
         };
         let words = attributes(tenant, found.as_ref());
         let meets = class.is_some_and(|c| c.password().check(&password, &words).is_ok());
-        let verified = self.verify(policy, charged, &password, view, binding).await;
+        let verified = self.verify(policy, tenant, found.as_ref(), charged, &password, view).await;
         let seen = match &verified {
             Ok(_) => Some(Seen::SignedIn),
             Err(failure) if !failure.hashed => None,
@@ -445,7 +452,7 @@ impl Gate {
         // Nobody's record matches nothing: there always is somebody here.
         let nobody = || Refused::new(Code::WrongCredentials, policy.digest());
         let found = found.ok_or_else(nobody)?;
-        Ok(Right { found, proof, meets, generation, epoch })
+        Ok(Right { found, proof, meets, stand, epoch })
     }
 }
 
@@ -488,16 +495,15 @@ impl ChangePassword {
     /// # Errors
     /// [`NotSet::Unmet`] with every rule the new password fails, or [`NotSet::Refused`].
     pub async fn set(self, new: impl Into<SecretString>) -> Result<(), NotSet> {
-        let Self { gate, policy, draft, generation, found, owner, at } = self;
+        let Self { gate, policy, draft, stand, found, owner, at } = self;
         let account = owner.account();
         if gate.now().since(at) > CHANGE_WITHIN {
             let refusal = Refused::new(Code::NoSession, policy.digest());
             return Err(NotSet::Refused(gate.refuse(&draft, refusal).await));
         }
         let record = gate.hash(&policy, &draft, &found, owner, new.into()).await?;
-        let set = CredentialEvent::Set { expect: generation, record };
         gate.recorded(&draft, async {
-            gate.set_password(&policy, account, set, None).await?;
+            gate.set_password(&policy, &draft.tenant, &found, stand, record, None).await?;
             let _ = gate.forget_devices(&policy, account).await;
             Ok(())
         })

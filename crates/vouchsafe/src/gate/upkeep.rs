@@ -364,6 +364,19 @@ impl Gate {
                     // The counter is told by the next run.
                     done.left = true;
                 }
+                Later::Write { policy, tenant, account, user } => {
+                    let again = Later::Write {
+                        policy: Arc::clone(&policy),
+                        tenant: tenant.clone(),
+                        account,
+                        user: user.clone(),
+                    };
+                    let mut holding = Holding(&self.inner, Some(again));
+                    match self.look(&policy, &tenant, account, Some(&user)).await {
+                        Ok(view) if view.is_written() => holding.1 = None,
+                        _ => done.left = true,
+                    }
+                }
                 Later::Send { draft, mail } => {
                     // Dropped here, it may have been sent: not twice, then.
                     if self.inner.notify.send(*mail).await.is_ok() {
