@@ -67,6 +67,13 @@ fn there_is_one_table_with_the_keys_index() {
          WHERE relnamespace = '{schema}'::regnamespace ORDER BY relname"
     );
     assert_eq!(shared().psql(&query), "r|vouchsafe_cells\ni|vouchsafe_cells_pkey");
+    // With room for updates in each block, and values as they are.
+    let table = format!("'{schema}.vouchsafe_cells'::regclass");
+    let options = shared().psql(&format!("SELECT reloptions FROM pg_class WHERE oid = {table}"));
+    let storage = shared().psql(&format!(
+        "SELECT attstorage FROM pg_attribute WHERE attrelid = {table} AND attname = 'bytes'"
+    ));
+    assert_eq!((options.as_str(), storage.as_str()), ("{fillfactor=70}", "e"));
 }
 
 #[test]
@@ -346,6 +353,30 @@ fn the_servers_time_comes_with_every_cell() {
         let shown = shown.time.unwrap();
         assert!(before <= loaded && loaded <= between && between <= shown && shown <= now());
     }
+}
+
+/// Not of the moment at which the call began to wait.
+#[test]
+fn the_time_of_a_conflict_is_that_of_its_answer() {
+    let schema = shared().fresh_schema();
+    let store = common::open(builder(&schema));
+    let was = save(&store, key(1), b"x");
+    let table = format!("{schema}.vouchsafe_cells");
+    let mut host =
+        Host::begin(&format!("UPDATE {table} SET version = gen_random_uuid() RETURNING 1"));
+    std::thread::scope(|scope| {
+        let swap = scope.spawn(|| block_on(store.swap(key(1), Some(was), put(b"y"))).unwrap());
+        let waits = format!(
+            "SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid)
+             WHERE NOT granted AND query LIKE '%{schema}%vouchsafe_swap%'"
+        );
+        assert!(eventually(|| shared().psql(&waits) == "1"));
+        let micros = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
+        let before: i64 = shared().psql(micros).parse().unwrap();
+        host.end("COMMIT");
+        let Swap::Conflict(shown) = swap.join().unwrap() else { panic!("no conflict") };
+        assert!(shown.time.unwrap().micros() >= before);
+    });
 }
 
 #[test]
