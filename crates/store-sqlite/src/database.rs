@@ -230,6 +230,16 @@ mod tests {
         assert_eq!(least, there);
     }
 
+    #[test]
+    fn where_nothing_can_be_written_ahead_it_is_refused() {
+        let (_folder, place) = place();
+        let in_memory = Connection::open_in_memory().unwrap();
+        let refused = place.use_log(&in_memory).unwrap_err();
+        assert!(
+            matches!(&refused, SqliteError::Refused { reason, .. } if reason.contains("`memory`"))
+        );
+    }
+
     /// A file that is no store yet, and that somebody else is writing to: SQLite does not wait for them.
     #[test]
     fn another_process_is_waited_for_when_the_log_is_switched_on() {

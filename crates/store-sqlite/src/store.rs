@@ -76,7 +76,6 @@ impl SqliteBuilder {
 /// read and write, and wake whoever waits. Readers never wait for the writer.
 ///
 /// Dropping the store finishes what was handed over and closes the file.
-#[derive(Debug)]
 pub struct SqliteStore {
     place: Place,
     shared: Arc<Shared>,
@@ -90,9 +89,10 @@ struct Shared {
     watch: Watch,
 }
 
-impl std::fmt::Debug for Shared {
+impl std::fmt::Debug for SqliteStore {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.writer.fmt(f)
+        let (path, waiting) = (self.place.path(), self.shared.writer.line.len());
+        write!(f, "SqliteStore({}, {waiting} waiting)", path.display())
     }
 }
 

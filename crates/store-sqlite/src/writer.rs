@@ -47,12 +47,6 @@ pub(crate) struct Writer {
     pub(crate) commits: AtomicU64,
 }
 
-impl std::fmt::Debug for Writer {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Writer({} waiting)", self.line.len())
-    }
-}
-
 impl Writer {
     /// Its thread. While a batch is being synced the next one gathers by itself, so nobody lingers.
     pub(crate) fn run(&self, watch: &Watch, connection: &mut Connection) {

@@ -169,9 +169,8 @@ impl MemoryStore {
         if !self.reserve(reserved) {
             return Err(reserved);
         }
-        if save.until.micros() < shard.earliest.load(Ordering::Relaxed) {
-            shard.earliest.store(save.until.micros(), Ordering::Relaxed);
-        }
+        let earliest = shard.earliest.load(Ordering::Relaxed).min(save.until.micros());
+        shard.earliest.store(earliest, Ordering::Relaxed);
         cells.save(&self.hasher, key, at, save);
         self.account(before.saturating_add(reserved), cells.bytes());
         Ok(())
@@ -225,10 +224,9 @@ impl MemoryStore {
 
     /// A shard that was counted with `counted` bytes takes `taken`.
     fn account(&self, counted: usize, taken: usize) {
-        if taken < counted {
-            self.used.fetch_sub(counted.saturating_sub(taken), Ordering::Relaxed);
-        } else if taken > counted {
-            self.used.fetch_add(taken.saturating_sub(counted), Ordering::Relaxed);
+        if taken != counted {
+            // Wraps round, whichever is larger.
+            self.used.fetch_sub(counted.wrapping_sub(taken), Ordering::Relaxed);
         }
     }
 
@@ -340,5 +338,39 @@ impl Cells for MemoryStore {
         limit: usize,
     ) -> impl Future<Output = Result<usize, StoreError>> + Send {
         ready(Ok(self.sweep_now(now, limit)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digests_in_order_lie_in_shards_in_order_and_all_are_used() {
+        for (limit, shards) in [(0, 1), (SHARD_BYTES * 2, 2), (SHARD_BYTES * 8, 8), (1 << 30, 256)]
+        {
+            let store = MemoryStore::new(limit);
+            assert_eq!(store.shards.len(), shards);
+            let digest = |leading: u16| (u128::from(leading) << 112).to_be_bytes();
+            let of: Vec<usize> =
+                (0..=u16::MAX).map(|leading| store.shard_of(digest(leading))).collect();
+            let each = of.len() / shards;
+            assert!(of.iter().enumerate().all(|(leading, shard)| *shard == leading / each));
+        }
+    }
+
+    #[test]
+    fn what_a_shard_keeps_to_write_to_is_short() {
+        let store = MemoryStore::new(0);
+        let kept_after = |len| {
+            let none = store.alter(CellKey::new(Space::System, [1; 16]), &mut |_, value| {
+                value.resize(len, 7);
+                Ok(Change::Keep)
+            });
+            assert!(matches!(none, Some(Ok(()))));
+            store.shards.first().map(|shard| lock(&shard.cells).scratch.capacity()).unwrap()
+        };
+        assert_eq!(kept_after(MAX_SCRATCH + 1), 0);
+        assert_eq!(kept_after(MAX_SCRATCH), MAX_SCRATCH);
     }
 }

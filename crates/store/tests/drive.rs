@@ -242,6 +242,47 @@ fn it_is_the_same_step_wherever_it_is_done() {
     assert!(counted.swaps() > 100 && counted.loads() > counted.swaps());
 }
 
+/// A store that changes cells where they lie, and does nothing else.
+struct InPlace(MemoryStore);
+
+impl Cells for InPlace {
+    vouchsafe_testkit::pass_on!(0: scan sweep);
+
+    async fn load(&self, _: CellKey) -> Result<Loaded, StoreError> {
+        Err(StoreError::unavailable("loaded"))
+    }
+
+    async fn swap(&self, _: CellKey, _: Option<Version>, _: Put) -> Result<Swap, StoreError> {
+        Err(StoreError::unavailable("swapped"))
+    }
+
+    fn alter(&self, key: CellKey, change: &mut Alter<'_>) -> Option<Result<(), StoreError>> {
+        self.0.alter(key, change)
+    }
+}
+
+#[test]
+fn what_is_changed_where_it_lies_is_not_loaded_whatever_stands_before_the_store() {
+    fn counted(cells: &impl Cells, space: Space) {
+        let (entropy, key) = (SeededEntropy::new(1), CellKey::new(space, [7; 16]));
+        for (id, count) in [(7, 1), (8, 2), (7, 1)] {
+            let added = drive(cells, &entropy, key, &Tally, TallyEvent::Add(id), NODE);
+            assert_eq!(block_on(added).unwrap(), count);
+        }
+    }
+    let store = || InPlace(MemoryStore::new(1 << 20));
+    let none = || MemoryStore::new(0);
+    counted(&store(), Space::Lockout);
+    counted(&&store(), Space::Lockout);
+    counted(&Arc::new(store()), Space::Lockout);
+    counted(&AnyCells::new(store()), Space::Lockout);
+    counted(&Apart::new(store(), none()), Space::Lockout);
+    counted(&Apart::new(none(), store()), Space::Account);
+    // One that has to wait for something says that it cannot.
+    let asked = scripted(None, |_, _| Ok(None)).alter(KEY, &mut |_, _| Ok(Change::Keep));
+    assert!(asked.is_none());
+}
+
 #[test]
 fn a_cell_is_altered_whole_or_not_at_all() {
     let store = MemoryStore::new(1 << 20);

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use vouchsafe_core::{CellKey, Space, Timestamp};
-use vouchsafe_store::{Cells, MemoryStore, Put, Swap, Version};
+use vouchsafe_store::{Cells, Change, MAX_CELL, MemoryStore, Put, StoreError, Swap, Version};
 use vouchsafe_testkit::{ManualClock, SeededEntropy, block_on, runs};
 
 fn at(micros: i64) -> Timestamp {
@@ -114,6 +114,38 @@ fn bookkeeping_comes_back_to_nothing() {
     assert!(left > 0 && store.used() > left * 50);
     assert_eq!(block_on(store.sweep(Timestamp::MAX, usize::MAX)).unwrap(), left);
     assert_eq!(store.used(), 0);
+}
+
+#[test]
+fn the_longest_value_fits() {
+    let store = MemoryStore::new(4 << 20);
+    let put = |len| Put::save(vec![7; len], at(10), Version::new([1; 16]));
+    let refused = block_on(store.swap(key(1), None, put(MAX_CELL + 1))).unwrap_err();
+    assert!(matches!(refused, StoreError::TooLarge { max: MAX_CELL, .. }));
+    assert_eq!(block_on(store.swap(key(1), None, put(MAX_CELL))).unwrap(), Swap::Done);
+    let alter = |len| {
+        store.alter(key(2), &mut |_, value| {
+            value.resize(len, 7);
+            Ok(Change::Save { until: at(10), version: Version::new([1; 16]) })
+        })
+    };
+    assert!(alter(MAX_CELL + 1).is_none());
+    alter(MAX_CELL).unwrap().unwrap();
+    for number in [1, 2] {
+        let there = block_on(store.load(key(number))).unwrap().cell.unwrap();
+        assert_eq!(there.bytes.len(), MAX_CELL);
+    }
+}
+
+#[test]
+fn a_value_lies_in_the_smallest_slot_that_it_fits() {
+    let used = |len| {
+        let store = MemoryStore::new(1 << 20);
+        (0..1_000).for_each(|number| assert_eq!(save(&store, number, len, at(10)), Swap::Done));
+        store.used()
+    };
+    assert!(used(0) == used(29) && used(29) < used(30));
+    assert!(used(30) == used(93) && used(93) < used(94));
 }
 
 /// A refund is such a swap.

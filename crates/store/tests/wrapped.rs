@@ -177,6 +177,7 @@ fn what_is_printed_shows_no_value() {
     assert_eq!(format!("{put:?}"), format!("Save(7 bytes until {until}, Version({ab}))"));
     assert_eq!(format!("{:?}", Put::Erase), "Erase");
     let cells = memory();
+    assert_eq!(format!("{cells:?}"), "MemoryStore(0 of 1048576 bytes)");
     save(&cells, key(Space::Account, 1), Timestamp::MAX);
     let shown = format!("{:?}", Encrypted::new(&cells, RootKey::new(&ROOT)));
     assert!(shown.starts_with("Encrypted(") && !shown.contains("hunter2"), "{shown}");

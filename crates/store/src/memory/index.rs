@@ -147,3 +147,67 @@ fn home(hash: u64, mask: usize) -> usize {
 fn tag(hash: u64) -> u32 {
     u32::try_from(hash >> 32).unwrap_or(0) & !NUMBER
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn hash_of(number: u32) -> u64 {
+        (number as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+    }
+
+    #[test]
+    fn an_entry_lies_where_its_hash_says() {
+        let mut index = Index::default();
+        for hash in [0x1234_5678_0000_0005, 0x1234_5678_FFFF_FFFC] {
+            index.insert(hash, 7, hash_of);
+            let (Place(at), number) = index.find(hash, |_| true).unwrap();
+            assert_eq!((at, number), (usize::try_from(hash & 0xF).unwrap(), 7));
+        }
+    }
+
+    #[test]
+    fn of_those_in_one_place_only_the_one_is_looked_at() {
+        let mut index = Index::default();
+        let hashes = [0x1234_5678_0000_0005, 0x8765_4321_0000_0005];
+        for (number, hash) in (0..).zip(hashes) {
+            index.insert(hash, number, hash_of);
+        }
+        for (number, hash) in (0..).zip(hashes) {
+            let found = index.find(hash, |other| {
+                assert_eq!(other, number);
+                true
+            });
+            assert_eq!(found.unwrap().1, number);
+        }
+    }
+
+    #[test]
+    fn it_grows_at_three_quarters_and_shrinks_at_an_eighth() {
+        let mut index = Index::default();
+        let mut sizes = Vec::new();
+        for number in 0..769 {
+            let said = index.bytes_after();
+            index.insert(hash_of(number), number, hash_of);
+            assert_eq!(index.bytes(), said);
+            sizes.push(index.entries.len());
+        }
+        for (len, size) in
+            [(1, 16), (12, 16), (13, 32), (24, 32), (25, 64), (768, 1024), (769, 2048)]
+        {
+            assert_eq!(sizes[len - 1], size, "of {len}");
+        }
+        sizes.clear();
+        for number in 0..769 {
+            let (place, _) = index.find(hash_of(number), |other| other == number).unwrap();
+            index.remove(place, hash_of);
+            index.shrink(hash_of);
+            sizes.push(index.entries.len());
+        }
+        for (left, size) in
+            [(257, 2048), (256, 1024), (9, 64), (8, 32), (5, 32), (4, 16), (1, 16), (0, 0)]
+        {
+            assert_eq!(sizes[768 - left], size, "{left} left");
+        }
+    }
+}

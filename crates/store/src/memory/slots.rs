@@ -203,11 +203,9 @@ impl<const ROOM: usize, const CHUNK: usize> Slots<ROOM, CHUNK> {
     /// Gives back what no slot in use lies in.
     fn trim(&mut self) {
         let needed = usize::try_from(self.len).unwrap_or(usize::MAX).div_ceil(CHUNK);
-        if needed < self.chunks.len() {
-            self.chunks.truncate(needed);
-            if self.chunks.len() <= self.chunks.capacity() / 4 {
-                self.chunks.shrink_to(self.chunks.len().saturating_mul(2));
-            }
+        self.chunks.truncate(needed);
+        if self.chunks.len() <= self.chunks.capacity() / 4 {
+            self.chunks.shrink_to(self.chunks.len().saturating_mul(2));
         }
     }
 
@@ -243,4 +241,53 @@ impl<const ROOM: usize, const CHUNK: usize> Slots<ROOM, CHUNK> {
 
 const fn grown(room: usize) -> usize {
     if room < 4 { 4 } else { room.saturating_mul(2) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    impl<const ROOM: usize, const CHUNK: usize> Slots<ROOM, CHUNK> {
+        /// As if there were so many.
+        pub(crate) const fn ending_at(len: u32) -> Self {
+            Self { chunks: Vec::new(), len, spare: None }
+        }
+
+        fn add_one(&mut self) {
+            let key = CellKey::new(Space::System, [1; 16]);
+            let _number = self.add(Slot::new(key, &[], Timestamp::EPOCH, Version::new([1; 16])));
+        }
+
+        fn lists(&self) -> (usize, usize) {
+            (self.chunks.len(), self.chunks.capacity())
+        }
+    }
+
+    #[test]
+    fn a_chunk_has_as_many_slots_as_fit() {
+        fn unused<const ROOM: usize, const CHUNK: usize>(_: &Slots<ROOM, CHUNK>) -> usize {
+            CHUNK_BYTES.saturating_sub(CHUNK.saturating_mul(size_of::<Slot<ROOM>>()))
+        }
+        assert!(unused(&SmallSlots::default()) < size_of::<Slot<SMALL>>());
+        assert!(unused(&LargeSlots::default()) < size_of::<Slot<LARGE>>());
+    }
+
+    #[test]
+    fn it_takes_what_it_said_and_gives_it_back() {
+        let mut slots = LargeSlots::default();
+        while slots.lists().0 < 64 {
+            let said = slots.bytes_after();
+            slots.add_one();
+            assert_eq!(slots.bytes(), said);
+        }
+        assert_eq!(slots.lists(), (64, 64));
+        // The list of chunks is halved when it is a quarter full, and not before.
+        for (chunks, room) in [(17, 64), (16, 32), (9, 32), (8, 16), (1, 2)] {
+            while slots.lists().0 > chunks {
+                let last = slots.numbers().next().unwrap();
+                assert_eq!(slots.remove(last), None);
+            }
+            assert_eq!(slots.lists(), (chunks, room));
+        }
+    }
 }

@@ -237,3 +237,21 @@ impl Table {
         (swept, earliest)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_a_number_there_is_no_room() {
+        let one_more = |end, large| {
+            let (small, large_slots) = (SmallSlots::ending_at(end), LargeSlots::ending_at(end));
+            BothSlots { small, large: large_slots }.bytes_of_one_more(large)
+        };
+        for large in [false, true] {
+            assert!(one_more(IS_LARGE - 2, large).is_some());
+            // With the highest bits of a hash it would be an empty entry.
+            assert_eq!(one_more(IS_LARGE - 1, large), None);
+        }
+    }
+}
