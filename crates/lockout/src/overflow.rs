@@ -52,7 +52,7 @@ const MAX_UNLOCKED: usize = 64;
 ///
 /// As long as [`is_idle`](Self::is_idle), the first two have nothing to say.
 pub struct Overflow {
-    /// The strangers', then as many of known devices.
+    /// In pairs: one of strangers, and one of known devices.
     counters: Box<[Mutex<Entries>]>,
     /// No charge here counts at that moment any more, in microseconds.
     busy_until: AtomicI64,
@@ -128,10 +128,10 @@ impl Overflow {
 
     fn counter(&self, account: AccountDigest, lane: u64, now: Timestamp) -> Option<Counter<'_>> {
         let number = u128::from_be_bytes(*account.as_bytes()).wrapping_add(lane.into());
-        let half = self.counters.len().checked_div(2)?;
-        let at = usize::try_from(number.checked_rem(u128::try_from(half).ok()?)?).ok()?;
-        let at = if lane == 0 { at } else { at.saturating_add(half) };
-        let mut entries = self.counters.get(at)?.lock().unwrap_or_else(PoisonError::into_inner);
+        let pairs = u128::try_from(self.counters.len().checked_div(2)?).ok()?;
+        let at = number.checked_rem(pairs)?.checked_mul(2)?.checked_add(lane.min(1).into())?;
+        let counter = self.counters.get(usize::try_from(at).ok()?)?;
+        let mut entries = counter.lock().unwrap_or_else(PoisonError::into_inner);
         for entry in entries.all.iter_mut().filter(|entry| entry.charge.at > now.after(AHEAD)) {
             // The clock was wrong and is right again.
             let counts = entry.until.since(entry.charge.at);

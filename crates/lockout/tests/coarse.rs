@@ -33,11 +33,10 @@ fn admitted(verdict: Result<V, Begin>) -> bool {
 /// The unlock, by the book.
 fn unlocks(overflow: &Overflow, account: &mut Account, now: Timestamp) {
     let event = unlock(1 << 40);
-    let before = overflow.before(&event, now);
+    let before = overflow.before(&event, now).unwrap();
+    assert!(!before.is_repeated(), "it is the first");
     assert!(matches!(account.send(event, now), V::Unlocked));
-    if let Some(before) = before {
-        overflow.unlocked(before, now);
-    }
+    overflow.unlocked(before, now);
 }
 
 /// "at no moment an account has more by than the policy says since its last unlock": whoever is between

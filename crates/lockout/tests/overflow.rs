@@ -15,14 +15,15 @@ mod common;
 use std::time::Duration;
 
 use common::*;
-use vouchsafe_core::{AccountDigest, ChargeId, PolicyDigest, Timestamp};
+use vouchsafe_core::{AccountDigest, ChargeId, Charged, NotMatched, PolicyDigest, Timestamp};
 use vouchsafe_lockout::{
-    Begin, Consecutive, Crossing, CrossingKind, Devices, Limit, LockoutEvent, LockoutMachine,
-    LockoutPolicy, LockoutVerdict as V, Overflow, Release,
+    Begin, Consecutive, Crossing, CrossingKind, Device, DeviceEpoch, Devices, Limit, LockoutEvent,
+    LockoutMachine, LockoutPolicy, LockoutVerdict as V, Overflow, Release,
 };
 
 const D: Duration = Duration::from_secs(10);
 const MICRO: Duration = Duration::from_micros(1);
+const FIRST: DeviceEpoch = DeviceEpoch::FIRST;
 
 /// One account in a store that has room for it, or has none.
 struct Desk {
@@ -193,6 +194,166 @@ fn a_lock_that_outlasts_its_window_is_never_begun_here() {
         let ends = release != Release::Admin;
         assert_eq!(desk.guess(11, false, START.after(HOUR * 5)), ends);
     }
+}
+
+/// Five an hour, and devices have eight counters.
+fn with_devices() -> LockoutMachine {
+    let builder = LockoutPolicy::builder().limit(Limit::new(5, HOUR));
+    let devices = Devices { counters: 8, ..Devices::default() };
+    LockoutMachine::new(builder.devices(devices).build().unwrap(), PolicyDigest::NONE)
+}
+
+fn device_of(
+    account: AccountDigest,
+    id: u64,
+    epoch: DeviceEpoch,
+    issued: Timestamp,
+) -> Option<Device> {
+    let device = device_key().verify(account, &device_key().issue(account, id, epoch, issued));
+    assert!(device.is_some());
+    device
+}
+
+/// How many of nine attempts are admitted where the store has no room, all of them wrong; in ids from
+/// `first`.
+fn of_nine(desk: &Desk, first: u64, device: Option<Device>, now: Timestamp) -> usize {
+    let (overflow, machine) = (&desk.overflow, &desk.account.machine);
+    let by = |id: &u64| {
+        let attempt = || Begin::new(ACCOUNT, ChargeId::new(*id)).from_device(device);
+        assert!(overflow.charge(machine, &attempt(), now));
+        let verdict = overflow.admit(machine, attempt(), desk.account.state.as_ref(), now).unwrap();
+        let by = matches!(verdict, V::Admitted(_));
+        assert!(!by || matches!(overflow.settle(machine, wrong(*id), now), Ok(V::Failed { .. })));
+        by
+    };
+    (first..first + 9).filter(by).count()
+}
+
+#[test]
+fn devices_and_strangers_are_counted_apart_and_one_unlock_frees_them_all() {
+    let freed = [
+        unlock(1 << 40),
+        LockoutEvent::Reset { account: ACCOUNT, id: ChargeId::new(1 << 41), revoke_devices: false },
+    ];
+    for event in freed {
+        let mut desk = Desk::new(with_devices());
+        let everybody = |desk: &Desk, first: u64| {
+            let device = |id| device_of(ACCOUNT, id, FIRST, START.before(MS));
+            let devices = (0..8).map(|id| of_nine(desk, first + id * 10, device(id), START));
+            let devices: Vec<usize> = devices.collect();
+            // One that shares a counter with the first.
+            let ninth = of_nine(desk, first + 80, device(8), START);
+            (of_nine(desk, first + 90, None, START), devices, ninth)
+        };
+        assert_eq!(everybody(&desk, 100), (5, vec![5; 8], 0));
+        assert_eq!(everybody(&desk, 200), (0, vec![0; 8], 0));
+        let before = desk.overflow.before(&event, START).unwrap();
+        assert!(matches!(desk.account.send(event, START), V::Unlocked));
+        desk.overflow.unlocked(before, START);
+        assert_eq!(everybody(&desk, 300), (5, vec![5; 8], 0));
+        assert!(desk.overflow.before(&begin(1), START).is_none(), "an attempt frees nobody");
+    }
+}
+
+#[test]
+fn whose_device_is_not_known_is_a_stranger_and_charged_nothing_as_a_device() {
+    let old = START.before(DAY * 180);
+    let cases = [
+        ("another's", device_of(AccountDigest::new([8; 16]), 1, FIRST, START), false),
+        ("too old", device_of(ACCOUNT, 1, FIRST, old), false),
+        ("revoked", device_of(ACCOUNT, 1, FIRST, START.before(MS)), true),
+    ];
+    for (case, device, revoked) in cases {
+        let mut desk = Desk::new(with_devices());
+        let mut epoch = FIRST;
+        if revoked {
+            let event = LockoutEvent::ForgetDevices { account: ACCOUNT };
+            let V::DevicesForgotten { epoch: next } = desk.account.send(event, START) else {
+                panic!("they are remembered")
+            };
+            epoch = next;
+        }
+        let now = START.after(MS);
+        let (overflow, machine) = (&desk.overflow, &desk.account.machine);
+        for id in 0..9 {
+            let attempt = Begin::new(ACCOUNT, ChargeId::new(id)).from_device(device);
+            assert!(overflow.charge(machine, &attempt, now));
+            let admitted = overflow.admit(machine, attempt, desk.account.state.as_ref(), now);
+            let stranger = admitted.expect_err(case);
+            assert!(overflow.charge(machine, &stranger, now));
+            let verdict = overflow.admit(machine, stranger, desk.account.state.as_ref(), now);
+            assert_eq!(matches!(verdict, Ok(V::Admitted(_))), id < 5, "{case}: {id}");
+        }
+        let known = device_of(ACCOUNT, 1, epoch, now);
+        assert_eq!(of_nine(&desk, 10, known, now), 5, "{case}");
+    }
+}
+
+#[test]
+fn so_many_unlocks_are_remembered_and_then_the_oldest_is_forgotten() {
+    let five = five_an_hour();
+    let overflow = Overflow::new(1);
+    let account = |number: u8| AccountDigest::new([number; 16]);
+    let event = |number| {
+        let id = ChargeId::new(1_000 + u64::from(number));
+        LockoutEvent::Unlock { account: account(number), id }
+    };
+    let is_done = |number| overflow.before(&event(number), START).unwrap().is_repeated();
+    let unlocks = |number| {
+        overflow.unlocked(overflow.before(&event(number), START).unwrap(), START);
+        assert!(is_done(number));
+    };
+    let is_locked = |number| overflow.lock(&five, account(number), None, START).is_some();
+    for id in 0..5 {
+        let attempt = || Begin::new(account(0), ChargeId::new(id));
+        assert!(overflow.charge(&five, &attempt(), START));
+        assert!(matches!(overflow.admit(&five, attempt(), None, START), Ok(V::Admitted(_))));
+        let charged =
+            Charged::assertion(account(0), ChargeId::new(id), PolicyDigest::NONE, Timestamp::MAX);
+        let wrong = LockoutEvent::NotMatched(NotMatched::assertion(charged));
+        assert!(overflow.settle(&five, wrong, START).is_ok());
+    }
+    // All share the counter.
+    assert!(is_locked(0) && is_locked(1) && !is_done(0));
+    unlocks(0);
+    assert!(!is_locked(0) && is_locked(1));
+    (1..64).for_each(unlocks);
+    // Once more is still one.
+    unlocks(63);
+    assert!((0..64).all(|number| is_done(number) && !is_locked(number)));
+    unlocks(64);
+    assert!(is_locked(0) && !is_done(0), "the oldest");
+    assert!((1..65).all(|number| is_done(number) && !is_locked(number)));
+}
+
+#[test]
+fn an_unlock_is_remembered_for_an_hour_and_as_long_as_there_is_something_before_it() {
+    let five = machine(&[Limit::new(5, DAY)]);
+    let (unlocked, end) = (START.after(MS), START.after(MS + HOUR));
+    for earlier in [0, 5] {
+        let mut desk = Desk::new(five.clone());
+        assert!((0..earlier).all(|id| desk.guess(id, false, START)));
+        desk.overflow.unlocked(desk.overflow.before(&unlock(99), START).unwrap(), unlocked);
+        // Somebody came afterwards.
+        assert!(desk.guess(10, false, unlocked));
+        let is_done = |now| desk.overflow.before(&unlock(99), now).unwrap().is_repeated();
+        assert!(is_done(end.before(MICRO)));
+        assert_eq!(is_done(end), earlier > 0);
+        assert!((11..15).all(|id| desk.guess(id, false, end)) && !desk.guess(15, false, end));
+    }
+}
+
+/// Those that no longer count are not forgotten at once: there is a bound on them, too.
+#[test]
+fn what_is_not_forgotten_yet_takes_room() {
+    let minute = Duration::from_secs(60);
+    let (overflow, many) = (Overflow::default(), machine(&[Limit::new(64, minute)]));
+    let charge = |id, now| overflow.charge(&many, &Begin::new(ACCOUNT, ChargeId::new(id)), now);
+    assert!((0..128).all(|id| charge(id, START)));
+    assert!((128..256).all(|id| charge(id, START.after(minute))));
+    let forgotten = START.after(minute + HOUR / 6);
+    assert!(!charge(256, START.after(minute * 2)) && !charge(256, forgotten.before(MICRO)));
+    assert!((256..384).all(|id| charge(id, forgotten)) && !charge(384, forgotten));
 }
 
 #[test]
