@@ -39,6 +39,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     ("tower", &["vouchsafe"]),
     ("testkit", &["core", "store", "vouchsafe?"]),
+    ("migrate", &["testkit", "vouchsafe"]),
     ("portal", &["tower", "vouchsafe"]),
     ("siege", &["core", "crypto", "lockout", "store", "testkit", "vouchsafe"]),
 ];
