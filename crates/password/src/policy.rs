@@ -6,7 +6,7 @@ use vouchsafe_core::Order;
 
 use crate::common::CommonPasswords;
 use crate::rules::{Kinds, is_unassigned};
-use crate::{Kind, Password, PasswordError, PolicyProblem, Unmet, guessable};
+use crate::{Breached, Kind, Password, PasswordError, PolicyProblem, Unmet, guessable};
 
 /// The rule for new passwords of one class of users.
 ///
@@ -19,6 +19,7 @@ pub struct PasswordPolicy {
     common: bool,
     personal: bool,
     remember: u8,
+    breached: bool,
 }
 
 /// Collects the parts of a [`PasswordPolicy`].
@@ -147,6 +148,13 @@ impl PasswordPolicyBuilder {
         self
     }
 
+    /// Whether passwords that are known from breaches are refused; no by default. Passwords are then
+    /// checked with a list of them, by [`PasswordPolicy::check_against`].
+    pub fn refuse_breached(mut self, refuse: bool) -> Self {
+        self.0.breached = refuse;
+        self
+    }
+
     /// The policy, with the minimum raised to what the required kinds need at least.
     ///
     /// # Errors
@@ -188,6 +196,7 @@ impl PasswordPolicy {
             common: true,
             personal: true,
             remember: 0,
+            breached: false,
         })
     }
 
@@ -250,6 +259,12 @@ impl PasswordPolicy {
         self.remember
     }
 
+    /// Whether passwords that are known from breaches are refused.
+    #[must_use]
+    pub const fn refuses_breached(&self) -> bool {
+        self.breached
+    }
+
     /// Says so when the list of common passwords has too few entries of the minimum length, or is
     /// not used at all: a blocklist that is empty by construction must not look like one.
     #[must_use]
@@ -260,12 +275,39 @@ impl PasswordPolicy {
 
     /// Whether `password` meets the rule; if not, every rule that it fails.
     ///
+    /// Under a policy that refuses breached passwords nothing does: that takes a list, and
+    /// [`check_against`](Self::check_against).
+    ///
     /// # Errors
     /// The unmet rules, in the order of [`Unmet`]'s variants; never empty.
     pub fn check(
         &self,
         password: &Password,
         attributes: &Attributes,
+    ) -> Result<Accepted, Vec<Unmet>> {
+        self.checked(password, attributes, None)
+    }
+
+    /// As [`check`](Self::check), with a list of breached passwords, which is asked where the policy
+    /// refuses them. It may wait for a disk ([`BreachFilter::holds`](crate::BreachFilter::holds)).
+    ///
+    /// # Errors
+    /// The unmet rules, in the order of [`Unmet`]'s variants; never empty. [`Unmet::NotScreened`] where
+    /// the list does not answer.
+    pub fn check_against(
+        &self,
+        password: &Password,
+        attributes: &Attributes,
+        breached: &dyn Breached,
+    ) -> Result<Accepted, Vec<Unmet>> {
+        self.checked(password, attributes, Some(breached))
+    }
+
+    fn checked(
+        &self,
+        password: &Password,
+        attributes: &Attributes,
+        list: Option<&dyn Breached>,
     ) -> Result<Accepted, Vec<Unmet>> {
         let text = password.nfc();
         let mut unmet = Vec::new();
@@ -286,6 +328,13 @@ impl PasswordPolicy {
         }
         if self.personal && guessable::personal(&folded, &attributes.words) {
             unmet.push(Unmet::Personal);
+        }
+        if self.breached {
+            match list.map(|list| list.is_breached(password)) {
+                Some(Ok(false)) => {}
+                Some(Ok(true)) => unmet.push(Unmet::Breached),
+                Some(Err(_)) | None => unmet.push(Unmet::NotScreened),
+            }
         }
         unmet.extend(text.chars().position(is_unassigned).map(Unmet::Unassigned));
         if unmet.is_empty() {
@@ -308,6 +357,7 @@ impl PasswordPolicy {
             common: self.common || other.common,
             personal: self.personal || other.personal,
             remember: self.remember.max(other.remember),
+            breached: self.breached || other.breached,
         }
     }
 }
@@ -329,6 +379,11 @@ pub enum PasswordWitness {
         /// How many passwords were set since.
         after: u8,
     },
+    /// Once it is on the list of breached passwords, the baseline refuses it and the candidate accepts it.
+    Breached {
+        /// The password.
+        password: String,
+    },
     /// The baseline accepts it, the candidate refuses it for its length.
     Refused {
         /// The password.
@@ -343,6 +398,7 @@ impl PasswordWitness {
         match self {
             Self::Accepted { password, .. }
             | Self::Again { password, .. }
+            | Self::Breached { password }
             | Self::Refused { password } => password,
         }
     }
@@ -371,6 +427,9 @@ impl fmt::Display for PasswordWitness {
             }
             Self::Again { password, after } => {
                 write!(f, "the password `{password}` becomes acceptable again after {after} others")
+            }
+            Self::Breached { password } => {
+                write!(f, "the password `{password}`, known from a breach, becomes acceptable")
             }
             Self::Refused { password } => {
                 let length = password.chars().count();
@@ -413,6 +472,9 @@ impl Order for PasswordPolicy {
         if self.remember < baseline.remember {
             let password = sample(length, &self.alphabets());
             return Some(PasswordWitness::Again { password, after: self.remember });
+        }
+        if baseline.breached && !self.breached {
+            return Some(PasswordWitness::Breached { password: sample(length, &self.alphabets()) });
         }
         if self.max < baseline.max {
             let password = sample(baseline.max, &baseline.alphabets());

@@ -125,6 +125,10 @@ pub enum Unmet {
     Personal,
     /// It must be changed, or is one of the last that the rule remembers.
     Reused,
+    /// On the list of passwords that are known from breaches.
+    Breached,
+    /// The list of breached passwords is to be asked, and there is none, or it does not answer.
+    NotScreened,
     /// The character at this position, from 0, is not assigned in Unicode 16: a later version may
     /// normalise it differently, and the password would stop working.
     Unassigned(usize),
@@ -144,6 +148,8 @@ impl Unmet {
             Self::Common(_) => "password.common",
             Self::Personal => "password.personal",
             Self::Reused => "password.reused",
+            Self::Breached => "password.breached",
+            Self::NotScreened => "password.not_screened",
             Self::Unassigned(_) => "password.unassigned",
         }
     }
@@ -169,6 +175,10 @@ impl fmt::Display for Unmet {
             }
             Self::Personal => f.write_str("not made of names or of this site's words"),
             Self::Reused => f.write_str("not a password that was used here before"),
+            Self::Breached => f.write_str("not a password that is known from a breach elsewhere"),
+            Self::NotScreened => {
+                f.write_str("known from no breach, which could not be checked just now")
+            }
             Self::Unassigned(at) => write!(f, "only known characters (number {at} is not)"),
         }
     }

@@ -16,7 +16,8 @@ use common::password;
 use proptest::prelude::*;
 use vouchsafe_core::{Comparison, Order, Standing, compare};
 use vouchsafe_password::{
-    HashPolicy, Kind, Params, PasswordPolicy, PasswordWitness, PoolConfig, Record, Verified,
+    BreachBuilder, BreachFilter, BreachKey, FingerprintBits, HashPolicy, Kind, Params,
+    PasswordPolicy, PasswordWitness, PoolConfig, Record, Verified,
 };
 use vouchsafe_testkit::runs;
 
@@ -25,12 +26,13 @@ prop_compose! {
         min in prop_oneof![1..12_u32, 1..=256_u32],
         more in prop_oneof![0..12_u32, 0..=255_u32],
         kinds in prop::collection::vec(prop::sample::select(Kind::ALL.to_vec()), 0..4),
-        (common, personal) in any::<(bool, bool)>(),
+        (common, personal, breached) in any::<(bool, bool, bool)>(),
         remember in prop_oneof![Just(0_u8), 0..=24_u8],
     ) -> PasswordPolicy {
         let max = (min + more).clamp(8, 256);
         let builder = PasswordPolicy::builder().min_length(min).max_length(max);
         let builder = builder.refuse_common(common).refuse_personal(personal).remember(remember);
+        let builder = builder.refuse_breached(breached);
         kinds.into_iter().fold(builder, |builder, kind| builder.require(kind)).build().unwrap()
     }
 }
@@ -50,7 +52,14 @@ fn accepts(policy: &PasswordPolicy, witness: &PasswordWitness) -> bool {
         PasswordWitness::Again { after, .. } => *after >= policy.remembers(),
         _ => true,
     };
-    forgotten && policy.check(&password(witness.password()), &witness.attributes()).is_ok()
+    let password = password(witness.password());
+    let out = std::io::Cursor::new(Vec::new());
+    let mut list = BreachBuilder::new(out, FingerprintBits::Sixteen, 1).unwrap();
+    if let PasswordWitness::Breached { .. } = witness {
+        list.push(BreachKey::of(&password)).unwrap();
+    }
+    let list = BreachFilter::from_bytes(list.finish().unwrap().0.into_inner()).unwrap();
+    forgotten && policy.check_against(&password, &witness.attributes(), &list).is_ok()
 }
 
 /// The rule's own check treats the witness as claimed.
@@ -112,6 +121,14 @@ fn the_traps() {
         Comparison::Incomparable { weaker, stronger } => {
             bites(&ours, &zoomph, &weaker);
             bites(&zoomph, &ours, &stronger);
+        }
+        other => panic!("{other:?}"),
+    }
+    let breached = |refuse| PasswordPolicy::builder().refuse_breached(refuse).build().unwrap();
+    match compare(&breached(false), &breached(true)) {
+        Comparison::Weaker(witness @ PasswordWitness::Breached { .. }) => {
+            bites(&breached(false), &breached(true), &witness);
+            assert!(witness.to_string().contains("known from a breach"), "{witness}");
         }
         other => panic!("{other:?}"),
     }

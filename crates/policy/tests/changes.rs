@@ -178,6 +178,7 @@ fn fields(policy: &Policy, class: &str) -> Vec<(&'static str, &'static str, Valu
         ("password", "require_special"),
         ("password", "refuse_common"),
         ("password", "refuse_personal"),
+        ("password", "refuse_breached"),
         ("envelope", "at_rest"),
     ] {
         // A capital letter is a letter: where one is required, the other changes nothing.

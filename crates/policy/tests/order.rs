@@ -52,10 +52,10 @@ fn any_policy(counters: impl Strategy<Value = String>) -> impl Strategy<Value = 
     let limit = (1_u32..4, prop::sample::select(vec![1_u32, 2, 24]))
         .prop_map(|(n, hours)| format!("{{ failures = {n}, window = '{hours}h' }}"));
     let door = prop::collection::vec(limit, 1..3);
-    let flags = prop::array::uniform5(any::<bool>());
+    let flags = prop::array::uniform6(any::<bool>());
     let small = prop::array::uniform10(0_usize..3);
     (door, counters, flags, small).prop_map(|(limits, counters, flags, at)| {
-        let [upper, number, common, at_rest, nullable] = flags;
+        let [upper, number, common, breached, at_rest, nullable] = flags;
         let idle = ["10min", "30min", "1h"][at[0]];
         let absolute = ["1h", "12h", "none"][at[1]];
         let minimum = [8, 10, 15][at[2]];
@@ -72,7 +72,8 @@ fn any_policy(counters: impl Strategy<Value = String>) -> impl Strategy<Value = 
              session = {{ idle = '{idle}', absolute = '{absolute}', \
              max_sessions = {cap}, at_cap = '{at_cap}' }}\n\
              password = {{ min_length = {minimum}, max_length = {maximum}, \
-             require_upper = {upper}, require_number = {number}, refuse_common = {common} }}\n\
+             require_upper = {upper}, require_number = {number}, refuse_common = {common}, \
+             refuse_breached = {breached} }}\n\
              retention = {{ keep_at_least = '{keep}', erase_by = '{erase}', \
              optional_fields = [{optional}] }}\n\
              envelope = {{ at_rest = {at_rest}, weakest_key = '{key}' }}\n\

@@ -34,6 +34,7 @@ impl Section for PasswordPolicy {
         "require_special",
         "refuse_common",
         "refuse_personal",
+        "refuse_breached",
         "remember",
     ];
 
@@ -46,6 +47,8 @@ impl Section for PasswordPolicy {
         let kinds = KINDS.map(|(key, kind)| (kind, flag(key, false)));
         let common = flag("refuse_common", true);
         let personal = flag("refuse_personal", true);
+        // It needs a list, which nobody has by default.
+        let breached = flag("refuse_breached", false);
         let mut builder = Self::builder().min_length(min).max_length(max);
         for (kind, required) in kinds {
             builder = if required { builder.require(kind) } else { builder };
@@ -54,7 +57,7 @@ impl Section for PasswordPolicy {
         let remember = given(table, "remember", remember, default.remembers().into(), 0);
         let remember = u8::try_from(remember).unwrap_or(u8::MAX);
         let builder = builder.refuse_common(common).refuse_personal(personal);
-        let built = builder.remember(remember).build();
+        let built = builder.refuse_breached(breached).remember(remember).build();
         let built = built.map_err(|error| match error {
             PasswordError::Policy(problems) => problems,
             _ => Vec::new(),
@@ -78,6 +81,7 @@ impl Section for PasswordPolicy {
         fields.extend(KINDS.map(|(key, kind)| (key, Value::Flag(self.requires(kind)))));
         fields.push(("refuse_common", Value::Flag(self.refuses_common())));
         fields.push(("refuse_personal", Value::Flag(self.refuses_personal())));
+        fields.push(("refuse_breached", Value::Flag(self.refuses_breached())));
         fields.push(("remember", Value::Count(self.remembers().into())));
         fields
     }

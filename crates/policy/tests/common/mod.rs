@@ -16,7 +16,9 @@ use vouchsafe_lockout::{
     Begin, Circumstance, DeviceEpoch, DeviceKey, LockoutEvent, LockoutMachine, LockoutPolicy,
     LockoutVerdict, MayRollBack, Outage,
 };
-use vouchsafe_password::{Password, PasswordWitness};
+use vouchsafe_password::{
+    BreachBuilder, BreachFilter, BreachKey, FingerprintBits, Password, PasswordWitness,
+};
 use vouchsafe_policy::{ClassPolicy, Finding, Policy, Witness, compare};
 use vouchsafe_session::{
     Label, LinkEvent, LinkMachine, LinkPolicy, LinkVerdict, LinkWitness, Requester, SessionEvent,
@@ -79,11 +81,14 @@ pub fn happens(policy: &Policy, finding: &Finding) -> bool {
         Witness::Lockout(witness) => all_admitted(policy.lockout(), witness),
         Witness::Password(witness) => {
             let password = Password::new(witness.password().to_owned()).unwrap();
-            let checked = class().password().check(&password, &witness.attributes());
+            let rule = class().password();
+            let checked = rule.check_against(&password, &witness.attributes(), &breach(witness));
             match witness {
-                PasswordWitness::Accepted { .. } => checked.is_ok(),
+                PasswordWitness::Accepted { .. } | PasswordWitness::Breached { .. } => {
+                    checked.is_ok()
+                }
                 PasswordWitness::Again { after, .. } => {
-                    checked.is_ok() && *after >= class().password().remembers()
+                    checked.is_ok() && *after >= rule.remembers()
                 }
                 PasswordWitness::Refused { .. } => checked.is_err(),
             }
@@ -97,6 +102,16 @@ pub fn happens(policy: &Policy, finding: &Finding) -> bool {
         Witness::NoClass(name) => policy.class(name).is_err(),
         other => panic!("no engine for {other:?}"),
     }
+}
+
+/// A list of breached passwords: the witness's, where that is what it is about, or none.
+fn breach(witness: &PasswordWitness) -> BreachFilter {
+    let out = std::io::Cursor::new(Vec::new());
+    let mut list = BreachBuilder::new(out, FingerprintBits::Sixteen, 1).unwrap();
+    if let PasswordWitness::Breached { password } = witness {
+        list.push(BreachKey::of(&Password::new(password.clone()).unwrap())).unwrap();
+    }
+    BreachFilter::from_bytes(list.finish().unwrap().0.into_inner()).unwrap()
 }
 
 /// Whether every attempt is admitted to verification.

@@ -12,7 +12,7 @@ use vouchsafe_envelope::Keyring;
 use vouchsafe_lockout::{
     AccountKey, DeviceKey, MayRollBack, Overflow, SourceThrottle, SprayPolicy,
 };
-use vouchsafe_password::{HashPolicy, HashPool, PoolConfig, PoolKeys};
+use vouchsafe_password::{Breached, HashPolicy, HashPool, PoolConfig, PoolKeys};
 use vouchsafe_policy::Policy;
 use vouchsafe_session::{LinkOrigin, TokenKeys};
 use vouchsafe_store::{AnyCells, Apart, Cells, Durability, Encrypted, MemoryStore, Turns};
@@ -60,6 +60,7 @@ pub struct GateBuilder {
     credentials: Option<AnyCredentials>,
     sink: Option<AnySink>,
     pool: Option<PoolConfig>,
+    breached: Option<Arc<dyn Breached>>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     timer: Option<AnyTimer>,
@@ -86,6 +87,7 @@ impl GateBuilder {
             credentials: None,
             sink: None,
             pool: None,
+            breached: None,
             clock: Arc::new(SystemClock),
             entropy: Arc::new(SystemEntropy::new()),
             timer: None,
@@ -213,6 +215,22 @@ impl GateBuilder {
         self
     }
 
+    /// The list of breached passwords, for the classes whose policy says `password.refuse_breached`:
+    /// a [`BreachFilter`](vouchsafe_password::BreachFilter), or what is made of one. Where a policy
+    /// says so, a gate does not open without it ([`OpenError::NoBreachList`]).
+    ///
+    /// New passwords that are on it are refused, and so are those that could not be looked up. Who
+    /// signs in with one has to choose another, and so does, once, the one in 256 or 65 536 whose
+    /// password looks alike: take fingerprints of 16 bits. A sign-in while the list cannot be read goes
+    /// on, as the password was looked up when it was chosen.
+    ///
+    /// It is asked on the thread of the call. A filter in a file reads some kilobytes, mostly from the
+    /// system's cache; where that disk may stand still, give one in memory (`BreachFilter::from_bytes`).
+    pub fn breached(mut self, list: impl Breached + 'static) -> Self {
+        self.breached = Some(Arc::new(list));
+        self
+    }
+
     /// Where the present moment comes from; the operating system by default.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
@@ -292,6 +310,11 @@ impl GateBuilder {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
         if let Some(tenant) = policies.tenants().find(|t| !t.as_str().bytes().all(plain)) {
             return Err(OpenError::TenantPath(tenant.clone()));
+        }
+        let asks = |policy: &Policy| policy.classes().any(|(_, c)| c.password().refuses_breached());
+        let asking = policies.iter().find(|(_, policy)| asks(policy));
+        if let (None, Some((tenant, _))) = (&self.breached, asking) {
+            return Err(OpenError::NoBreachList(tenant.clone()));
         }
         let now = clock.now();
         let sealed = Encrypted::with_entropy(cells, keyring.store_root(), Arc::clone(&entropy));
@@ -373,6 +396,7 @@ impl GateBuilder {
             notify,
             credentials: self.credentials,
             sink,
+            breached: self.breached,
             pool: HashPool::with_keys(
                 config,
                 Arc::clone(&clock),

@@ -69,7 +69,7 @@ use vouchsafe_envelope::Keyring;
 use vouchsafe_lockout::{
     AccountKey, DeviceKey, LockoutMachine, LockoutVerdict, Overflow, SourceThrottle, Subject,
 };
-use vouchsafe_password::{HashPool, Work};
+use vouchsafe_password::{Breached, HashPool, Work};
 use vouchsafe_policy::Policy;
 use vouchsafe_session::{LinkOrigin, TokenKeys};
 use vouchsafe_store::{AnyCells, Encrypted, StoreError, Turns, Undelivered, drive};
@@ -135,6 +135,8 @@ struct Inner {
     credentials: Option<AnyCredentials>,
     sink: AnySink,
     pool: HashPool,
+    /// The list of breached passwords.
+    breached: Option<Arc<dyn Breached>>,
     turns: Turns,
     settlements: Settlements,
     outages: Outages,

@@ -22,6 +22,9 @@ pub enum OpenError {
          name it in lockout.may_roll_back, or open with danger_store_may_roll_back"
     )]
     MayRollBack,
+    /// The policy of a tenant refuses breached passwords, and there is no list of them.
+    #[error("the policy of tenant {0} refuses breached passwords: a gate needs a list of them")]
+    NoBreachList(TenantId),
     /// There is no tenant to serve.
     #[error("a gate needs a policy for at least one tenant")]
     NoTenants,

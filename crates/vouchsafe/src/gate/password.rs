@@ -5,8 +5,8 @@ use std::sync::Arc;
 use vouchsafe_access_log::{Name, Outcome, name};
 use vouchsafe_core::{SecretString, TenantId};
 use vouchsafe_password::{
-    Attributes, Binding, CredentialEvent, CredentialVerdict, NewRecord, OwnerPresent, Password,
-    PasswordError, Unmet,
+    Accepted, Attributes, Binding, CredentialEvent, CredentialVerdict, NewRecord, OwnerPresent,
+    Password, PasswordError, PasswordPolicy, Unmet,
 };
 use vouchsafe_policy::{ClassPolicy, Policy};
 use vouchsafe_session::SessionEvent;
@@ -47,7 +47,20 @@ impl Gate {
         let policy = self.policy(tenant)?;
         let class = class_of(&policy, user)?;
         let attributes = attributes(tenant, Some(user));
-        Ok(class.password().check(password, &attributes).err().unwrap_or_default())
+        Ok(self.meets(class.password(), password, &attributes).err().unwrap_or_default())
+    }
+
+    /// Checks a password against a rule, with the gate's list of breached ones.
+    pub(super) fn meets(
+        &self,
+        rule: &PasswordPolicy,
+        password: &Password,
+        attributes: &Attributes,
+    ) -> Result<Accepted, Vec<Unmet>> {
+        match &self.inner.breached {
+            Some(list) => rule.check_against(password, attributes, &**list),
+            None => rule.check(password, attributes),
+        }
     }
 
     /// Checks a new password against the rule and hashes it.
@@ -63,7 +76,7 @@ impl Gate {
         let class = self.or_refuse(draft, class_of(policy, user)).await?;
         let accepted = Password::new(new)
             .map_err(|_| vec![Unmet::TooLong(class.password().max_length())])
-            .and_then(|new| class.password().check(&new, &attributes));
+            .and_then(|new| self.meets(class.password(), &new, &attributes));
         let accepted = match accepted {
             Ok(accepted) => accepted,
             Err(unmet) => {

@@ -13,8 +13,8 @@ use vouchsafe_core::{
 use vouchsafe_lockout::{
     Begin, DeviceEpoch, Lock, LockoutEvent, LockoutState, LockoutVerdict, Reason, Seen, Subject,
 };
-use vouchsafe_password::{Binding, CredentialEvent, OwnerPresent, Password, Verified};
-use vouchsafe_policy::Policy;
+use vouchsafe_password::{Binding, CredentialEvent, OwnerPresent, Password, Unmet, Verified};
+use vouchsafe_policy::{ClassPolicy, Policy};
 
 use super::account::{AccountEvent, View};
 use super::call::{Attempt, Call, Draft};
@@ -432,7 +432,12 @@ impl Gate {
             None => policy.classes().next().map(|(_, class)| class),
         };
         let words = attributes(tenant, found.as_ref());
-        let meets = class.is_some_and(|c| c.password().check(&password, &words).is_ok());
+        // A list of breached passwords that cannot be read just now is no reason to change one.
+        let rule = |class: &ClassPolicy| self.meets(class.password(), &password, &words);
+        let meets = class.is_some_and(|class| match rule(class) {
+            Ok(_) => true,
+            Err(unmet) => unmet.iter().all(|unmet| *unmet == Unmet::NotScreened),
+        });
         let verified = self.verify(policy, tenant, found.as_ref(), charged, &password, view).await;
         let seen = match &verified {
             Ok(_) => Some(Seen::SignedIn),

@@ -46,6 +46,10 @@ fn rules(policy: &Policy, class: &str) -> Vec<Rule> {
         let clause = policy.clause_for(&format!("class.{class}.password.refuse_personal"));
         list.push(Rule { script: "", bound: 0, text, clause: clause.map(ToString::to_string) });
     }
+    if rules.refuses_breached() {
+        let clause = clause(policy, class, Unmet::Breached);
+        list.push(Rule { script: "", bound: 0, text: Unmet::Breached.to_string(), clause });
+    }
     list
 }
 
@@ -61,6 +65,7 @@ fn clause(policy: &Policy, class: &str, unmet: Unmet) -> Option<String> {
         Unmet::Common(_) => "refuse_common",
         Unmet::Personal => "refuse_personal",
         Unmet::Reused => "remember",
+        Unmet::Breached | Unmet::NotScreened => "refuse_breached",
         _ => return None,
     };
     let clause = policy.clause_for(&format!("class.{class}.password.{field}"));
