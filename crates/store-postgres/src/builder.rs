@@ -3,10 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio_postgres::config::SslMode;
 use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
 use tokio_postgres::{Config, NoTls, Socket};
+use zeroize::Zeroizing;
 
 use crate::session::{Dial, Opening, dial};
+use crate::tls::{Given, Tls, wrong};
 use crate::{PostgresError, PostgresStore, schema};
 
 /// Most connections of one store.
@@ -16,7 +19,9 @@ const MAX_CONNECTIONS: usize = 64;
 /// [`open`](Self::open).
 pub struct PostgresBuilder {
     config: Config,
-    dial: Dial,
+    /// With a host's own TLS.
+    dial: Option<Dial>,
+    given: Given,
     pub(crate) schema: String,
     pub(crate) connections: usize,
     pub(crate) deadline: Duration,
@@ -41,7 +46,8 @@ impl PostgresBuilder {
     pub(crate) fn new(config: Config) -> Self {
         Self {
             config,
-            dial: dial(NoTls),
+            dial: None,
+            given: Given::default(),
             schema: "public".to_owned(),
             connections: 8,
             deadline: Duration::from_millis(50),
@@ -52,11 +58,32 @@ impl PostgresBuilder {
         }
     }
 
-    /// Encrypts the connections with `tls`, as `tokio-postgres-rustls` or `postgres-native-tls`
-    /// make it. Set the configuration's `ssl_mode` to `Require` as well: it is `Prefer` by default,
-    /// which goes on without where the server has none.
+    /// Encrypts the connections, to a server that one of these authorities vouches for: certificates
+    /// in PEM. There are no others: for those of the system, its file is read by the host. The
+    /// server's certificate has to name it as the configuration does, by `host` and not by
+    /// `hostaddr`. Nothing falls back to plain text (`sslmode=require`).
     ///
-    /// Without this, connections are not encrypted, and a mode that requires it does not connect.
+    /// Without this and [`tls`](Self::tls), connections are not encrypted, and a configuration that
+    /// requires it is refused.
+    #[must_use]
+    pub fn trust(mut self, authorities: impl AsRef<[u8]>) -> Self {
+        self.given.authorities = Some(authorities.as_ref().to_vec());
+        self
+    }
+
+    /// The store's own certificate and its chain, and the certificate's key, in PEM, for servers
+    /// that ask for one (`clientcert`, or the method `cert`).
+    #[must_use]
+    pub fn identity(mut self, chain: impl AsRef<[u8]>, key: impl AsRef<[u8]>) -> Self {
+        let key = Zeroizing::new(key.as_ref().to_vec());
+        self.given.identity = Some((chain.as_ref().to_vec(), key));
+        self
+    }
+
+    /// Encrypts the connections by a TLS of the host's own, as `tokio-postgres-rustls` or
+    /// `postgres-native-tls` make it, in place of [`trust`](Self::trust). Set the configuration's
+    /// `ssl_mode` to `Require` as well: it is `Prefer` by default, which goes on without where the
+    /// server has none.
     #[must_use]
     pub fn tls<T>(self, tls: T) -> Self
     where
@@ -65,7 +92,7 @@ impl PostgresBuilder {
         T::TlsConnect: Send,
         <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
     {
-        Self { dial: dial(tls), ..self }
+        Self { dial: Some(dial(tls)), ..self }
     }
 
     /// The schema that holds the table, `public` by default: lower-case letters, digits and `_`,
@@ -136,14 +163,38 @@ impl PostgresBuilder {
         PostgresStore::start(self).await
     }
 
-    pub(crate) fn opening(&self) -> Arc<Opening> {
-        Arc::new(Opening {
-            config: self.config.clone(),
-            dial: Arc::clone(&self.dial),
+    /// The configuration to connect by, and how.
+    fn dial(&self) -> Result<(Config, Dial), PostgresError> {
+        let (mut config, mode) = (self.config.clone(), self.config.get_ssl_mode());
+        let dial = match (&self.dial, self.given.is_nothing()) {
+            (Some(_), false) => {
+                return Err(wrong("both a TLS of the host's own and something for ours"));
+            }
+            (Some(own), true) => Arc::clone(own),
+            (None, false) if mode == SslMode::Disable => {
+                return Err(wrong("somebody to trust, and sslmode=disable"));
+            }
+            (None, false) => {
+                config.ssl_mode(SslMode::Require);
+                dial(Tls::new(&self.given)?)
+            }
+            (None, true) if mode == SslMode::Require => {
+                return Err(wrong("sslmode=require, and nobody to trust"));
+            }
+            (None, true) => dial(NoTls),
+        };
+        Ok((config, dial))
+    }
+
+    pub(crate) fn opening(&self) -> Result<Arc<Opening>, PostgresError> {
+        let (config, dial) = self.dial()?;
+        Ok(Arc::new(Opening {
+            config,
+            dial,
             schema: self.schema.clone(),
             statement_timeout: self.deadline.mul_f32(0.8),
             timeout: self.opening,
             unsynced: self.unsynced,
-        })
+        }))
     }
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::tls;
+
 /// Why a store could not be opened.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -20,6 +22,15 @@ pub enum PostgresError {
         /// What it said, without any value.
         reason: String,
     },
+    /// Nobody that is trusted vouches for the server, or not under the name that it is called by.
+    #[error("PostgreSQL: {reason}")]
+    Untrusted {
+        /// What is wrong with its certificate.
+        reason: String,
+    },
+    /// What is given for TLS makes no sense, or nothing is given where it is asked for.
+    #[error("TLS: {0}")]
+    Tls(String),
     /// The server did not answer in time.
     #[error("PostgreSQL did not answer within {0:?}")]
     Silent(Duration),
@@ -75,6 +86,9 @@ pub(crate) fn reason(error: &tokio_postgres::Error) -> String {
 
 impl From<tokio_postgres::Error> for PostgresError {
     fn from(error: tokio_postgres::Error) -> Self {
-        Self::Refused { reason: reason(&error) }
+        match tls::untrusted(&error) {
+            Some(reason) => Self::Untrusted { reason },
+            None => Self::Refused { reason: reason(&error) },
+        }
     }
 }

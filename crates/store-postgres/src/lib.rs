@@ -7,6 +7,7 @@ mod room;
 mod schema;
 mod session;
 mod store;
+mod tls;
 mod wire;
 
 pub use builder::PostgresBuilder;

@@ -83,7 +83,7 @@ impl From<tokio_postgres::Error> for Failure {
 
 impl Keeper {
     pub(crate) async fn start(builder: &PostgresBuilder) -> Result<Self, PostgresError> {
-        let (opening, deadline) = (builder.opening(), builder.deadline);
+        let (opening, deadline) = (builder.opening()?, builder.deadline);
         let (connections, migrate) = (builder.connections, builder.migrate);
         let pool = Arc::new(Pool {
             sessions: Mutex::new(vec![None; connections]),

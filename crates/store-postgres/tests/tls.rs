@@ -4,14 +4,12 @@
 mod common;
 
 use std::future::Future;
-use std::io::{self, Write};
+use std::io;
 use std::pin::Pin;
-use std::process::Stdio;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use common::{key, save, value};
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client;
@@ -26,7 +24,7 @@ use vouchsafe_store_postgres::tokio_postgres::tls::{
 use vouchsafe_store_postgres::tokio_postgres::{Config, Socket};
 use vouchsafe_store_postgres::{PostgresBuilder, PostgresError, PostgresStore};
 use vouchsafe_testkit::server::eventually;
-use vouchsafe_testkit::{PostgresServer, block_on};
+use vouchsafe_testkit::{Authority, PostgresServer, block_on};
 
 /// What a host's crate for TLS does: rustls over tokio-postgres.
 #[derive(Clone)]
@@ -101,29 +99,9 @@ impl AsyncWrite for Stream {
     }
 }
 
-/// An authority of the test's own, and its name in PEM.
-fn authority(name: &str) -> (Issuer<'static, KeyPair>, String) {
-    let mut params = CertificateParams::new(Vec::new()).unwrap();
-    params.distinguished_name.push(DnType::CommonName, name);
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let key = KeyPair::generate().unwrap();
-    let pem = params.self_signed(&key).unwrap().pem();
-    (Issuer::new(params, key), pem)
-}
-
-/// A file of the server's own that nobody else reads; its path.
-fn write(server: &PostgresServer, name: &str, text: &str) -> String {
-    let mut shell = server.command("sh");
-    shell.args(["-c", "umask 077; cat > \"$0\"", name]).stdin(Stdio::piped());
-    let mut shell = shell.spawn().unwrap();
-    shell.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
-    assert!(shell.wait().unwrap().success());
-    server.folder().join(name).display().to_string()
-}
-
 #[test]
 fn all_connections_have_it_or_there_is_none() {
-    let ((issuer, ours), (_, others)) = (authority("ours"), authority("another"));
+    let (ours, others) = (Authority::new("ours"), Authority::new("another"));
     let server = PostgresServer::start();
     let config = || {
         let mut config: Config = common::config(&server.url());
@@ -134,30 +112,21 @@ fn all_connections_have_it_or_there_is_none() {
         let builder = PostgresStore::builder(config()).connections(4);
         builder.deadline(common::PATIENT).connect_timeout(common::PATIENT)
     };
-    let refused = |builder: PostgresBuilder| {
-        let refused = block_on(builder.open()).unwrap_err();
-        assert!(matches!(refused, PostgresError::Refused { .. }), "{refused}");
-        refused.to_string()
-    };
+    let refused = |builder: PostgresBuilder| block_on(builder.open()).unwrap_err();
     // The server does not speak it yet.
-    refused(builder().tls(Rustls::trusting(&ours)));
-    let key_pair = KeyPair::generate().unwrap();
-    let params = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
-    let certificate = params.signed_by(&key_pair, &issuer).unwrap().pem();
-    let certificate = write(&server, "certificate.pem", &certificate);
-    let secret = write(&server, "key.pem", &key_pair.serialize_pem());
-    server.psql(&format!("ALTER SYSTEM SET ssl_cert_file = '{certificate}'"));
-    server.psql(&format!("ALTER SYSTEM SET ssl_key_file = '{secret}'"));
-    server.psql("ALTER SYSTEM SET ssl = on");
-    server.psql("SELECT pg_reload_conf()");
-    assert!(eventually(|| server.psql("SHOW ssl") == "on"));
-    let store = block_on(builder().tls(Rustls::trusting(&ours)).open()).unwrap();
+    let none = refused(builder().tls(Rustls::trusting(ours.pem())));
+    assert!(matches!(none, PostgresError::Refused { .. }), "{none}");
+    let (certificate, secret) = ours.vouch_for("127.0.0.1");
+    server.require_tls(&certificate, &secret, None);
+    let store = block_on(builder().tls(Rustls::trusting(ours.pem())).open()).unwrap();
     save(&store, key(1), b"x");
     assert_eq!(value(&store, key(1)).unwrap(), b"x");
     let all = "SELECT count(*), bool_and(ssl) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid)
         WHERE application_name = 'tls'";
     assert!(eventually(|| server.psql(all) == "4|t"), "{}", server.psql(all));
     // Whoever is not trusted, and who was given no TLS at all.
-    assert!(refused(builder().tls(Rustls::trusting(&others))).contains("UnknownIssuer"));
-    refused(builder());
+    let stranger = refused(builder().tls(Rustls::trusting(others.pem())));
+    assert!(matches!(stranger, PostgresError::Untrusted { .. }), "{stranger}");
+    assert!(stranger.to_string().contains("UnknownIssuer"), "{stranger}");
+    assert!(matches!(refused(builder()), PostgresError::Tls(_)));
 }

@@ -5,40 +5,13 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use vouchsafe_core::{CellKey, Space, Timestamp};
 use vouchsafe_store::{Cells, drive};
 use vouchsafe_store_redis::{RedisBuilder, RedisError, RedisStore};
 use vouchsafe_testkit::server::{eventually, free_port};
-use vouchsafe_testkit::{RedisServer, SeededEntropy, Tally, TallyEvent, block_on};
+use vouchsafe_testkit::{Authority, RedisServer, SeededEntropy, Tally, TallyEvent, block_on};
 
 const KEY: CellKey = CellKey::new(Space::Account, [7; 16]);
-
-/// An authority of a test's own.
-struct Authority {
-    pem: String,
-    issuer: Issuer<'static, KeyPair>,
-}
-
-impl Authority {
-    fn new(name: &str) -> Self {
-        // With a name of its own, so that it is not taken for another test's.
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.distinguished_name.push(DnType::CommonName, name);
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let key = KeyPair::generate().unwrap();
-        let pem = params.self_signed(&key).unwrap().pem();
-        Self { pem, issuer: Issuer::new(params, key) }
-    }
-
-    /// A certificate for this name or address, and its key.
-    fn vouch_for(&self, name: &str) -> (String, String) {
-        let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::new([name.to_owned()]).unwrap();
-        params.distinguished_name.push(DnType::CommonName, name);
-        (params.signed_by(&key, &self.issuer).unwrap().pem(), key.serialize_pem())
-    }
-}
 
 /// A server that speaks TLS on one port, and plainly on another for the test itself.
 struct TlsServer {
@@ -56,7 +29,9 @@ impl TlsServer {
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let (port, claim) = free_port();
         let mut options = vec![format!("tls-port {port}"), format!("tls-auth-clients {clients}")];
-        for (option, text) in [("cert", &certificate), ("key", &key), ("ca-cert", &authority.pem)] {
+        for (option, text) in
+            [("cert", certificate.as_str()), ("key", &key), ("ca-cert", authority.pem())]
+        {
             let file = folder.path().join(option);
             fs::write(&file, text).unwrap();
             fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
@@ -81,7 +56,7 @@ fn refused(builder: RedisBuilder) -> RedisError {
 fn it_serves_over_tls_and_finds_the_server_again() {
     let authority = Authority::new("ours");
     let tls = TlsServer::start(&authority, "no");
-    let store = tls.at("127.0.0.1").trust(&authority.pem).open().unwrap();
+    let store = tls.at("127.0.0.1").trust(authority.pem()).open().unwrap();
     let entropy = SeededEntropy::new(1);
     let add = |id| {
         let event = TallyEvent::Add(id);
@@ -104,12 +79,12 @@ fn a_server_that_nobody_trusted_vouches_for_is_refused() {
         RedisError::Unreachable(reason) => assert!(reason.contains(what), "{reason}"),
         error => panic!("{error}"),
     };
-    says(tls.at("127.0.0.1").trust(&other.pem), "UnknownIssuer");
+    says(tls.at("127.0.0.1").trust(other.pem()), "UnknownIssuer");
     // Vouched for, under another name.
-    says(tls.at("localhost").trust(&authority.pem), "not valid for name");
+    says(tls.at("localhost").trust(authority.pem()), "not valid for name");
     // One that speaks plainly is not spoken to plainly, and one that does not is not either.
     let plain = format!("rediss://127.0.0.1:{}", tls.server.port());
-    let plain = refused(RedisStore::builder(plain).trust(&authority.pem));
+    let plain = refused(RedisStore::builder(plain).trust(authority.pem()));
     let unready = refused(RedisStore::builder(format!("redis://127.0.0.1:{}", tls.port)));
     for error in [plain, unready] {
         assert!(matches!(error, RedisError::Unreachable(_)), "{error}");
@@ -125,9 +100,9 @@ fn whom_to_trust_has_to_be_said_and_makes_no_sense_without_tls() {
     for pem in ["", "nonsense", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
         wrong(tls.at("127.0.0.1").trust(pem));
     }
-    wrong(RedisStore::builder(tls.server.url()).trust(&authority.pem));
+    wrong(RedisStore::builder(tls.server.url()).trust(authority.pem()));
     let (certificate, _) = authority.vouch_for("client");
-    let builder = || tls.at("127.0.0.1").trust(&authority.pem);
+    let builder = || tls.at("127.0.0.1").trust(authority.pem());
     wrong(builder().identity(&certificate, "no key"));
     wrong(builder().node(tls.server.url()));
 }
@@ -136,7 +111,7 @@ fn whom_to_trust_has_to_be_said_and_makes_no_sense_without_tls() {
 fn a_certificate_of_ones_own_is_shown_where_the_server_asks_for_it() {
     let (authority, other) = (Authority::new("ours"), Authority::new("another"));
     let tls = TlsServer::start(&authority, "yes");
-    let builder = || tls.at("127.0.0.1").trust(&authority.pem);
+    let builder = || tls.at("127.0.0.1").trust(authority.pem());
     assert!(matches!(refused(builder()), RedisError::Unreachable(_)));
     let (certificate, key) = other.vouch_for("client");
     assert!(matches!(refused(builder().identity(certificate, key)), RedisError::Unreachable(_)));

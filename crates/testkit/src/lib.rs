@@ -1,5 +1,7 @@
 #![doc = include_str!("../README.md")]
 
+#[cfg(feature = "servers")]
+mod authority;
 mod child;
 pub mod conformance;
 mod counts;
@@ -19,7 +21,10 @@ mod sources;
 mod stores;
 mod suite;
 mod tally;
+mod task;
 
+#[cfg(feature = "servers")]
+pub use authority::Authority;
 pub use child::ChildTest;
 pub use counts::{is_long, runs};
 #[cfg(feature = "gate")]
@@ -36,6 +41,7 @@ pub use server::PrivateServer;
 pub use sources::{CountingEntropy, FailingEntropy, ManualClock, SeededEntropy};
 pub use stores::{CountingStore, Fault, FaultyStore};
 pub use tally::{Tallied, Tally, TallyEvent};
+pub use task::abandon;
 
 #[doc(hidden)]
 pub mod reexport {

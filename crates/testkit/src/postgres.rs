@@ -2,6 +2,7 @@
 
 #![expect(clippy::expect_used, reason = "a server that fails fails the test")]
 
+use std::io::Write;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -87,6 +88,35 @@ impl PostgresServer {
     /// Where a client finds it.
     pub fn url(&self) -> String {
         format!("postgres://vouchsafe@127.0.0.1:{}/vouchsafe", self.port())
+    }
+
+    /// Starts it again with this certificate and key, in PEM. From then on it takes no connection
+    /// without TLS, and none without a certificate that `clients` vouches for, where that is given:
+    /// an authority's, in PEM.
+    pub fn require_tls(&self, certificate: &str, key: &str, clients: Option<&str>) {
+        let (authority, asks) = match clients {
+            Some(pem) => (pem, " clientcert=verify-ca"),
+            None => (certificate, ""),
+        };
+        let settings = "ssl = on\nssl_ca_file = 'root.crt'\n";
+        let who = format!("hostssl all all 127.0.0.1/32 trust{asks}\n");
+        for (file, text) in [
+            ("server.crt", certificate),
+            ("server.key", key),
+            ("root.crt", authority),
+            ("postgresql.auto.conf", settings),
+            ("pg_hba.conf", &who),
+        ] {
+            // As the server's own, and nobody else's: it insists on it.
+            let mut write = self.server.command("sh");
+            write.args(["-c", r#"umask 077; cat > "data/$1""#, "sh", file]).stdin(Stdio::piped());
+            let mut write = write.spawn().expect("sh");
+            let mut input = write.stdin.take().expect("a pipe");
+            input.write_all(text.as_bytes()).expect("a pipe");
+            drop(input);
+            assert!(write.wait().expect("sh").success(), "{file}");
+        }
+        self.server.restart();
     }
 
     /// The name of a schema that no test of this process has used.
