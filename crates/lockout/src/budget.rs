@@ -13,7 +13,9 @@ const MAX_MIXED: u64 = 1_024;
 impl LockoutPolicy {
     /// The most wrong attempts on one account that are verified in any span of this length, by
     /// somebody who has a known device for every counter, while the owner stays away, nobody unlocks,
-    /// and the store neither fails nor forgets.
+    /// and the store neither fails nor forgets. A [repeat](crate::PolicyBuilder::repeats) of a wrong
+    /// secret that is forgiven is verified, too, and not counted here, as it is no guess: whoever makes
+    /// it learns what they knew. There are as many more of them as are forgiven in a day.
     ///
     /// Exact for a single limit, and for several as far as 100 000 attempts. Exact with a bound on
     /// consecutive failures, too, where these are remembered for as long as any limit counts or locks

@@ -16,7 +16,8 @@ type Driven = Result<LockoutVerdict, Undelivered<LockoutEvent>>;
 /// time, and once that is over, an attempt costs what it costs without.
 ///
 /// # Errors
-/// As [`vouchsafe_store::drive`]; [`StoreError::Full`] only where `overflow` has no room, either.
+/// As [`vouchsafe_store::drive`]; [`StoreError::Full`] only where `overflow` has no room, either. A
+/// beginning that comes back may have been charged: it is to be [withdrawn](Begin::withdraw).
 pub async fn drive(
     cells: &impl Cells,
     overflow: &Overflow,
@@ -68,14 +69,18 @@ pub async fn drive(
     }
     match &mut driven {
         Ok(LockoutVerdict::Admitted(charged)) => {
-            let again = Begin::new(account, charged.id());
+            // Whoever gets it back takes its charge back, now or later.
+            let again = || Begin::new(account, charged.id());
             let exact = match exact(cells, account).await {
                 Ok(exact) => exact,
-                Err(error) => return undelivered(error, again),
+                Err(error) => return undelivered(error, again()),
             };
             if let Some(refused) = overflow.beside(machine, charged, exact.as_ref(), now) {
-                let back = LockoutEvent::NotVerified(again.withdraw());
-                vouchsafe_store::drive(cells, entropy, key, machine, back, now).await?;
+                let back = LockoutEvent::NotVerified(again().withdraw());
+                let back = vouchsafe_store::drive(cells, entropy, key, machine, back, now);
+                if let Err(Undelivered { error, .. }) = back.await {
+                    return undelivered(error, again());
+                }
                 return Ok(refused);
             }
         }

@@ -11,20 +11,19 @@
     reason = "tests"
 )]
 
+#[path = "overflow/desk.rs"]
+mod desk;
+
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
-use vouchsafe::core::{AccountDigest, CellKey, ChargeId, NotMatched, PolicyDigest, Timestamp};
-use vouchsafe::counting::drive;
-use vouchsafe::lockout::{
-    Begin, Limit, LockoutEvent, LockoutMachine, LockoutPolicy, LockoutVerdict as V, Overflow,
-};
+use vouchsafe::core::{AccountDigest, CellKey, ChargeId};
+use vouchsafe::lockout::{Limit, LockoutEvent, LockoutVerdict as V, OnSuccess, Overflow};
 use vouchsafe::store::{Cells, Loaded, MemoryStore, Put, StoreError, Swap, Version};
-use vouchsafe_testkit::{SeededEntropy, block_on};
+use vouchsafe_testkit::SeededEntropy;
 
-const HOUR: Duration = Duration::from_secs(3_600);
-const START: Timestamp = Timestamp::from_micros(1_523_232_000_000_000);
+use desk::{Desk, HOUR, START, machine, wrong};
+
 const ACCOUNT: AccountDigest = AccountDigest::new([7; 16]);
 
 /// A store with or without room, and what happens at a load that follows a swap of each kind.
@@ -74,45 +73,34 @@ impl Cells for Hooked {
     }
 }
 
-struct Desk {
-    cells: Hooked,
-    overflow: Overflow,
-    machine: LockoutMachine,
-    entropy: SeededEntropy,
+/// A desk, and how many guesses it has let by.
+struct House {
+    desk: Desk<Hooked>,
     by: AtomicUsize,
 }
 
-fn desk() -> Arc<Desk> {
-    let policy = LockoutPolicy::builder().limit(Limit::new(5, HOUR)).build().unwrap();
-    Arc::new(Desk {
-        cells: Hooked {
-            cells: MemoryStore::new(1 << 20),
-            full: AtomicBool::new(false),
-            last_was_full: AtomicBool::new(false),
-            last_was_done: AtomicBool::new(false),
-            at_full: Mutex::default(),
-            at_done: Mutex::default(),
-        },
-        overflow: Overflow::default(),
-        machine: LockoutMachine::new(policy, PolicyDigest::NONE),
-        entropy: SeededEntropy::new(1),
-        by: AtomicUsize::new(0),
-    })
+fn house() -> Arc<House> {
+    let cells = Hooked {
+        cells: MemoryStore::new(1 << 20),
+        full: AtomicBool::new(false),
+        last_was_full: AtomicBool::new(false),
+        last_was_done: AtomicBool::new(false),
+        at_full: Mutex::default(),
+        at_done: Mutex::default(),
+    };
+    let machine = machine(&[Limit::new(5, HOUR)], OnSuccess::OwnCharge);
+    let (overflow, entropy) = (Overflow::default(), SeededEntropy::new(1));
+    let desk = Desk { cells, overflow, machine, entropy };
+    Arc::new(House { desk, by: AtomicUsize::new(0) })
 }
 
-impl Desk {
-    fn send(&self, event: LockoutEvent) -> Result<V, StoreError> {
-        let driven = drive(&self.cells, &self.overflow, &self.entropy, &self.machine, event, START);
-        block_on(driven).map_err(|undelivered| undelivered.error)
-    }
-
+impl House {
     /// Begins, and settles as wrong where admitted.
     fn guess(&self) -> bool {
-        let begin = Begin::new(ACCOUNT, ChargeId::new(self.entropy.next()));
-        match self.send(LockoutEvent::Begin(begin)).unwrap() {
+        match self.desk.begin(ACCOUNT, START).unwrap() {
             V::Admitted(charged) => {
                 self.by.fetch_add(1, Ordering::SeqCst);
-                let _ = self.send(LockoutEvent::NotMatched(NotMatched::assertion(charged)));
+                let _ = self.desk.send(wrong(charged), START);
                 true
             }
             _ => false,
@@ -120,7 +108,12 @@ impl Desk {
     }
 
     fn unlock(&self, id: u64) -> Result<V, StoreError> {
-        self.send(LockoutEvent::Unlock { account: ACCOUNT, id: ChargeId::new(id) })
+        let unlock = LockoutEvent::Unlock { account: ACCOUNT, id: ChargeId::new(id) };
+        self.desk.send(unlock, START)
+    }
+
+    fn room(&self, is_there: bool) {
+        self.desk.cells.full.store(!is_there, Ordering::SeqCst);
     }
 }
 
@@ -128,13 +121,13 @@ impl Desk {
 /// is unlocked: all of them get by, and five more afterwards.
 #[test]
 fn since_an_unlock_no_more_than_five_get_by() {
-    let desk = desk();
-    desk.cells.full.store(true, Ordering::SeqCst);
-    assert_eq!((0..9).filter(|_| desk.guess()).count(), 5, "locked");
-    let (other, depth) = (Arc::clone(&desk), AtomicUsize::new(0));
+    let house = house();
+    house.room(false);
+    assert_eq!((0..9).filter(|_| house.guess()).count(), 5, "locked");
+    let (other, depth) = (Arc::clone(&house), AtomicUsize::new(0));
     let by_before = Arc::new(AtomicUsize::new(0));
     let seen = Arc::clone(&by_before);
-    *desk.cells.at_full.lock().unwrap() =
+    *house.desk.cells.at_full.lock().unwrap() =
         Some(Arc::new(move || match depth.fetch_add(1, Ordering::SeqCst) {
             0..30 => drop(other.guess()),
             30 => {
@@ -143,10 +136,10 @@ fn since_an_unlock_no_more_than_five_get_by() {
             }
             _ => {}
         }));
-    desk.guess();
-    *desk.cells.at_full.lock().unwrap() = None;
-    let in_flight = desk.by.load(Ordering::SeqCst) - by_before.load(Ordering::SeqCst);
-    let after = (0..20).filter(|_| desk.guess()).count();
+    house.guess();
+    *house.desk.cells.at_full.lock().unwrap() = None;
+    let in_flight = house.by.load(Ordering::SeqCst) - by_before.load(Ordering::SeqCst);
+    let after = (0..20).filter(|_| house.guess()).count();
     assert!(
         in_flight + after <= 5,
         "{in_flight} verified since the unlock that had begun before it, and {after} more"
@@ -156,30 +149,30 @@ fn since_an_unlock_no_more_than_five_get_by() {
 /// One that the store has charged, and that is about to look beside it, where five are counted.
 #[test]
 fn before_an_unlock_no_more_than_five_get_by() {
-    let desk = desk();
-    desk.cells.full.store(true, Ordering::SeqCst);
-    assert_eq!((0..9).filter(|_| desk.guess()).count(), 5, "locked");
-    desk.cells.full.store(false, Ordering::SeqCst);
-    assert!(!desk.guess(), "and it stays so with room again");
-    let (other, done) = (Arc::clone(&desk), AtomicBool::new(false));
-    desk.cells.last_was_done.store(false, Ordering::SeqCst);
-    *desk.cells.at_done.lock().unwrap() = Some(Arc::new(move || {
+    let house = house();
+    house.room(false);
+    assert_eq!((0..9).filter(|_| house.guess()).count(), 5, "locked");
+    house.room(true);
+    assert!(!house.guess(), "and it stays so with room again");
+    let (other, done) = (Arc::clone(&house), AtomicBool::new(false));
+    house.desk.cells.last_was_done.store(false, Ordering::SeqCst);
+    *house.desk.cells.at_done.lock().unwrap() = Some(Arc::new(move || {
         if !done.swap(true, Ordering::SeqCst) {
             assert!(matches!(other.unlock(1), Ok(V::Unlocked)));
         }
     }));
-    let sixth = desk.guess();
+    let sixth = house.guess();
     assert!(!sixth, "a sixth, charged before the unlock, is verified, and counts on no side of it");
 }
 
 /// "A repeat of the last one changes nothing."
 #[test]
 fn a_repeated_unlock_frees_nobody_again() {
-    let desk = desk();
-    assert!(matches!(desk.unlock(1), Ok(V::Unlocked)));
-    desk.cells.full.store(true, Ordering::SeqCst);
-    assert_eq!((0..9).filter(|_| desk.guess()).count(), 5, "locked");
-    assert!(matches!(desk.unlock(1), Ok(V::Unlocked)), "the very same, of which no answer came");
-    let more = (0..9).filter(|_| desk.guess()).count();
+    let house = house();
+    assert!(matches!(house.unlock(1), Ok(V::Unlocked)));
+    house.room(false);
+    assert_eq!((0..9).filter(|_| house.guess()).count(), 5, "locked");
+    assert!(matches!(house.unlock(1), Ok(V::Unlocked)), "the very same, of which no answer came");
+    let more = (0..9).filter(|_| house.guess()).count();
     assert_eq!(more, 0, "{more} more since the only unlock");
 }

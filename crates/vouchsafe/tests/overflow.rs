@@ -18,15 +18,16 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use vouchsafe::core::{AccountDigest, Cell, CellKey, ChargeId, Charged};
+use vouchsafe::counting::drive;
 use vouchsafe::crypto::MacKey;
 use vouchsafe::gate::{Code, Login};
 use vouchsafe::lockout::{
-    DeviceEpoch, DeviceKey, Devices, Limit, LockoutEvent, LockoutMachine, LockoutState,
+    Begin, DeviceEpoch, DeviceKey, Devices, Limit, LockoutEvent, LockoutMachine, LockoutState,
     LockoutVerdict as V, OnSuccess, Overflow, Release,
 };
 use vouchsafe::policy::Policy;
-use vouchsafe::store::{Cells, Loaded, MemoryStore, Put, StoreError, Swap, Version};
-use vouchsafe_testkit::{SeededEntropy, TestGate, block_on, runs};
+use vouchsafe::store::{Cells, Loaded, MemoryStore, Put, StoreError, Swap, Undelivered, Version};
+use vouchsafe_testkit::{Fault, FaultyStore, SeededEntropy, TestGate, block_on, runs};
 
 use desk::{Desk, HOUR, Junk, Oracle, START, account, knowing, machine, right, unverified, wrong};
 
@@ -299,6 +300,46 @@ fn of_two_at_once_the_last_charged_sees_the_other() {
     }
     println!("one more guess {one} times, none {none} times");
     assert!(one > none && one > 200);
+}
+
+/// An attempt that the store has charged, and that has no room beside it: whatever call fails, the charge
+/// is taken back, or comes back to be.
+#[test]
+fn a_charge_that_cannot_be_taken_back_is_given_back_for_later() {
+    let mut given_back = 0;
+    for first in 0..12_u64 {
+        let broken = Arc::new(AtomicBool::new(false));
+        let (since, now) = (Arc::new(AtomicUsize::new(0)), Arc::clone(&broken));
+        let plan = move |_| {
+            // From one call on, until it is mended.
+            let breaks =
+                now.load(Ordering::SeqCst) && since.fetch_add(1, Ordering::SeqCst) as u64 >= first;
+            breaks.then_some(Fault::Before)
+        };
+        let Desk { cells, overflow, machine, entropy } =
+            Desk::meddled(machine(&[Limit::new(5, HOUR)], OnSuccess::OwnCharge));
+        let desk = Desk { cells: FaultyStore::new(cells, plan), overflow, machine, entropy };
+        let full = &desk.cells.inner().full;
+        full.store(true, Ordering::SeqCst);
+        assert!((0..5).all(|_| matches!(desk.begin(account(1), START), Ok(V::Admitted(_)))));
+        full.store(false, Ordering::SeqCst);
+        broken.store(true, Ordering::SeqCst);
+        let begin = LockoutEvent::Begin(Begin::new(account(1), ChargeId::new(7)));
+        let driven = drive(&desk.cells, &desk.overflow, &desk.entropy, &desk.machine, begin, START);
+        let driven = block_on(driven);
+        broken.store(false, Ordering::SeqCst);
+        match driven {
+            Err(Undelivered { event: LockoutEvent::Begin(begin), .. }) => {
+                given_back += usize::from(desk.exact(account(1)).is_some());
+                let back = LockoutEvent::NotVerified(begin.withdraw());
+                assert!(matches!(desk.send(back, START), Ok(V::Refunded)));
+            }
+            Ok(V::Wait { .. }) => {}
+            other => panic!("{other:?} from call {first} on"),
+        }
+        assert_eq!(desk.exact(account(1)), None, "from call {first} on");
+    }
+    assert!(given_back >= 3, "before the look beside it, and before both calls of the withdrawal");
 }
 
 /// An unlock in the middle of which somebody guesses as often as he may, and afterwards again, while

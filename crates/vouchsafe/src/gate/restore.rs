@@ -54,7 +54,7 @@ pub(super) struct Lost {
     newer: Witness,
     since: Option<Timestamp>,
     /// Whose credential changed, and whether they were disabled.
-    users: BTreeMap<(TenantId, UserId), bool>,
+    users: BTreeMap<TenantId, BTreeMap<UserId, bool>>,
     /// The digests of the documents that each tenant was promised.
     pub(super) promised: BTreeMap<TenantId, BTreeSet<String>>,
 }
@@ -67,7 +67,7 @@ impl Found {
         sink: &AnySink,
         digests: &MacKey,
     ) -> Result<Lost, OpenError> {
-        let mut users = BTreeMap::new();
+        let mut users = BTreeMap::<_, BTreeMap<_, _>>::new();
         let mut promised = BTreeMap::<_, BTreeSet<_>>::new();
         let mut since = None;
         let read = read_back(sink, |_, record| {
@@ -77,7 +77,8 @@ impl Found {
                 since.get_or_insert(seen.at);
             }
             if let Some((user, disabled)) = changed(record) {
-                let disable = users.entry((record.tenant.clone(), user)).or_insert(false);
+                let of = users.entry(record.tenant.clone()).or_default();
+                let disable = of.entry(user).or_insert(false);
                 *disable |= disabled;
             }
             if let Some(digest) = promise(record) {
@@ -104,13 +105,17 @@ impl Parts<'_> {
         let copy = found.cell.map_or(0, |cell| cell.number);
         let text = format!("put back: generation {copy}, the log has seen {}", newer.number);
         self.record(&text).await?;
-        for ((tenant, user), disable) in &users {
-            let account = AccountKey::new(self.digests, tenant).digest(Subject::User(user));
-            let key = CellKey::new(Space::Account, *account.as_bytes());
-            let distrust = Distrust { disable: *disable };
-            drive(self.cells, self.entropy, key, &distrust, (), self.now)
-                .await
-                .map_err(|undelivered| OpenError::from(undelivered.error))?;
+        let mut distrusted = Vec::new();
+        for (tenant, users) in users {
+            let accounts = AccountKey::new(self.digests, &tenant);
+            for (user, disable) in users {
+                let account = accounts.digest(Subject::User(&user));
+                let key = CellKey::new(Space::Account, *account.as_bytes());
+                drive(self.cells, self.entropy, key, &Distrust { disable }, (), self.now)
+                    .await
+                    .map_err(|undelivered| OpenError::from(undelivered.error))?;
+                distrusted.push((tenant.clone(), user));
+            }
         }
         let fresh = Fresh { salt: self.entropy.id()?, at: self.now };
         let number = newer.number.max(copy).saturating_add(1);
@@ -120,7 +125,7 @@ impl Parts<'_> {
             .await
             .map_err(|undelivered| OpenError::from(undelivered.error))?;
         found.cell = Some(new);
-        Ok(Restored { since, users: users.into_keys().collect() })
+        Ok(Restored { since, users: distrusted })
     }
 
     async fn record(&self, text: &str) -> Result<(), OpenError> {

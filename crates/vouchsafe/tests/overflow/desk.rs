@@ -1,5 +1,6 @@
 //! What events are driven through: a store that fills up and drains, the coarse counters beside it, and
 //! the rule written out.
+#![allow(dead_code, reason = "each test uses a part of it")]
 
 use std::time::Duration;
 
