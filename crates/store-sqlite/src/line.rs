@@ -120,7 +120,7 @@ mod tests {
     fn it_is_bounded_and_open_again_when_one_was_taken() {
         let line = Asks::default();
         let even = |numbers: std::ops::Range<usize>| numbers.map(|number| number * 2);
-        assert_eq!(push(&line, even(0..MAX_WAITING)), []);
+        assert!(push(&line, even(0..MAX_WAITING)).is_empty());
         assert_eq!(line.len(), MAX_WAITING);
         assert_eq!(push(&line, [8]), [8]);
         assert_eq!(take(&line, 1), [0]);
@@ -131,9 +131,9 @@ mod tests {
     #[test]
     fn when_it_is_full_those_that_are_over_make_room() {
         let line = Asks::default();
-        assert_eq!(push(&line, 0..MAX_WAITING), []);
+        assert!(push(&line, 0..MAX_WAITING).is_empty());
         assert_eq!(line.len(), MAX_WAITING);
-        assert_eq!(push(&line, [2]), []);
+        assert!(push(&line, [2]).is_empty());
         assert_eq!(line.len(), MAX_WAITING / 2 + 1);
     }
 
@@ -154,7 +154,7 @@ mod tests {
         line.close();
         assert_eq!(push(&line, [4]), [4]);
         assert_eq!((take(&line, 1), take(&line, 1)), (vec![0], vec![2]));
-        assert_eq!(take(&line, 1), []);
+        assert!(take(&line, 1).is_empty());
     }
 
     #[test]
