@@ -1,6 +1,9 @@
 //! What is left of a key after its drop: a search through the whole process's memory.
 //!
 //! Each case runs in a process of its own, so that no other test's memory is in the way.
+//!
+//! Which code hashes a key is the processor's choice. What one without SHA instructions runs is searched
+//! with `RUSTFLAGS='--cfg sha2_backend="soft"' cargo test -p vouchsafe-crypto --lib wipe`.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
