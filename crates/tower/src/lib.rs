@@ -10,6 +10,7 @@
 //! | `session` | whose cookie is this, and which cookies go back |
 //! | `csrf` | did our own page send this |
 //! | `headers`, `csp` | what is the browser told to refuse |
+//! | `field` | how does a password field look |
 //! | `extract` | what handlers may ask for |
 //! | `refusal` | which status and text does a refusal get |
 //! | `complete` | what must not stop half-way |
@@ -21,6 +22,7 @@ mod csp;
 mod csrf;
 mod error;
 mod extract;
+mod field;
 mod headers;
 mod limit;
 mod refusal;
@@ -34,6 +36,7 @@ pub use csp::{Csp, CspSource, Directive};
 pub use csrf::{CSRF_FIELD, CSRF_HEADER, CsrfStep, CsrfToken};
 pub use error::BuildError;
 pub use extract::{Call, OptionalPrincipal, Presented, Principal, Source, Tenant};
+pub use field::{PasswordField, SHOW_PASSWORD_SCRIPT};
 pub use headers::{HeadersStep, SecurityHeaders};
 pub use limit::LimitStep;
 pub use refusal::{Reason, Refusal};

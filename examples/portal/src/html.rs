@@ -5,6 +5,8 @@
 
 use std::fmt::Write as _;
 
+use vouchsafe_tower::PasswordField;
+
 /// A piece of a page.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Html(String);
@@ -61,6 +63,14 @@ impl Show for String {
 impl Show for Html {
     fn show(&self, page: &mut Html) {
         page.0.push_str(&self.0);
+    }
+}
+
+/// It escapes what it is made of itself.
+impl Show for PasswordField<'_> {
+    fn show(&self, page: &mut Html) {
+        // Writing to a string does not fail.
+        let _ = write!(page.0, "{self}");
     }
 }
 

@@ -56,6 +56,7 @@ fn both_tenants_live_through_the_whole_story() {
     let mailed = house.mailed("administrator@zoomph.example").unwrap();
     for (story, link) in stories.iter().zip([portal.link.clone().unwrap(), mailed]) {
         story.activate("administrator", &link, true);
+        story.look_at_what_is_typed();
         story.sign_in("administrator", PASSWORD);
         story.cookies();
         story.campaigns();
@@ -173,6 +174,36 @@ impl Story<'_> {
         self.browser.fill("#name", name);
         self.browser.fill("#password", password);
         self.browser.press("Sign in");
+    }
+
+    /// What is typed shows while a button is pressed in, and never without the person's doing.
+    fn look_at_what_is_typed(&self) {
+        let browser = self.browser;
+        let kind = || browser.script("return document.getElementById('password').type");
+        let button = "button[data-shows=password]";
+        let pressed = format!("return document.querySelector('{button}').ariaPressed");
+        self.go("sign-in");
+        browser.fill("#name", "mia");
+        browser.fill("#password", WRONG);
+        for (shown, kind_shown) in [("false", "password"), ("true", "text"), ("false", "password")]
+        {
+            assert_eq!((browser.script(&pressed), kind()), (json!(shown), json!(kind_shown)));
+            browser.click(button);
+        }
+        assert_eq!(kind(), json!("text"));
+        self.picture("sign-in-shown");
+        // The form leaves with a masked field; it stays here to be looked at.
+        browser.script(
+            "const form = document.querySelector('form[action$=sign-in]');
+             form.addEventListener('submit', event => event.preventDefault());
+             form.requestSubmit();",
+        );
+        assert_eq!(kind(), json!("password"));
+        browser.scripts(false);
+        self.go("sign-in");
+        assert_eq!(kind(), json!("password"));
+        assert_eq!(browser.count(&format!("{button}[hidden]")), 1, "a button that does nothing");
+        browser.scripts(true);
     }
 
     fn sign_in(&self, name: &str, password: &str) {

@@ -6,6 +6,7 @@ use vouchsafe::gate::NotSet;
 use vouchsafe::session::Session;
 use vouchsafe_tower::{Refusal, Web, complete};
 
+use super::assets::{RULES, SHOW_PASSWORD};
 use super::{button, done, moment, problem, rules};
 use crate::html;
 use crate::html::Html;
@@ -64,7 +65,7 @@ async fn page(member: &Member, word: Option<Html>) -> Result<Html, Failure> {
         (rules::fields_after(&policy, &member.person.class, &member.person.email, &guest.csrf))
         "<button>Change the password</button></form>"
     };
-    let frame = super::Frame { script: true, ..member.frame("Your account") };
+    let frame = super::Frame { scripts: &[SHOW_PASSWORD, RULES], ..member.frame("Your account") };
     Ok(frame.page(main))
 }
 

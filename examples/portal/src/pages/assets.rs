@@ -1,12 +1,19 @@
-//! The style sheet, the script and the icon: the only files that pages load.
+//! The style sheet, the scripts and the icon: the only files that pages load.
 
 use axum::extract::Path;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-const FILES: [(&str, &str, &str); 3] = [
+/// Ticks off the rules for a new password.
+pub const RULES: &str = "password.js";
+/// Shows a password to whoever types it and wants to see it.
+pub const SHOW_PASSWORD: &str = "show-password.js";
+
+const SCRIPT: &str = "text/javascript; charset=utf-8";
+const FILES: [(&str, &str, &str); 4] = [
     ("style.css", "text/css; charset=utf-8", include_str!("../../static/style.css")),
-    ("password.js", "text/javascript; charset=utf-8", include_str!("../../static/password.js")),
+    (RULES, SCRIPT, include_str!("../../static/password.js")),
+    (SHOW_PASSWORD, SCRIPT, vouchsafe_tower::SHOW_PASSWORD_SCRIPT),
     ("icon.svg", "image/svg+xml", include_str!("../../static/icon.svg")),
 ];
 

@@ -5,9 +5,12 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use vouchsafe::core::Identifier;
 use vouchsafe::gate::{Attempt, Code, Login, Next, NotSet, Purpose};
-use vouchsafe_tower::{OptionalPrincipal, Presented, Reason, Refusal, Web, complete};
+use vouchsafe_tower::{
+    OptionalPrincipal, PasswordField, Presented, Reason, Refusal, Web, complete,
+};
 
-use super::{Frame, done, problem, rules, token};
+use super::assets::{RULES, SHOW_PASSWORD};
+use super::{Frame, SHOW, done, problem, rules, token};
 use crate::form::Form;
 use crate::html;
 use crate::html::Html;
@@ -40,12 +43,13 @@ fn sign_in_page(guest: &Guest, name: &str, word: Option<Html>) -> Html {
         "<input id='name' name='name' value='" (name) "' autocomplete='username' "
         "autocapitalize='none' spellcheck='false' maxlength='254' required>"
         "<label for='password'>Password</label>"
-        "<input id='password' name='password' type='password' autocomplete='current-password' required>"
+        (PasswordField::current("password").show_button(SHOW))
         "<button>Sign in</button></form>"
         "<p><a href='" (guest.path("forgotten")) "'>Forgotten your password?</a> "
         "<a href='" (guest.path("locked")) "'>Locked out?</a></p>"
     };
-    Frame::new("Sign in", &guest.tenant, &guest.csrf).page(main)
+    let frame = Frame::new("Sign in", &guest.tenant, &guest.csrf);
+    Frame { scripts: &[SHOW_PASSWORD], ..frame }.page(main)
 }
 
 /// The sign-in page.
@@ -267,7 +271,8 @@ async fn link_page(
 
         "<button>Set the password</button></form>"
     };
-    let frame = Frame { script: true, ..Frame::new(title, &guest.tenant, &guest.csrf) };
+    let frame =
+        Frame { scripts: &[SHOW_PASSWORD, RULES], ..Frame::new(title, &guest.tenant, &guest.csrf) };
     Ok(frame.page(main))
 }
 

@@ -18,6 +18,9 @@ use crate::html;
 use crate::html::Html;
 use crate::users::{Person, Role};
 
+/// What the button at a password field says.
+pub const SHOW: &str = "Show";
+
 /// What stands around a page's own part.
 pub struct Frame<'a> {
     /// The page's name: in the window's title and as its heading.
@@ -28,28 +31,28 @@ pub struct Frame<'a> {
     pub person: Option<&'a Person>,
     /// The token of the page's forms.
     pub csrf: &'a str,
-    /// Whether the page has a password to tick rules off for.
-    pub script: bool,
+    /// The files with its scripts.
+    pub scripts: &'a [&'a str],
 }
 
 impl<'a> Frame<'a> {
     /// A page at a tenant.
     #[must_use]
     pub const fn new(title: &'a str, tenant: &'a TenantId, csrf: &'a str) -> Self {
-        Self { title, tenant: Some(tenant), person: None, csrf, script: false }
+        Self { title, tenant: Some(tenant), person: None, csrf, scripts: &[] }
     }
 
     /// A page of no tenant, without forms.
     #[must_use]
     pub const fn bare(title: &'a str) -> Self {
-        Self { title, tenant: None, person: None, csrf: "", script: false }
+        Self { title, tenant: None, person: None, csrf: "", scripts: &[] }
     }
 
     /// The page around `main`.
     #[must_use]
     pub fn page(&self, main: Html) -> Html {
-        let script =
-            self.script.then(|| html! { "<script src='/static/password.js' defer></script>" });
+        let file = |name| html! { "<script src='/static/" (name) "' defer></script>" };
+        let scripts: Html = self.scripts.iter().map(file).collect();
         let tenant = self.tenant.map(|tenant| html! { " · " (tenant.as_str()) });
         html! {
             "<!doctype html><html lang='en'><head><meta charset='utf-8'>"
@@ -58,7 +61,7 @@ impl<'a> Frame<'a> {
             "<title>" (self.title) (tenant) " · Portal</title>"
             "<link rel='stylesheet' href='/static/style.css'>"
             "<link rel='icon' href='/static/icon.svg' type='image/svg+xml'>"
-            (script)
+            (scripts)
             "</head><body><a class='skip' href='#main'>Skip to the content</a>"
             "<header><a class='brand' href='/'>Portal" (tenant) "</a>" (self.navigation()) "</header>"
             "<main id='main' tabindex='-1'><h1>" (self.title) "</h1>" (main) "</main>"

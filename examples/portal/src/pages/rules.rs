@@ -2,10 +2,11 @@
 
 use vouchsafe::password::{Kind, Unmet};
 use vouchsafe::policy::Policy;
+use vouchsafe_tower::PasswordField;
 
 use crate::html;
 use crate::html::Html;
-use crate::pages::token;
+use crate::pages::{SHOW, token};
 
 /// One rule of a class.
 struct Rule {
@@ -125,7 +126,7 @@ pub fn fields_after(policy: &Policy, class: &str, address: &str, csrf: &str) -> 
     html! {
         (token(csrf)) (username(address))
         "<label for='present'>Present password</label>"
-        "<input id='present' name='present' type='password' autocomplete='current-password' required>"
+        (PasswordField::current("present").show_button(SHOW))
         (new_twice(policy, class))
     }
 }
@@ -141,10 +142,9 @@ fn username(address: &str) -> Html {
 fn new_twice(policy: &Policy, class: &str) -> Html {
     html! {
         "<label for='new'>New password</label>"
-        "<input id='new' name='new' type='password' autocomplete='new-password' required "
-        "aria-describedby='rules'>"
+        (PasswordField::chosen("new").described_by("rules").show_button(SHOW))
         (list(policy, class))
         "<label for='again'>The same once more</label>"
-        "<input id='again' name='again' type='password' autocomplete='new-password' required>"
+        (PasswordField::chosen("again").show_button(SHOW))
     }
 }

@@ -258,8 +258,9 @@ fn masked(bench: &Bench, class: &str) -> Seen {
     let page = rules::fields_after(&bench.document, class, "", "").into_string();
     let fields: Vec<&str> = page.split("<input ").skip(1).collect();
     let hidden = |field: &str| field.contains("type='hidden'") || field.contains(" hidden>");
-    let typed = || fields.iter().filter(|field| !hidden(field));
-    if typed().count() != 3 || !typed().all(|field| field.contains("type='password'")) {
+    let typed = || fields.iter().copied().filter(|field| !hidden(field));
+    let masked = |field: &str| field.starts_with("type=\"password\" ");
+    if typed().count() != 3 || !typed().all(masked) {
         return Err("a password field shows what is typed".to_owned());
     }
     Ok("every password field of the page is masked".to_owned())
