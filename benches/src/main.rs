@@ -33,6 +33,9 @@ fn main() -> ExitCode {
 }
 
 fn run(mut arguments: Vec<String>) -> Result<()> {
+    if arguments == [cases::VERIFY_CHILD] {
+        return cases::verify_for_each_line();
+    }
     let before = arguments.len();
     arguments.retain(|argument| argument != "--json");
     let json = arguments.len() < before;

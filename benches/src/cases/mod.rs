@@ -12,6 +12,8 @@ mod redis;
 mod session;
 mod store;
 
+pub use password::{CHILD as VERIFY_CHILD, verify_for_each_line};
+
 use crate::measure::Case;
 
 /// All of them.

@@ -2,6 +2,7 @@
 //!
 //! `hall/theirs.rs` has the faults: each small program must show what was published, and must not
 //! where it is mended.
+#![cfg(feature = "import")]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -21,12 +22,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 
+use argon2::{Algorithm, Argon2, Version};
+use base64ct::{Base64Bcrypt, Base64Unpadded, Encoding};
 use common::{ACCOUNT, NOW, accepted, charged, cheap, hostile, martha, matched, password, pool};
-use theirs::{Column, Permits, Similarity, Table, hashes, set_aside};
+use theirs::{Bcrypt, Column, Cut, Permits, Similarity, Table, hashes, set_aside};
 use vouchsafe_core::{Effect, Entropy, Machine, NoEntropy, Standing, Timestamp};
 use vouchsafe_password::{
     Attributes, Credential, CredentialEvent, CredentialMachine, HashPolicy, HashPool, OwnerPresent,
-    Password, PasswordPolicy, PoolConfig, Record, Stored, TooLong, Unmet, Upgrade, Verified,
+    Password, PasswordPolicy, PoolConfig, Stored, TooLong, Unmet, Upgrade, Verified,
 };
 use vouchsafe_testkit::{ManualClock, SeededEntropy};
 
@@ -279,14 +282,73 @@ fn a_permit_is_freed_with_work_still_running() {
 }
 
 /// Passwords that agree in their first 72 bytes opened each other's accounts (CVE-2025-22228); then
-/// the mended encoder locked out whoever had a longer one (Spring #16802). Ours hashes all of it.
+/// the mended encoder locked out whoever had a longer one (Spring #16802).
 #[test]
-fn spring_16802_new_records() {
-    let long = |last| format!("{}{last}", "x".repeat(72));
-    let cut_off = |text: &str| text.bytes().take(72).collect::<Vec<_>>();
-    assert_eq!(cut_off(&long("a")), cut_off(&long("b")));
+fn spring_16802() {
+    // Does the owner of a longer one still get in, and afterwards whoever knows its first 72 bytes?
+    let theirs = |flaw| {
+        let mut row = Bcrypt::enrolled_long_ago(&long('a'), flaw);
+        (row.login(&long('a')), row.login(&long('b')))
+    };
+    assert_eq!(theirs(Cut::Off), (true, true));
+    assert_eq!(theirs(Cut::Refused), (false, false));
+    assert_eq!(theirs(Cut::Mended), (true, false));
+
     let pool = pool(PoolConfig::new(cheap()).workers(1));
-    let record: Record = common::record(&pool, &long("a"));
-    let opens = |text: &str| opens(&pool, Stored::from(record.clone()), text);
-    assert!(opens(&long("a")) && !opens(&long("b")) && !opens(&long("")));
+    let salt = b"sixteen bytes of";
+    let hash = bcrypt::bcrypt(4, *salt, &long('a').as_bytes()[..72]);
+    let (salt, hash) =
+        (Base64Bcrypt::encode_string(salt), Base64Bcrypt::encode_string(&hash[..23]));
+    let mut column = format!("$2b$04${salt}{hash}");
+    let mut login = |text: &str| {
+        let stored = Stored::import(Some(&column));
+        match pool.verify(charged(1), &password(text), stored, martha()).wait() {
+            Verified::Match { upgrade, .. } => {
+                let upgrade = upgrade.map(|upgrade| upgrade.new_record().to_string());
+                column = upgrade.unwrap_or_else(|| column.clone());
+                true
+            }
+            Verified::NoMatch(_) => false,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!((login(&long('a')), login(&long('b'))), (true, false));
+    assert!(login(&long('a')) && !login(&"x".repeat(72)));
+}
+
+fn long(last: char) -> String {
+    format!("{}{last}", "x".repeat(72))
+}
+
+/// Argon2 strings from before they named their version are of version 1.0: read as 1.3, none of
+/// them matches, and everybody is locked out.
+#[test]
+fn versionless_argon2_strings() {
+    let salt = b"sixteen bytes of";
+    let tag = |version| {
+        let params = argon2::Params::new(64, 2, 1, Some(32)).unwrap();
+        let mut tag = [0; 32];
+        Argon2::new(Algorithm::Argon2id, version, params)
+            .hash_password_into(b"right", salt, &mut tag)
+            .unwrap();
+        Base64Unpadded::encode_string(&tag)
+    };
+    let old = tag(Version::V0x10);
+    let theirs = |mended| tag(if mended { Version::V0x10 } else { Version::V0x13 }) == old;
+    assert_eq!((theirs(false), theirs(true)), (false, true));
+
+    let pool = pool(PoolConfig::new(cheap()).workers(1));
+    let text = |version: &str, tag: &str| {
+        let salt = Base64Unpadded::encode_string(salt);
+        format!("$argon2id${version}m=64,t=2,p=1${salt}${tag}")
+    };
+    let ours = |text: String| {
+        ["right", "wrong"].map(|typed| opens(&pool, Stored::import(Some(&text)), typed))
+    };
+    assert_eq!(ours(text("", &old)), [true, false]);
+    assert_eq!(ours(text("v=16$", &old)), [true, false]);
+    assert_eq!(ours(text("v=19$", &tag(Version::V0x13))), [true, false]);
+    // What names a version is of that version.
+    assert_eq!(ours(text("", &tag(Version::V0x13))), [false, false]);
+    assert_eq!(ours(text("v=19$", &old)), [false, false]);
 }

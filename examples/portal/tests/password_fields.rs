@@ -128,6 +128,7 @@ async fn every_password_field_of_every_page() {
 
     visitor.get("/amigo/forgotten").await;
     visitor.post("/amigo/forgotten", &[("name", "administrator")]).await;
+    site.portal.upkeep().await.unwrap();
     let reset = site.mails().into_iter().find(|link| link.contains("/reset/")).unwrap();
     look_at(&mut visitor, &reset, "/{tenant}/reset/{token}", &mut seen).await;
 
@@ -161,6 +162,7 @@ async fn every_password_field_of_every_page() {
     }
     visitor.get("/amigo/locked").await;
     visitor.post("/amigo/locked", &[("name", "administrator")]).await;
+    site.portal.upkeep().await.unwrap();
     let unlock = site.mails().into_iter().find(|link| link.contains("/unlock/")).unwrap();
     look_at(&mut visitor, &unlock, "/{tenant}/unlock/{token}", &mut seen).await;
 
