@@ -66,9 +66,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let binding = martha()?;
     // In turns, and each first as often as the others: what else the machine does falls on all alike.
     for turn in 0..samples.saturating_add(1) {
-        for at in 0..kinds.len() {
-            let len = kinds.len();
-            let kind = kinds.get_mut(at.wrapping_add(turn) % len).ok_or("no kinds")?;
+        let begin = turn.checked_rem(kinds.len()).unwrap_or(0);
+        let (last, first) = kinds.split_at_mut(begin);
+        for kind in first.iter_mut().chain(last) {
             let took = ask(&pool, &kind.stored, binding)?;
             // The first turn warms up.
             if turn > 0 {

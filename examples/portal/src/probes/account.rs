@@ -256,8 +256,9 @@ fn one_person_each(bench: &Bench) -> Seen {
 /// The page for a new password masks it.
 fn masked(bench: &Bench, class: &str) -> Seen {
     let page = rules::fields_after(&bench.document, class, "", "").into_string();
-    let fields: Vec<&str> = page.split("<input ").skip(1).collect();
-    let hidden = |field: &str| field.contains("type='hidden'") || field.contains(" hidden>");
+    let inputs = page.split("<input ").skip(1);
+    let fields: Vec<&str> = inputs.filter_map(|input| input.split('>').next()).collect();
+    let hidden = |field: &str| field.contains("type='hidden'") || field.ends_with(" hidden");
     let typed = || fields.iter().copied().filter(|field| !hidden(field));
     let masked = |field: &str| field.starts_with("type=\"password\" ");
     if typed().count() != 3 || !typed().all(masked) {
