@@ -12,9 +12,9 @@ use vouchsafe_core::{
 };
 use vouchsafe_crypto::MacKey;
 use vouchsafe_lockout::{
-    AccountKey, Begin, Device, DeviceEpoch, DeviceKey, Devices, LockoutEvent, LockoutMachine, LockoutPolicy,
-    LockoutVerdict, Overflow, Seen, SourcePolicy, SourceThrottle, SprayDetector, SprayPolicy,
-    Subject,
+    AccountKey, Begin, Device, DeviceEpoch, DeviceKey, Devices, LockoutEvent, LockoutMachine,
+    LockoutPolicy, LockoutVerdict, Overflow, Seen, SourcePolicy, SourceThrottle, SprayDetector,
+    SprayPolicy, Subject,
 };
 use vouchsafe_store::{Cells, MemoryStore};
 use vouchsafe_testkit::{ManualClock, SeededEntropy, block_on};
@@ -83,7 +83,9 @@ impl Ours {
         // All have signed in on the day before.
         let known_since = START.before(DAY);
         let cookies = |user: &AccountDigest| {
-            (0..devices).map(|_| device_key.issue(*user, entropy.next(), DeviceEpoch::FIRST, known_since)).collect()
+            (0..devices)
+                .map(|_| device_key.issue(*user, entropy.next(), DeviceEpoch::FIRST, known_since))
+                .collect()
         };
         let cookies = match policy.devices() {
             Some(_) => users.iter().map(cookies).collect(),
