@@ -453,7 +453,7 @@ impl Acting<'_> {
             }
         };
         let (owner, at) = (OwnerPresent::from(&proof), proof.at());
-        let hashed = gate.hash(policy, &refused, &user, owner, new.into()).await;
+        let hashed = gate.hash(policy, &refused, &user, owner, &stand.stored, new.into()).await;
         // It is recorded, or changes nothing before it is.
         underway.end();
         let record = hashed?;
@@ -463,7 +463,7 @@ impl Acting<'_> {
         let (open, opening, tenant) = gate.or_refuse(&refused, opening).await?;
         let issued = gate.recorded(&changed, async {
             let tenant_of = &self.tenant;
-            let set = gate.set_password(policy, tenant_of, &user, stand, record, Some(open));
+            let set = gate.set_password(policy, tenant_of, &user, &stand, record, Some(open));
             match set.await? {
                 AccountVerdict::Set { owner: Some(owner), opened: Some(verdict) } => {
                     let mut issued = gate.opened(policy, tenant, owner, opening, verdict)?;

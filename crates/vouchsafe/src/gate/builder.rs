@@ -12,7 +12,7 @@ use vouchsafe_envelope::Keyring;
 use vouchsafe_lockout::{
     AccountKey, DeviceKey, MayRollBack, Overflow, SourceThrottle, SprayPolicy,
 };
-use vouchsafe_password::{Breached, HashPolicy, HashPool, PoolConfig, PoolKeys};
+use vouchsafe_password::{Breached, HashPolicy, HashPool, Peppers, PoolConfig, PoolKeys};
 use vouchsafe_policy::Policy;
 use vouchsafe_session::{LinkOrigin, TokenKeys};
 use vouchsafe_store::{AnyCells, Apart, Cells, Durability, Encrypted, MemoryStore, Turns};
@@ -61,6 +61,7 @@ pub struct GateBuilder {
     sink: Option<AnySink>,
     pool: Option<PoolConfig>,
     breached: Option<Arc<dyn Breached>>,
+    peppers: Option<Arc<Peppers>>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     timer: Option<AnyTimer>,
@@ -88,6 +89,7 @@ impl GateBuilder {
             sink: None,
             pool: None,
             breached: None,
+            peppers: None,
             clock: Arc::new(SystemClock),
             entropy: Arc::new(SystemEntropy::new()),
             timer: None,
@@ -212,6 +214,15 @@ impl GateBuilder {
     /// not tell whose account it is.
     pub fn pool(mut self, pool: PoolConfig) -> Self {
         self.pool = Some(pool);
+        self
+    }
+
+    /// The peppers that records of passwords are sealed with, in the store and in the host's column. A
+    /// record under another is sealed anew when its owner signs in; `Peppers::rotate` seals a table
+    /// without. Without the pepper of a record its owner is told [`Code::Unavailable`](super::Code),
+    /// and no attempt counts. By default there are none: the store's own cells are sealed anyway.
+    pub fn peppers(mut self, peppers: Arc<Peppers>) -> Self {
+        self.peppers = Some(peppers);
         self
     }
 
@@ -374,6 +385,11 @@ impl GateBuilder {
             Some(_) => MacKey::generate(&*entropy)?,
             None => MacKey::new(&root.derive("vouchsafe device cookies v1", &[])),
         };
+        let keys = PoolKeys::new().recognise_with(keyring.digest_key());
+        let keys = match self.peppers {
+            Some(peppers) => keys.peppers(peppers),
+            None => keys,
+        };
         let inner = Inner {
             opened: Arc::new(()),
             throttles: throttles.collect(),
@@ -397,12 +413,7 @@ impl GateBuilder {
             credentials: self.credentials,
             sink,
             breached: self.breached,
-            pool: HashPool::with_keys(
-                config,
-                Arc::clone(&clock),
-                Arc::clone(&entropy),
-                PoolKeys::new().recognise_with(keyring.digest_key()),
-            )?,
+            pool: HashPool::with_keys(config, Arc::clone(&clock), Arc::clone(&entropy), keys)?,
             keyring,
             entropy: Arc::clone(&entropy),
             turns: waiting_room(&policies),

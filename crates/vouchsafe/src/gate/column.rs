@@ -86,9 +86,11 @@ struct Rewrite {
 }
 
 /// What stood when somebody looked, to be replaced by what they set.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Stand {
     pub(crate) generation: u64,
+    /// The password in force, with what is remembered of those before.
+    pub(crate) stored: Stored,
     seen: Option<TextDigest>,
     /// Another password is still to be written into the column.
     unwritten: bool,
@@ -258,7 +260,8 @@ impl View {
     pub(super) fn stand(&self) -> Stand {
         let pending = self.column.and_then(|column| column.pending);
         let unwritten = pending.is_some_and(|pending| !pending.upgrade);
-        Stand { generation: self.generation, seen: self.seen, unwritten }
+        let (generation, stored, seen) = (self.generation, self.stored.clone(), self.seen);
+        Stand { generation, stored, seen, unwritten }
     }
 
     /// Whether the host's column holds what is in force.
@@ -343,7 +346,7 @@ impl Gate {
         &self,
         policy: &Policy,
         account: AccountDigest,
-        stand: Stand,
+        stand: &Stand,
         set: CredentialEvent,
     ) -> Result<Setting, Refused> {
         let new = match &set {
@@ -372,7 +375,7 @@ impl Gate {
         tenant: &TenantId,
         account: AccountDigest,
         user: &Account,
-        stand: Stand,
+        stand: &Stand,
     ) -> Result<(), Refused> {
         if self.inner.credentials.is_none() {
             return Ok(());

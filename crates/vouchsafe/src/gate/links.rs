@@ -200,7 +200,7 @@ impl Gate {
         };
         #[expect(clippy::disallowed_methods, reason = "a link sent to the owner is being redeemed")]
         let owner = OwnerPresent::assertion(account);
-        let hashed = self.hash(policy, &draft, &user, owner, password).await;
+        let hashed = self.hash(policy, &draft, &user, owner, &stand.stored, password).await;
         // It is recorded, or changes nothing before it is.
         underway.end();
         let record = hashed?;
@@ -208,7 +208,7 @@ impl Gate {
             let address = self.address(&draft.tenant, &user)?;
             let redeem = LinkEvent::Redeem { link, address, id: self.fresh_number(policy)? };
             let set = CredentialEvent::Set { expect: stand.generation, record };
-            let set = self.setting(policy, account, stand, set)?;
+            let set = self.setting(policy, account, &stand, set)?;
             Ok(AccountEvent::Redeem { redeem, set })
         };
         let event = self.or_refuse(&draft, event()).await?;
@@ -216,7 +216,7 @@ impl Gate {
         self.recorded(&draft, async {
             match self.account(policy, account, event).await? {
                 AccountVerdict::Set { .. } => {
-                    self.put_in_column(policy, &draft.tenant, account, &user, stand).await?;
+                    self.put_in_column(policy, &draft.tenant, account, &user, &stand).await?;
                     // Whoever has chosen a new password need not wait for guesses at the old one.
                     // Whoever knew the old one may have signed in with it.
                     let devices = purpose == Purpose::Reset && policy.lockout().devices().is_some();

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use vouchsafe_access_log::{Name, Outcome, name};
 use vouchsafe_core::{SecretString, TenantId};
 use vouchsafe_password::{
-    Accepted, Attributes, Binding, CredentialEvent, CredentialVerdict, NewRecord, OwnerPresent,
-    Password, PasswordError, PasswordPolicy, Unmet,
+    Accepted, Attributes, Binding, CredentialEvent, CredentialVerdict, NewRecord,
+    NotVerifiedReason, OwnerPresent, Password, PasswordError, PasswordPolicy, Stored, Unmet,
 };
 use vouchsafe_policy::{ClassPolicy, Policy};
 use vouchsafe_session::SessionEvent;
@@ -70,6 +70,7 @@ impl Gate {
         draft: &Draft,
         user: &Account,
         owner: OwnerPresent,
+        previous: &Stored,
         new: SecretString,
     ) -> Result<NewRecord, NotSet> {
         let attributes = attributes(&draft.tenant, Some(user));
@@ -79,16 +80,15 @@ impl Gate {
             .and_then(|new| self.meets(class.password(), &new, &attributes));
         let accepted = match accepted {
             Ok(accepted) => accepted,
-            Err(unmet) => {
-                self.record(draft, Outcome::Refused(UNMET)).await?;
-                return Err(NotSet::Unmet(unmet));
-            }
+            Err(unmet) => return Err(self.unmet_by(draft, unmet).await),
         };
         let binding = Binding::new(&draft.tenant, &user.user);
-        match self.inner.pool.hash(accepted, owner, binding).await {
+        match self.inner.pool.replace(accepted, owner, binding, previous.clone()).await {
             Ok(record) => Ok(record),
+            Err(PasswordError::Reused) => Err(self.unmet_by(draft, vec![Unmet::Reused]).await),
             Err(error) => {
                 let code = match error {
+                    PasswordError::NotHashed(NotVerifiedReason::NoPepper) => Code::Unavailable,
                     PasswordError::NotHashed(_) => Code::Busy,
                     _ => Code::Unavailable,
                 };
@@ -98,13 +98,20 @@ impl Gate {
         }
     }
 
+    async fn unmet_by(&self, draft: &Draft, unmet: Vec<Unmet>) -> NotSet {
+        match self.record(draft, Outcome::Refused(UNMET)).await {
+            Ok(_) => NotSet::Unmet(unmet),
+            Err(refused) => refused.into(),
+        }
+    }
+
     /// Sets a hashed password and ends every session; with `reopen`, opens one for its owner.
     pub(super) async fn set_password(
         &self,
         policy: &Arc<Policy>,
         tenant: &TenantId,
         user: &Account,
-        stand: Stand,
+        stand: &Stand,
         record: NewRecord,
         reopen: Option<SessionEvent>,
     ) -> Result<AccountVerdict, Refused> {

@@ -13,7 +13,9 @@ use vouchsafe_core::{
 use vouchsafe_lockout::{
     Begin, DeviceEpoch, Lock, LockoutEvent, LockoutState, LockoutVerdict, Reason, Seen, Subject,
 };
-use vouchsafe_password::{Binding, CredentialEvent, OwnerPresent, Password, Unmet, Verified};
+use vouchsafe_password::{
+    Binding, CredentialEvent, NotVerifiedReason, OwnerPresent, Password, Unmet, Verified,
+};
 use vouchsafe_policy::{ClassPolicy, Policy};
 
 use super::account::{AccountEvent, View};
@@ -94,7 +96,7 @@ pub struct ChangePassword {
     gate: Gate,
     policy: Arc<Policy>,
     draft: Draft,
-    stand: Stand,
+    stand: Box<Stand>,
     found: Account,
     owner: OwnerPresent,
     at: Timestamp,
@@ -279,10 +281,15 @@ impl Gate {
         let (account, stand) = (charged.account(), view.stand());
         let binding = user.map_or_else(Binding::nobody, |user| Binding::new(tenant, &user.user));
         let verified = self.inner.pool.verify(charged, password, view.stored, binding).await;
+        let mut unhashed = Code::Busy;
         let (event, upgrade) = match verified {
             Verified::Match { matched, upgrade } => (LockoutEvent::Matched(matched), upgrade),
             Verified::NoMatch(not_matched) => (LockoutEvent::NotMatched(not_matched), None),
-            Verified::NotVerified(not_verified, _) => {
+            Verified::NotVerified(not_verified, reason) => {
+                unhashed = match reason {
+                    NotVerifiedReason::NoPepper => Code::Unavailable,
+                    _ => Code::Busy,
+                };
                 (LockoutEvent::NotVerified(not_verified), None)
             }
         };
@@ -302,12 +309,12 @@ impl Gate {
                 return Err(Failure { refusal, hashed: true, crossed: None });
             }
             // Nothing was hashed; the charge is back.
-            _ => return Err(refusal(Code::Busy).into()),
+            _ => return Err(refusal(unhashed).into()),
         };
         if let Some(upgrade) = upgrade {
             // A failed write never fails the sign-in: the next one upgrades again.
             let set = CredentialEvent::Upgrade(upgrade);
-            if let Ok(set) = self.setting(policy, account, stand, set)
+            if let Ok(set) = self.setting(policy, account, &stand, set)
                 && self.account(policy, account, AccountEvent::Upgrade(set)).await.is_ok()
             {
                 let _ = self.look(policy, tenant, account, user).await;
@@ -395,6 +402,7 @@ impl Admitted {
             return Checked::Refused(refusal);
         }
         let at = gate.now();
+        let stand = Box::new(stand);
         let change = ChangePassword { gate, policy, draft, stand, found, owner, at };
         Checked::Next(Next::ChangePassword(change))
     }
@@ -506,9 +514,9 @@ impl ChangePassword {
             let refusal = Refused::new(Code::NoSession, policy.digest());
             return Err(NotSet::Refused(gate.refuse(&draft, refusal).await));
         }
-        let record = gate.hash(&policy, &draft, &found, owner, new.into()).await?;
+        let record = gate.hash(&policy, &draft, &found, owner, &stand.stored, new.into()).await?;
         gate.recorded(&draft, async {
-            gate.set_password(&policy, &draft.tenant, &found, stand, record, None).await?;
+            gate.set_password(&policy, &draft.tenant, &found, &stand, record, None).await?;
             let _ = gate.forget_devices(&policy, account).await;
             Ok(())
         })

@@ -1,0 +1,155 @@
+//! PW-14, PW-11 and LK-27 at the gate: passwords that were used before, and records under a pepper.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    missing_docs,
+    reason = "tests"
+)]
+
+use std::sync::Arc;
+
+use vouchsafe::crypto::RootKey;
+use vouchsafe::envelope::Keyring;
+use vouchsafe::gate::{Code, Issued, Login, NotSet, Purpose, Refused};
+use vouchsafe::os::SystemEntropy;
+use vouchsafe::password::{Peppers, Unmet};
+use vouchsafe::policy::Policy;
+use vouchsafe::store::MemoryStore;
+use vouchsafe_testkit::{TestGate, block_on};
+
+/// Zoomph's, which remembers this many passwords.
+fn policy(remember: u8) -> Policy {
+    let text = Policy::preset("zoomph-2018").unwrap().to_toml();
+    assert!(text.contains("remember = 0"));
+    Policy::parse(&text.replace("remember = 0", &format!("remember = {remember}")), "test").unwrap()
+}
+
+fn numbered(number: u32) -> String {
+    format!("Brass-Lantern7{number}")
+}
+
+fn change(gate: &TestGate, issued: &Issued, old: u32, new: u32) -> Result<Issued, NotSet> {
+    let call = TestGate::call();
+    let by = gate.gate.by(issued.principal(), &call).unwrap();
+    block_on(by.change_password(numbered(old), numbered(new)))
+}
+
+fn reset(gate: &TestGate, new: u32) -> Result<(), NotSet> {
+    let (tenant, call) = (TestGate::tenant(), TestGate::call());
+    gate.clock.advance(std::time::Duration::from_secs(25 * 3_600));
+    block_on(gate.gate.request_reset(&TestGate::attempt("ada"))).unwrap();
+    block_on(gate.gate.upkeep());
+    let token = gate.mail.token().unwrap();
+    let redeem = gate.gate.redeem(&tenant, Purpose::Reset, &token, numbered(new), &call);
+    block_on(redeem).map(|_| ())
+}
+
+fn is_reused<T: std::fmt::Debug>(set: Result<T, NotSet>) -> bool {
+    match set {
+        Ok(_) => false,
+        Err(NotSet::Unmet(unmet)) => {
+            assert_eq!(unmet, [Unmet::Reused]);
+            true
+        }
+        Err(other) => panic!("{other:?}"),
+    }
+}
+
+/// By its owner's change or by a mailed link: the last four are refused, and the fifth is not.
+#[test]
+fn the_last_passwords_are_not_taken_again_by_any_door() {
+    let gate = TestGate::open(policy(4));
+    gate.add("ada", "staff", &numbered(0));
+    let mut issued = gate.sign_in("ada", &numbered(0));
+    for new in 1..=4 {
+        assert!(is_reused(change(&gate, &issued, new - 1, new - 1)), "{new}");
+        issued = change(&gate, &issued, new - 1, new).unwrap();
+    }
+    for old in 1..=4 {
+        assert!(is_reused(change(&gate, &issued, 4, old)), "{old} by its owner");
+    }
+    for old in 1..=4 {
+        assert!(is_reused(reset(&gate, old)), "{old} by a link");
+    }
+    assert!(!is_reused(reset(&gate, 0)));
+    let issued = gate.sign_in("ada", &numbered(0));
+    assert!(is_reused(change(&gate, &issued, 0, 4)));
+    assert!(!is_reused(change(&gate, &issued, 0, 1)));
+}
+
+#[test]
+fn where_nothing_is_remembered_everything_is_taken() {
+    let gate = TestGate::open(policy(0));
+    gate.add("ada", "staff", &numbered(0));
+    let issued = gate.sign_in("ada", &numbered(0));
+    assert!(!is_reused(change(&gate, &issued, 0, 0)));
+    assert!(!is_reused(reset(&gate, 0)));
+}
+
+/// A gate over the same store each time, with these peppers.
+struct House {
+    store: Arc<MemoryStore>,
+    keyring: Arc<Keyring>,
+}
+
+impl House {
+    fn open(&self, peppers: Option<Peppers>) -> TestGate {
+        let policies = (TestGate::tenant(), policy(4));
+        let opened = TestGate::over(policies, Arc::clone(&self.store), |gate| {
+            let gate = gate.keys(Arc::clone(&self.keyring));
+            match peppers {
+                Some(peppers) => gate.peppers(Arc::new(peppers)),
+                None => gate,
+            }
+        });
+        let gate = block_on(opened).unwrap();
+        gate.users.add(&TestGate::tenant(), "u-ada", "staff", &["ada"]);
+        gate
+    }
+}
+
+fn pepper(number: u8) -> RootKey {
+    RootKey::new(&[number; 32])
+}
+
+fn refused(login: Login) -> Refused {
+    match login {
+        Login::Refused(refused) => refused,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Ten attempts while the pepper is missing are none: nobody learns anything, and nobody is locked out.
+#[test]
+fn a_missing_pepper_counts_nobodys_attempts() {
+    let store = Arc::new(MemoryStore::new(1 << 24));
+    let keyring = Arc::new(Keyring::ephemeral(&SystemEntropy::new()).unwrap());
+    let house = House { store, keyring };
+    let first = house.open(Some(Peppers::new(&pepper(1))));
+    let user = vouchsafe::core::UserId::new("u-ada").unwrap();
+    first.activate(&TestGate::tenant(), &user, &numbered(0));
+    let _session = first.sign_in("ada", &numbered(0));
+    drop(first);
+    for others in [None, Some(Peppers::new(&pepper(2)))] {
+        let without = house.open(others);
+        for typed in [numbered(0), numbered(9)].iter().cycle().take(10) {
+            let refused = refused(block_on(without.login("ada", typed)));
+            assert_eq!(refused.code(), Code::Unavailable, "{typed}");
+        }
+        assert_eq!(without.gate.work().runs, 0, "nothing was hashed");
+    }
+    // Wrong ones count again as soon as it is back, from none; the right one is let in.
+    let rotated = house.open(Some(Peppers::new(&pepper(2)).with_older(&pepper(1))));
+    for _ in 0..4 {
+        let refused = refused(block_on(rotated.login("ada", &numbered(9))));
+        assert_eq!(refused.code(), Code::WrongCredentials);
+    }
+    let issued = rotated.sign_in("ada", &numbered(0));
+    // What it remembers came along under the new pepper.
+    assert!(is_reused(change(&rotated, &issued, 0, 0)));
+    drop(rotated);
+    let last = house.open(Some(Peppers::new(&pepper(2))));
+    let _session = last.sign_in("ada", &numbered(0));
+}
