@@ -67,7 +67,7 @@ async fn story(promised: &Promised) {
     // The rules come back with their clauses; a typing error uses nothing up.
     let mut member = site.browser();
     assert_eq!(member.get(&link).await, StatusCode::OK);
-    assert!(member.shows("autocomplete='new-password'"));
+    assert!(member.shows("autocomplete=\"new-password\""));
     let (weak, named) = promised.weak;
     assert_eq!(
         member.post(&link, &[("new", weak), ("again", weak)]).await,
