@@ -53,6 +53,10 @@ pub(crate) fn read(text: &str) -> Result<Hashed, RecordError> {
     if is_bare_digest(text) {
         return Err(RecordError::BareDigest);
     }
+    // In a record's own text these begin a history, and end a wrapped digest.
+    if text.contains(';') || text.contains("!$") {
+        return Err(RecordError::Field("salt"));
+    }
     match text.strip_prefix('$') {
         Some(rest) => match rest.split_once('$').ok_or(RecordError::NotARecord)? {
             ("argon2id" | "argon2i" | "argon2d", _) => phc::argon2(text),

@@ -117,11 +117,17 @@ impl PoolKeys {
 ///     .map(|bare| bare.salt_before(b"seasalt"));
 /// assert!(bare.is_ok());
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct BareDigest {
     digest: Digest,
     hex: String,
     affixes: Affixes,
+}
+
+impl fmt::Debug for BareDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "BareDigest({:?}, ..)", self.digest)
+    }
 }
 
 impl BareDigest {

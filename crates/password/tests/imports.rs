@@ -175,6 +175,8 @@ fn a_bare_digest_is_wrapped_without_the_password() {
         let upgrade = upgrade(verify(&pool, "secret", record)).expect("made an ordinary one");
         assert!(upgrade.new_record().to_string().contains(":nfc:-:$argon2id$"));
     }
+    let shown = format!("{:?}", BareDigest::new(Digest::Md5, cases[0].1).unwrap());
+    assert_eq!(shown, "BareDigest(Md5, ..)");
     let field = |digest, hex: &str| BareDigest::new(digest, hex).unwrap_err();
     assert_eq!(field(Digest::Md5, "5ebe2294ecd0e0f08eab7690d2a6ee6"), RecordError::Field("digest"));
     assert_eq!(field(Digest::Sha1, &"g".repeat(40)), RecordError::Field("digest"));
@@ -246,6 +248,12 @@ fn what_is_not_read_says_why() {
     assert!(matches!(of("$2x$05$......................"), RecordError::Unsupported(_)));
     for text in ["", "$", "$$", "plain text", "$1$salt$hash", "AA==", "pbkdf2_md5$1$2$3"] {
         assert_eq!(of(text), RecordError::NotARecord, "{text}");
+    }
+    // What would read as another record once it is one of ours, or is sealed.
+    for salt in ["sea;salt", "seasalt!", "md5!!!"] {
+        let text =
+            format!("pbkdf2_sha256$1000${salt}$8xBlGd3jVgvJ+92hWPxi5ww0uuAuAnKgC45eudxro7c=");
+        assert_eq!(of(&text), RecordError::Field("salt"), "{salt}");
     }
     assert!(matches!(Stored::import(None), Stored::Absent));
     assert!(matches!(Stored::read(Some("$2b$12$x")), Stored::Unusable(RecordError::NotARecord)));
