@@ -19,9 +19,10 @@ pub struct DeviceKey(MacKey);
 /// A browser that has signed in to this account before: [`DeviceKey::verify`] has seen its cookie.
 ///
 /// ```compile_fail
-/// use vouchsafe_lockout::Device;
-/// fn forge() -> Device {
-///     Device { account: todo!(), id: 1, epoch: todo!(), issued: todo!() }
+/// use vouchsafe_core::{AccountDigest, Timestamp};
+/// use vouchsafe_lockout::{Device, DeviceEpoch};
+/// fn forge(account: AccountDigest, issued: Timestamp) -> Device {
+///     Device { account, id: 1, epoch: DeviceEpoch::FIRST, issued }
 /// }
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

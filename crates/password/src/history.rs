@@ -8,7 +8,8 @@ use subtle::{Choice, ConstantTimeEq};
 use vouchsafe_crypto::{encode, sha256};
 use zeroize::Zeroizing;
 
-use crate::hash::{self, Memory, NotRun, Variant};
+use crate::hash::{Memory, NotRun};
+use crate::hashed::{Hashed, Input, Kdf};
 use crate::phc;
 use crate::{Binding, Params, Record, RecordError};
 
@@ -40,20 +41,10 @@ impl History {
         binding: &Binding,
         memory: &mut Memory,
     ) -> Result<Entry, NotRun> {
-        let mut tag = Zeroizing::new([0; Record::HASH]);
-        let (variant, password, binding) = (Variant::NEW, password.as_bytes(), Some(binding));
-        let done = hash::argon2(
-            variant,
-            self.params,
-            &self.salt,
-            binding,
-            password,
-            memory,
-            tag.as_mut_slice(),
-        );
-        hash::scrub_stack();
-        done?;
-        let digest = sha256(&Zeroizing::new(encode("vouchsafe password history v1", &[&*tag])));
+        let (kdf, salt, hash) = (Kdf::new(self.params), self.salt.clone(), vec![0; Record::HASH]);
+        let hashed = Hashed { input: Input::Plain, kdf, salt, hash };
+        let tag = hashed.again(password, Some(binding), memory)?;
+        let digest = sha256(&Zeroizing::new(encode("vouchsafe password history v1", &[&tag])));
         let mut entry = [0; ENTRY];
         entry.iter_mut().zip(digest).for_each(|(to, from)| *to = from);
         Ok(entry)

@@ -15,13 +15,9 @@ mod common;
 
 use argon2::{Algorithm, Argon2, Params, Version};
 use base64ct::{Base64Unpadded as Base64, Encoding};
-use common::{charged, cheap, martha, matched, password};
+use common::{charged, cheap, martha, matched, password, unhex};
 use vouchsafe_core::Standing;
 use vouchsafe_password::{PoolConfig, Record};
-
-fn unhex(hex: &str) -> Vec<u8> {
-    (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
-}
 
 /// A thousand random passwords, salts and costs. The tags are argon2-cffi's 25.1.0 (the reference in
 /// C; tests/data/made_by_others.py), and the `argon2` crate, called plainly, agrees.

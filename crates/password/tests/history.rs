@@ -16,7 +16,7 @@ mod common;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use common::{ACCOUNT, NOW, charged, cheap, martha, password};
+use common::{ACCOUNT, charged, cheap, martha, password};
 use proptest::prelude::*;
 use vouchsafe_core::{Standing, TenantId, UserId};
 use vouchsafe_crypto::RootKey;
@@ -25,7 +25,7 @@ use vouchsafe_password::{
     PasswordPolicy, Peppers, PolicyProblem, PoolConfig, PoolKeys, Record, RecordError, Stored,
     Verified,
 };
-use vouchsafe_testkit::{ManualClock, SeededEntropy, runs};
+use vouchsafe_testkit::runs;
 
 fn accepted(text: &str, remember: u8) -> Accepted {
     let any = PasswordPolicy::builder().min_length(1).refuse_common(false).remember(remember);
@@ -33,9 +33,8 @@ fn accepted(text: &str, remember: u8) -> Accepted {
 }
 
 fn peppered(policy: HashPolicy) -> HashPool {
-    let keys = PoolKeys::new().peppers(Arc::new(Peppers::new(&RootKey::new(&[1; 32]))));
-    let (clock, entropy) = (Arc::new(ManualClock::at(NOW)), Arc::new(SeededEntropy::new(1)));
-    HashPool::with_keys(PoolConfig::new(policy).workers(1), clock, entropy, keys).unwrap()
+    let peppers = Peppers::new(&RootKey::new(&[1; 32]));
+    common::pool_with(policy, PoolKeys::new().peppers(Arc::new(peppers)))
 }
 
 fn pool(policy: HashPolicy) -> HashPool {

@@ -14,10 +14,10 @@
 
 mod common;
 
-use common::{charged, cheap, martha, matched, password};
+use common::{charged, cheap, martha, matched, password, unhex, upgrade};
 use vouchsafe_core::Standing;
 use vouchsafe_password::{
-    BareDigest, Digest, HashPool, PoolConfig, Record, RecordError, Stored, Upgrade, Verified,
+    BareDigest, Digest, HashPool, PoolConfig, Record, RecordError, Stored, Verified,
 };
 
 /// Who wrote it, the password, and the text.
@@ -27,10 +27,8 @@ struct Row {
     text: String,
 }
 
-fn unhex(hex: &str) -> String {
-    let bytes =
-        (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap());
-    String::from_utf8(bytes.collect()).unwrap()
+fn text_of(hex: &str) -> String {
+    String::from_utf8(unhex(hex)).unwrap()
 }
 
 /// Made by tests/data/made_by_others.py, and by ASP.NET Core Identity for its own tests (dotnet/aspnetcore,
@@ -43,7 +41,7 @@ fn rows() -> Vec<Row> {
             let [maker, password, text] = line.split('\t').collect::<Vec<_>>()[..] else {
                 panic!("{line}")
             };
-            Row { maker: maker.to_owned(), password: unhex(password), text: text.to_owned() }
+            Row { maker: maker.to_owned(), password: text_of(password), text: text.to_owned() }
         })
         .collect()
 }
@@ -56,13 +54,6 @@ fn verify(pool: &HashPool, typed: &str, stored: impl Into<Stored>) -> Verified {
     pool.verify(charged(1), &password(typed), stored, martha()).wait()
 }
 
-fn upgrade(verified: Verified) -> Option<Upgrade> {
-    match verified {
-        Verified::Match { upgrade, .. } => upgrade,
-        other => panic!("{other:?}"),
-    }
-}
-
 #[test]
 fn each_is_verified_and_upgraded_once() {
     let (pool, rows) = (pool(), rows());
@@ -72,13 +63,13 @@ fn each_is_verified_and_upgraded_once() {
         assert!(matches!(stored, Stored::Record(_)), "{maker}: {stored:?}");
         let wrong = format!("?{password}");
         assert_eq!(matched(verify(&pool, &wrong, stored.clone())), None, "{maker}: {text}");
-        let upgrade = upgrade(verify(&pool, password, stored)).expect(maker);
+        let upgrade = common::upgrade(verify(&pool, password, stored)).expect(maker);
         assert_eq!(&upgrade.expected_text(), text);
         let new = upgrade.new_record();
         assert!(new.is_bound() && !new.params().unwrap().is_strictly_weaker_than(cheap().params()));
         let read = Stored::import(Some(&new.to_string()));
         let again = verify(&pool, password, read);
-        assert!(self::upgrade(again).is_none(), "{maker}: upgraded twice");
+        assert!(common::upgrade(again).is_none(), "{maker}: upgraded twice");
         assert_eq!(matched(verify(&pool, &wrong, new.clone())), None);
     }
 }
@@ -95,7 +86,8 @@ fn keycloaks_two_columns_are_one_record() {
         let record = Record::from_keycloak(data, secret, Standing::Chosen).expect(maker);
         assert_eq!(record.to_string().parse::<Record>().unwrap(), record);
         assert_eq!(matched(verify(&pool, "wrong", record.clone())), None, "{maker}");
-        let upgrade = upgrade(verify(&pool, &unhex(password), record.clone())).expect(maker);
+        let upgrade =
+            common::upgrade(verify(&pool, &text_of(password), record.clone())).expect(maker);
         assert_eq!(upgrade.expected(), &record);
     }
     let argon2 = include_str!("data/keycloak.tsv").lines().next().unwrap();
@@ -172,7 +164,8 @@ fn a_bare_digest_is_wrapped_without_the_password() {
         assert_eq!(matched(verify(&pool, "Secret", record.clone())), None);
         // The digest itself is no password.
         assert_eq!(matched(verify(&pool, hex, record.clone())), None);
-        let upgrade = upgrade(verify(&pool, "secret", record)).expect("made an ordinary one");
+        let upgrade =
+            common::upgrade(verify(&pool, "secret", record)).expect("made an ordinary one");
         assert!(upgrade.new_record().to_string().contains(":nfc:-:$argon2id$"));
     }
     let shown = format!("{:?}", BareDigest::new(Digest::Md5, cases[0].1).unwrap());

@@ -16,15 +16,15 @@ mod common;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use common::{ACCOUNT, NOW, accepted, charged, cheap, matched, password};
+use common::{ACCOUNT, accepted, charged, cheap, matched, password, pool_with, reason, upgrade};
 use proptest::prelude::*;
 use vouchsafe_core::{Standing, TenantId, UserId};
 use vouchsafe_crypto::RootKey;
 use vouchsafe_password::{
-    Binding, HashPolicy, HashPool, NotVerifiedReason, OwnerPresent, Peppers, PoolConfig, PoolKeys,
-    Record, RecordError, Stored, Upgrade, Verified,
+    Binding, HashPolicy, HashPool, NotVerifiedReason, OwnerPresent, Peppers, PoolKeys, Record,
+    RecordError, Stored, Verified,
 };
-use vouchsafe_testkit::{ManualClock, SeededEntropy, runs};
+use vouchsafe_testkit::{SeededEntropy, runs};
 
 fn key(number: u8) -> RootKey {
     RootKey::new(&[number; 32])
@@ -38,12 +38,8 @@ fn peppers(current: u8, older: &[u8]) -> Arc<Peppers> {
 }
 
 fn pool_of(policy: HashPolicy, peppers: Option<Arc<Peppers>>) -> HashPool {
-    let keys = match peppers {
-        Some(peppers) => PoolKeys::new().peppers(peppers),
-        None => PoolKeys::new(),
-    };
-    let (clock, entropy) = (Arc::new(ManualClock::at(NOW)), Arc::new(SeededEntropy::new(1)));
-    HashPool::with_keys(PoolConfig::new(policy).workers(1), clock, entropy, keys).unwrap()
+    let keys = PoolKeys::new();
+    pool_with(policy, peppers.into_iter().fold(keys, PoolKeys::peppers))
 }
 
 fn pool(peppers: Option<Arc<Peppers>>) -> HashPool {
@@ -62,20 +58,6 @@ fn record(pool: &HashPool, text: &str, binding: Binding) -> Record {
 
 fn verify(pool: &HashPool, text: &str, stored: impl Into<Stored>, binding: Binding) -> Verified {
     pool.verify(charged(1), &password(text), stored, binding).wait()
-}
-
-fn upgrade(verified: Verified) -> Option<Upgrade> {
-    match verified {
-        Verified::Match { upgrade, .. } => upgrade,
-        other => panic!("{other:?}"),
-    }
-}
-
-fn reason(verified: Verified) -> NotVerifiedReason {
-    match verified {
-        Verified::NotVerified(_, reason) => reason,
-        other => panic!("{other:?}"),
-    }
 }
 
 #[test]

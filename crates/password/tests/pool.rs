@@ -18,7 +18,8 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use common::{
-    DEADLINE, NOW, accepted, charged, cheap, martha, matched, password, pool, pool_at, record,
+    DEADLINE, NOW, accepted, charged, cheap, martha, matched, password, pool, pool_at, reason,
+    record,
 };
 use vouchsafe_core::{
     Authenticated, ChangeOnly, PolicyDigest, Standing, TenantId, Timestamp, UserId,
@@ -28,13 +29,6 @@ use vouchsafe_password::{
     Record, RecordError, Stored, Verified,
 };
 use vouchsafe_testkit::{ManualClock, block_on, runs};
-
-fn reason(verified: Verified) -> NotVerifiedReason {
-    match verified {
-        Verified::NotVerified(_, reason) => reason,
-        other => panic!("{other:?}"),
-    }
-}
 
 /// Slow enough to be caught at it: 64 MiB in 16 passes.
 fn slow() -> PoolConfig {

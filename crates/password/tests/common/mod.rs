@@ -11,8 +11,8 @@ use vouchsafe_core::{
     AccountDigest, ChargeId, Charged, PolicyDigest, Standing, TenantId, Timestamp, UserId,
 };
 use vouchsafe_password::{
-    Accepted, Attributes, Binding, HashPolicy, HashPool, OwnerPresent, Password, PasswordPolicy,
-    PoolConfig, Record, Verified,
+    Accepted, Attributes, Binding, HashPolicy, HashPool, NotVerifiedReason, OwnerPresent, Password,
+    PasswordPolicy, PoolConfig, PoolKeys, Record, Upgrade, Verified,
 };
 use vouchsafe_testkit::{ManualClock, SeededEntropy};
 
@@ -30,6 +30,12 @@ pub fn pool(config: PoolConfig) -> HashPool {
 
 pub fn pool_at(config: PoolConfig, clock: Arc<ManualClock>) -> HashPool {
     HashPool::new(config, clock, Arc::new(SeededEntropy::new(1))).unwrap()
+}
+
+/// One worker, and these keys.
+pub fn pool_with(policy: HashPolicy, keys: PoolKeys) -> HashPool {
+    let (clock, entropy) = (Arc::new(ManualClock::at(NOW)), Arc::new(SeededEntropy::new(1)));
+    HashPool::with_keys(PoolConfig::new(policy).workers(1), clock, entropy, keys).unwrap()
 }
 
 pub fn charged(id: u64) -> Charged {
@@ -61,6 +67,26 @@ pub fn matched(verified: Verified) -> Option<Standing> {
         Verified::NoMatch(_) => None,
         Verified::NotVerified(_, reason) => panic!("not verified: {reason}"),
     }
+}
+
+/// What a match is to be stored as instead, if anything.
+pub fn upgrade(verified: Verified) -> Option<Upgrade> {
+    match verified {
+        Verified::Match { upgrade, .. } => upgrade,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Why nothing was hashed.
+pub fn reason(verified: Verified) -> NotVerifiedReason {
+    match verified {
+        Verified::NotVerified(_, reason) => reason,
+        other => panic!("{other:?}"),
+    }
+}
+
+pub fn unhex(hex: &str) -> Vec<u8> {
+    (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
 }
 
 /// Peak resident memory of this process in KiB, since [`forget_peak`].

@@ -9,7 +9,7 @@ use vouchsafe_core::{
     AccountDigest, Case, Cell, Corrupt, Effect, Machine, Space, Standing, Step, Timestamp, UserId,
 };
 use vouchsafe_password::{
-    Credential, CredentialEvent, CredentialMachine, CredentialVerdict, Stored,
+    Credential, CredentialEvent, CredentialMachine, CredentialVerdict, Record, Stored,
 };
 use vouchsafe_policy::{ClassPolicy, Policy};
 use vouchsafe_session::{
@@ -148,8 +148,8 @@ pub(crate) struct View {
     pub(crate) withdrawn: bool,
     pub(crate) standing: Option<Standing>,
     pub(crate) column: Option<Column>,
-    /// The record as it would be in the host's column.
-    pub(crate) own: Option<String>,
+    /// The record, as it would be in the host's column; also of a disabled account.
+    pub(crate) own: Option<Box<Record>>,
     /// What the host's column holds.
     pub(super) seen: Option<TextDigest>,
 }
@@ -165,7 +165,7 @@ impl View {
             withdrawn: credential.is_some_and(Credential::is_withdrawn),
             standing: credential.and_then(Credential::standing),
             column: state.column,
-            own: credential.and_then(Credential::record).map(ToString::to_string),
+            own: credential.and_then(Credential::record).cloned().map(Box::new),
             seen: None,
             owner: state.owner,
         }

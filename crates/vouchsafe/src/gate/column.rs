@@ -296,12 +296,13 @@ impl Gate {
             let text = self.column(policy, tenant, &user.user).await?;
             let mut found = digest(key, account, text.as_deref());
             view.seen = Some(found);
-            let own = view.own.as_deref().map(|own| digest(key, account, Some(own)));
+            let text_of_own = view.own.as_ref().map(ToString::to_string);
+            let own = text_of_own.as_deref().map(|own| digest(key, account, Some(own)));
             match view.column.map(|column| column.judge(found)) {
                 Some(Judged::InStep) => return Ok(view),
                 Some(Judged::Past) => return Ok(view.of_the_past()),
                 Some(Judged::Unwritten) => {
-                    let (Some(new), Some(own)) = (&view.own, own) else { return Ok(view) };
+                    let (Some(new), Some(own)) = (&text_of_own, own) else { return Ok(view) };
                     match self.write(policy, tenant, &user.user, text.as_deref(), new).await {
                         Ok(Swapped::Done) => found = own,
                         Ok(Swapped::Superseded) => continue,
