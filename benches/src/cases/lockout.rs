@@ -153,7 +153,7 @@ fn begin_settle() -> Result<Sides> {
             // The verifier's part.
             let settle = LockoutEvent::Matched(Matched::assertion(charged, Standing::Chosen));
             match house.drive(settle)? {
-                LockoutVerdict::Authenticated { proof, .. } => {
+                LockoutVerdict::Authenticated(proof) => {
                     let _used = black_box(proof);
                     Ok(())
                 }

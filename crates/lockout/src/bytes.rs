@@ -1,16 +1,16 @@
 //! A state's bytes.
 //!
 //! ```text
-//! 2 | parts: u8 | seen: i64 | [unlocked: ago, id] | [devices: epoch] | [run: count, last: ago]
+//! 2 | parts: u8 | seen: i64 | [unlocked: ago, id] | [run: count, last: ago]
 //!   | wrong × [u8; 6] | [repeats: count - 1, count × ago]
 //!   | [notices: count - 1, count × (ago × 8 + kind × 2 + announced, id)]
 //!   | charges × (ago × 8 + device? × 4 + past × 2 + failed, id, [device: u64])
 //! ```
 //! `ago` is microseconds before `seen`; it and counts are LEB128. `id` and `i64` are little-endian.
 //! Charges reach to the end, oldest first. What an account of one charge takes, version 1 took too;
-//! there is one way to write a state, and no other is read but one: in place of the epoch of devices
-//! there once was, under another flag, how long ago cookies were voided. It is read as the second
-//! epoch.
+//! there is one way to write a state, and no other is read but one: behind the unlock there once was,
+//! under one of two flags, since when or since which epoch cookies are void. It is skipped: they are of
+//! a form that is not read any more.
 //!
 //! Version 1, which is read for ever:
 //! ```text
@@ -20,7 +20,6 @@
 use vouchsafe_core::{ChargeId, Corrupt, Timestamp, WrongDigest};
 
 use crate::counters::{Consecutive, Devices};
-use crate::device::DeviceEpoch;
 use crate::event::CrossingKind;
 use crate::state::{Charge, Notice, Run, Unlocked};
 use crate::{LockoutPolicy, LockoutState};
@@ -30,12 +29,12 @@ const VERSION: u8 = 2;
 const UNLOCKED: u8 = 1;
 /// As it was once written.
 const DEVICES_SINCE: u8 = 1 << 1;
+const DEVICES_EPOCH: u8 = 1 << 7;
 const RUN: u8 = 1 << 2;
 const WRONG_SHIFT: u32 = 3;
 const WRONG: u8 = 0b11 << WRONG_SHIFT;
 const REPEATS: u8 = 1 << 5;
 const NOTICES: u8 = 1 << 6;
-const DEVICES: u8 = 1 << 7;
 
 const FAILED: u64 = 1;
 const PAST: u64 = 1 << 1;
@@ -63,7 +62,6 @@ pub(crate) fn write(state: &LockoutState, bytes: &mut Vec<u8>) {
     out.bytes.push(VERSION);
     out.bytes.push(
         part(state.more.unlocked.is_some(), UNLOCKED)
-            | part(state.more.devices != DeviceEpoch::FIRST, DEVICES)
             | part(state.more.run.is_some(), RUN)
             | (wrong & WRONG)
             | part(!state.more.repeats.is_empty(), REPEATS)
@@ -73,9 +71,6 @@ pub(crate) fn write(state: &LockoutState, bytes: &mut Vec<u8>) {
     if let Some(unlocked) = state.more.unlocked {
         out.number(out.ago(unlocked.at));
         out.id(unlocked.id);
-    }
-    if state.more.devices != DeviceEpoch::FIRST {
-        out.number(state.more.devices.0);
     }
     if let Some(run) = state.more.run {
         out.number(run.count.into());
@@ -131,14 +126,9 @@ fn read_2(from: &mut Reader<'_>) -> Result<LockoutState, Corrupt> {
     }
     if has(DEVICES_SINCE) {
         from.moment()?;
-        state.more.devices = DeviceEpoch::FIRST.next();
     }
-    if has(DEVICES) {
-        let epoch = DeviceEpoch(from.number()?);
-        if epoch == DeviceEpoch::FIRST || has(DEVICES_SINCE) {
-            return Err(Corrupt);
-        }
-        state.more.devices = epoch;
+    if has(DEVICES_EPOCH) && (from.number()? == 0 || has(DEVICES_SINCE)) {
+        return Err(Corrupt);
     }
     if has(RUN) {
         let count = from.number()?;

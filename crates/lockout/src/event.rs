@@ -6,7 +6,7 @@ use vouchsafe_core::{
 };
 
 use crate::LockoutState;
-use crate::device::{Device, DeviceEpoch};
+use crate::device::Device;
 
 /// An attempt that asks to be charged.
 ///
@@ -78,22 +78,6 @@ pub enum LockoutEvent {
         /// Which unlock: fresh and random; a repeat of the last one changes nothing.
         id: ChargeId,
     },
-    /// The secret was replaced by somebody who showed otherwise who they are: an unlock, after which
-    /// no device is known any more if so asked.
-    Reset {
-        /// Whose.
-        account: AccountDigest,
-        /// Which reset: as for an unlock.
-        id: ChargeId,
-        /// Whether every device cookie issued so far is void from now on.
-        revoke_devices: bool,
-    },
-    /// The secret was replaced by somebody who knew the one before, or there is another reason to
-    /// know nobody any more: every device cookie issued so far is void from now on. Failures stay.
-    ForgetDevices {
-        /// Whose.
-        account: AccountDigest,
-    },
     /// A crossing has been announced, wherever the host announces it.
     Announced {
         /// Whose.
@@ -112,10 +96,7 @@ impl LockoutEvent {
             Self::Matched(settle) => settle.account(),
             Self::NotMatched(settle) => settle.account(),
             Self::NotVerified(settle) => settle.account(),
-            Self::Unlock { account, .. }
-            | Self::Reset { account, .. }
-            | Self::ForgetDevices { account }
-            | Self::Announced { account, .. } => *account,
+            Self::Unlock { account, .. } | Self::Announced { account, .. } => *account,
         }
     }
 
@@ -204,13 +185,7 @@ pub enum LockoutVerdict {
         crossing: Option<Crossing>,
     },
     /// The secret was right; the charge is refunded.
-    Authenticated {
-        /// Who is there.
-        proof: Authenticated,
-        /// What a cookie for this browser is [made](crate::DeviceKey::issue) with; `None` where the
-        /// policy has no device counters, or whoever answered does not know the account's own state.
-        epoch: Option<DeviceEpoch>,
-    },
+    Authenticated(Authenticated),
     /// The secret was right but may only be changed; the charge is refunded.
     ChangeOnly(ChangeOnly),
     /// The charge stands as a failure.
@@ -226,11 +201,6 @@ pub enum LockoutVerdict {
     Refunded,
     /// The account has no failures any more.
     Unlocked,
-    /// No device is known any more.
-    DevicesForgotten {
-        /// Cookies that are made with it count.
-        epoch: DeviceEpoch,
-    },
     /// Nobody will be told of the crossing any more.
     Noted,
 }

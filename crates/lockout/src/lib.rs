@@ -26,7 +26,7 @@ mod state;
 
 pub use account::{AccountKey, Subject};
 pub use counters::{Consecutive, Devices};
-pub use device::{Device, DeviceEpoch, DeviceKey};
+pub use device::{Cookie, Device, DeviceEpoch, DeviceKey};
 pub use error::LockoutError;
 pub use event::{Begin, Crossing, CrossingKind, Lock, LockoutEvent, LockoutVerdict, Reason};
 pub use machine::{LockoutMachine, retry_after};

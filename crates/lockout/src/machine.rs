@@ -108,7 +108,8 @@ impl LockoutMachine {
             };
             return self.done(view, verdict);
         }
-        let device = begin.device.filter(|device| self.counts(&view, account, device));
+        let known = |device: &Device| device.account() == account && self.knows(device, now);
+        let device = begin.device.filter(known);
         let device = device.map(|device| device.id());
         match self.policy.standing(&view.state, device, now) {
             rule::Standing::Wait(until) => self.done(view, LockoutVerdict::Wait { until }),
@@ -124,19 +125,11 @@ impl LockoutMachine {
         }
     }
 
-    /// Whether `device` counts at `now` as one that has signed in to its account, whose state this
-    /// is: not too long ago, and its cookie has not been voided since. Changes nothing.
+    /// Whether `device` counts at `now`: its cookie is not too old, nor from a time to come.
     #[must_use]
-    pub fn knows(&self, state: Option<&LockoutState>, device: &Device, now: Timestamp) -> bool {
-        self.counts(&View::of(state, now), device.account(), device)
-    }
-
-    fn counts(&self, view: &View<'_>, account: AccountDigest, device: &Device) -> bool {
+    pub fn knows(&self, device: &Device, now: Timestamp) -> bool {
         self.policy.devices.is_some_and(|devices| {
-            device.account() == account
-                && device.epoch() == view.state.more.devices
-                && device.issued() <= view.now.after(AHEAD)
-                && device.issued().after(devices.valid_for) > view.now
+            device.issued() <= now.after(AHEAD) && device.issued().after(devices.valid_for) > now
         })
     }
 
@@ -161,9 +154,7 @@ impl LockoutMachine {
         #[expect(clippy::disallowed_methods, reason = "settling a match is what mints these")]
         let verdict = match settle.standing() {
             Standing::Chosen => {
-                let proof = Authenticated::assertion(account, policy, now);
-                let epoch = self.policy.devices.map(|_| view.state.more.devices);
-                LockoutVerdict::Authenticated { proof, epoch }
+                LockoutVerdict::Authenticated(Authenticated::assertion(account, policy, now))
             }
             Standing::MustChange => {
                 LockoutVerdict::ChangeOnly(ChangeOnly::assertion(account, policy, now))
@@ -289,21 +280,13 @@ impl LockoutMachine {
         self.done(view, LockoutVerdict::Noted)
     }
 
-    fn unlock(&self, mut view: View<'_>, id: ChargeId, revoke_devices: bool) -> Answer {
+    fn unlock(&self, mut view: View<'_>, id: ChargeId) -> Answer {
         if view.state.more.unlocked.is_none_or(|last| last.id != id) {
-            let epoch = view.state.more.devices;
             let mut state = LockoutState::NONE;
             state.more.unlocked = Some(Unlocked { at: view.now, id });
-            state.more.devices = if revoke_devices { epoch.next() } else { epoch };
             view.state = Cow::Owned(state);
         }
         self.done(view, LockoutVerdict::Unlocked)
-    }
-
-    fn forget_devices(&self, mut view: View<'_>) -> Answer {
-        let epoch = view.state.more.devices.next();
-        view.state.to_mut().more.devices = epoch;
-        self.done(view, LockoutVerdict::DevicesForgotten { epoch })
     }
 }
 
@@ -319,11 +302,7 @@ impl Machine for LockoutMachine {
             LockoutEvent::Matched(settle) => self.matched(view, settle),
             LockoutEvent::NotMatched(settle) => self.not_matched(view, settle),
             LockoutEvent::NotVerified(settle) => self.not_verified(view, settle.id()),
-            LockoutEvent::Unlock { id, .. } => self.unlock(view, *id, false),
-            LockoutEvent::Reset { id, revoke_devices, .. } => {
-                self.unlock(view, *id, *revoke_devices)
-            }
-            LockoutEvent::ForgetDevices { .. } => self.forget_devices(view),
+            LockoutEvent::Unlock { id, .. } => self.unlock(view, *id),
             LockoutEvent::Announced { crossing, .. } => self.announced(view, *crossing),
         }
     }

@@ -17,7 +17,6 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use vouchsafe_core::{AccountDigest, ChargeId, Charged, Machine, Timestamp};
 
 use crate::counters::Devices;
-use crate::device::DeviceEpoch;
 use crate::event::{Begin, Crossing, CrossingKind, Lock, LockoutEvent, LockoutVerdict};
 use crate::machine::AHEAD;
 use crate::rule::{Obstacle, Standing, UNLOCK_MEMORY};
@@ -102,8 +101,6 @@ struct Entry {
     until: Timestamp,
     /// Which one of its counter.
     number: u64,
-    /// Which cookies of its account counted when it was admitted.
-    devices: DeviceEpoch,
 }
 
 impl Overflow {
@@ -166,8 +163,7 @@ impl Overflow {
             let until = at.after(policy.longest_window());
             let charge = Charge { at, id: begin.id(), failed: false, past: false, device: None };
             let number = counter.0.number;
-            let devices = DeviceEpoch::FIRST;
-            counter.0.all.push(Entry { charge, until, number, devices });
+            counter.0.all.push(Entry { charge, until, number });
             counter.0.number = number.saturating_add(1);
             self.busy_until.fetch_max(until.after(AHEAD).micros(), Ordering::SeqCst);
         }
@@ -194,8 +190,7 @@ impl Overflow {
         let Some(mut counter) = self.counter(account, lane, now) else { return Ok(wait) };
         // Whoever comes later looks here, too: only those before count against it.
         let Some((place, own)) = counter.place(id) else { return Ok(wait) };
-        let known =
-            |device: Device| device.account() == account && machine.knows(exact, &device, now);
+        let known = |device: Device| device.account() == account && machine.knows(&device, now);
         if lane != 0 && !begin.device.is_some_and(known) {
             counter.0.all.remove(place);
             return Err(begin.from_device(None));
@@ -212,12 +207,7 @@ impl Overflow {
         let alone = exact.map(|exact| policy.standing(exact, device, now));
         let alone = alone.filter(|standing| !matches!(standing, Standing::Free));
         Ok(match alone.unwrap_or_else(|| standing(policy, lane, others, exact, None, now)) {
-            Standing::Free => {
-                if let Some(own) = counter.0.all.get_mut(place) {
-                    own.devices = exact.map_or(DeviceEpoch::FIRST, |exact| exact.more.devices);
-                }
-                machine.admitted(account, id, own.charge.at)
-            }
+            Standing::Free => machine.admitted(account, id, own.charge.at),
             refused => {
                 counter.0.all.remove(place);
                 refusal(refused, now)
@@ -286,19 +276,13 @@ impl Overflow {
         }
         drop(counter);
         // What the machine says of a charge that is nowhere: the proof, and nothing to keep.
-        let mut verdict = machine.step(None, &event, now).split().1.committed();
-        if let LockoutVerdict::Authenticated { epoch: Some(epoch), .. } = &mut verdict {
-            *epoch = own.devices;
-        }
-        Ok(verdict)
+        Ok(machine.step(None, &event, now).split().1.committed())
     }
 
     /// Where the coarse counters of an account stand, ahead of an unlock or a reset of it.
     pub fn before(&self, event: &LockoutEvent, now: Timestamp) -> Option<Before> {
         let (account, id) = match event {
-            LockoutEvent::Unlock { account, id } | LockoutEvent::Reset { account, id, .. } => {
-                (*account, *id)
-            }
+            LockoutEvent::Unlock { account, id } => (*account, *id),
             _ => return None,
         };
         let (mut numbers, mut repeated) = ([0; LANES], false);

@@ -25,7 +25,9 @@ pub enum Release {
     /// wants a fresh start after 30 minutes chooses a window of 30 minutes: a lock shorter than the
     /// window would let more than N failures into it.
     After(Duration),
-    /// Never: an administrator unlocks.
+    /// Never: an administrator unlocks. So the store keeps a cell for every name that was locked, for
+    /// ever, and for those that somebody made up, too: nobody unlocks them, and what an unknown name is
+    /// told has to be what a known one is.
     Admin,
 }
 

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use vouchsafe_core::{Timestamp, WrongDigest};
 
-use crate::device::DeviceEpoch;
 use crate::event::{CrossingKind, Lock, Reason};
 use crate::state::{Charge, Run};
 use crate::{Limit, LockoutPolicy, LockoutState, OnSuccess, Release};
@@ -282,10 +281,6 @@ impl LockoutPolicy {
         }
         if let Some(unlocked) = state.more.unlocked {
             at_least(unlocked.at.after(UNLOCK_MEMORY));
-        }
-        if state.more.devices != DeviceEpoch::FIRST {
-            // By whichever clock a cookie was made, it is never to count again.
-            at_least(Timestamp::MAX);
         }
         if let Some(consecutive) = self.consecutive {
             let in_log = state.charges.iter().rev().find(|charge| !charge.past);

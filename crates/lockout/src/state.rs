@@ -7,7 +7,6 @@ use vouchsafe_core::{
 };
 
 use crate::bytes;
-use crate::device::DeviceEpoch;
 use crate::event::CrossingKind;
 
 /// One attempt that was charged and not refunded.
@@ -63,8 +62,6 @@ pub struct LockoutState {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct More {
     pub(crate) unlocked: Option<Unlocked>,
-    /// Device cookies of any other epoch are void.
-    pub(crate) devices: DeviceEpoch,
     pub(crate) run: Option<Run>,
     /// The last wrong secrets, newest last; at most [`MAX_WRONG`](LockoutState::MAX_WRONG).
     pub(crate) wrong: Vec<WrongDigest>,
@@ -76,7 +73,6 @@ pub(crate) struct More {
 impl More {
     const NONE: Self = Self {
         unlocked: None,
-        devices: DeviceEpoch::FIRST,
         run: None,
         wrong: Vec::new(),
         repeats: Vec::new(),

@@ -33,9 +33,8 @@ fn four() -> Account {
     with(Some(Devices::default()), OnSuccess::SameDevice)
 }
 
-fn reset(id: u64, revoke_devices: bool) -> LockoutEvent {
-    LockoutEvent::Reset { account: ACCOUNT, id: ChargeId::new(id), revoke_devices }
-}
+/// Of which epoch cookies are here.
+const EPOCH: DeviceEpoch = DeviceEpoch::new(3);
 
 fn wrong_from(account: &mut Account, id: u64, device: u64, now: Timestamp) -> bool {
     let admitted = matches!(account.send(begin_from(id, device), now), V::Admitted(_));
@@ -48,11 +47,12 @@ fn wrong_from(account: &mut Account, id: u64, device: u64, now: Timestamp) -> bo
 #[test]
 fn only_a_cookie_of_ours_for_this_account_is_known() {
     let key = device_key();
-    let cookie = key.issue(ACCOUNT, 42, DeviceEpoch::FIRST, START);
+    let cookie = key.issue(ACCOUNT, 42, EPOCH, START);
     assert_eq!(cookie.len(), DeviceKey::LENGTH);
-    let device = key.verify(ACCOUNT, &cookie).unwrap();
-    let parts = (device.account(), device.id(), device.epoch(), device.issued());
-    assert_eq!(parts, (ACCOUNT, 42, DeviceEpoch::FIRST, START));
+    let known = key.verify(ACCOUNT, &cookie).unwrap();
+    assert_eq!(known.issued(), START);
+    let device = known.of_epoch(EPOCH).unwrap();
+    assert_eq!((device.account(), device.id(), device.issued()), (ACCOUNT, 42, START));
     assert_eq!(key.verify(AccountDigest::new([8; 16]), &cookie), None, "another account's");
     let other = DeviceKey::new(MacKey::new(&[8; 32]));
     assert_eq!(other.verify(ACCOUNT, &cookie), None, "another key's");
@@ -75,11 +75,14 @@ fn only_a_cookie_of_ours_for_this_account_is_known() {
 
 #[test]
 fn the_cookie_is_of_one_form_for_ever() {
-    let cookie = device_key().issue(ACCOUNT, 42, DeviceEpoch::FIRST, START);
-    assert_eq!(cookie, "AioAAAAAAAAAAAAAAAAAAAAAQEUWX2kFAOxeXnq69cBYqdwGLieiwS4");
-    // The first form said nothing of what was voided before.
+    let cookie = device_key().issue(ACCOUNT, 42, EPOCH, START);
+    assert_eq!(cookie, "AyoAAAAAAAAAAwAAAAAAAAAAQEUWX2kFAP-PVLPHthQo0tRuFnif0ok");
+    // The first form said nothing of what was voided, and in the second the counters did.
     let first = "ASoAAAAAAAAAAEBFFl9pBQBjSKjBwx2-cRlhUpiadU7x";
-    assert_eq!(device_key().verify(ACCOUNT, first), None);
+    let second = "AioAAAAAAAAAAAAAAAAAAAAAQEUWX2kFAOxeXnq69cBYqdwGLieiwS4";
+    for before in [first, second] {
+        assert_eq!(device_key().verify(ACCOUNT, before), None);
+    }
 }
 
 #[test]
@@ -203,7 +206,7 @@ fn each_device_counter_holds_the_limits_for_itself() {
 }
 
 #[test]
-fn a_cookie_that_is_foreign_too_old_or_revoked_counts_as_absent() {
+fn a_cookie_that_is_foreign_or_too_old_counts_as_absent() {
     let day = |n: u32| START.after(DAY * n);
     let micro = Duration::from_micros(1);
     let locked = || {
@@ -221,68 +224,24 @@ fn a_cookie_that_is_foreign_too_old_or_revoked_counts_as_absent() {
     assert!(known(&mut locked(), day(20).after(micro)));
     assert!(!known(&mut locked(), day(20)), "180 days old");
     assert!(!known(&mut locked(), day(201)), "issued by a clock that was wrong");
-    let key = device_key();
-    let other = AccountDigest::new([8; 16]);
-    let foreign = key.verify(other, &key.issue(other, 1, DeviceEpoch::FIRST, day(199)));
+    let foreign = Some(device_of(AccountDigest::new([8; 16]), 1, day(199)));
     let begin = Begin::new(ACCOUNT, ChargeId::new(9)).from_device(foreign);
     let verdict = locked().send(LockoutEvent::Begin(begin), day(200));
     assert!(matches!(verdict, V::Locked { .. }), "another account's");
-    // Revoked: what was issued before is void, whatever moment it bears and whatever else is forgotten;
-    // what is issued for a sign-in from then on is good.
-    let mut account = locked();
-    assert!(matches!(account.send(reset(1, true), day(200)), V::Unlocked));
-    assert_eq!(account.until, Timestamp::MAX, "never forgotten");
-    let epoch = signs_in(&mut account, 2, day(200));
-    // An unlock or a reset that does not ask for it changes nothing of that.
-    for event in [None, Some(unlock(2)), Some(reset(3, false))] {
-        if let Some(event) = event {
-            assert!(matches!(account.send(event, day(200)), V::Unlocked));
-        }
-        for id in 30..35 {
-            assert!(account.guess(id, day(200)));
-        }
-        for issued in [day(199), day(200), day(200).after(micro), day(200).after(MS * 500_000)] {
-            assert!(!known(&mut account, issued), "{issued}");
-        }
-        let good = begin_from_epoch(9, 1, epoch, day(200));
-        assert!(matches!(account.send(good, day(200)), V::Admitted(_)));
-        account.send(unverified(9), day(200));
-    }
 }
 
-/// What a cookie for this sign-in is made with.
-fn signs_in(account: &mut Account, id: u64, now: Timestamp) -> DeviceEpoch {
-    assert!(matches!(account.send(begin(id), now), V::Admitted(_)));
-    match account.send(right(id), now) {
-        V::Authenticated { epoch: Some(epoch), .. } => epoch,
-        other => panic!("{other:?}"),
-    }
-}
-
-/// Not even a clock at its end makes anybody forget what is void.
+/// A cookie of any other epoch is no device, and nothing else about it says so.
 #[test]
-fn at_the_end_of_time_it_stays_void() {
-    let mut account = four();
-    account.send(LockoutEvent::ForgetDevices { account: ACCOUNT }, Timestamp::MAX);
-    account.send(begin(1), Timestamp::MAX);
-    account.send(unverified(1), Timestamp::MAX);
-    assert_ne!(signs_in(&mut account, 2, START), DeviceEpoch::FIRST);
-}
-
-/// Where the policy has no device counters, no cookie is to be given.
-#[test]
-fn a_sign_in_says_what_its_cookie_is_made_with() {
-    let mut account = with(None, OnSuccess::SameDevice);
-    account.send(begin(1), START);
-    assert!(matches!(account.send(right(1), START), V::Authenticated { epoch: None, .. }));
-    let mut account = four();
-    assert_eq!(signs_in(&mut account, 1, START), DeviceEpoch::FIRST);
-    let mut before = vec![DeviceEpoch::FIRST];
-    for id in 2..5 {
-        account.send(LockoutEvent::ForgetDevices { account: ACCOUNT }, START);
-        let epoch = signs_in(&mut account, id, START);
-        assert!(!before.contains(&epoch));
-        before.push(epoch);
+fn a_cookie_of_another_epoch_is_void() {
+    let key = device_key();
+    let numbers = [0, 1, 2, 3, 255, 256, u64::MAX - 1, u64::MAX];
+    for made in numbers {
+        let cookie = key.issue(ACCOUNT, 1, DeviceEpoch::new(made), START);
+        let cookie = key.verify(ACCOUNT, &cookie).unwrap();
+        for present in numbers {
+            let device = cookie.of_epoch(DeviceEpoch::new(present));
+            assert_eq!(device.is_some(), made == present, "{made} in {present}");
+        }
     }
 }
 
@@ -310,37 +269,29 @@ fn success_takes_back_what_on_success_says_and_nothing_else() {
     assert_eq!(account.state.unwrap().len(), 1);
 }
 
-/// Forgetting devices voids cookies up to now, and takes nothing back.
+/// Known is who is counted as known.
 #[test]
-fn forgotten_devices_are_strangers_and_failures_stay() {
-    let mut account = four();
-    assert!(wrong_from(&mut account, 0, 1, START));
-    for id in 1..6 {
-        assert!(account.guess(id, START));
+fn who_is_known_is_told_alike() {
+    let micro = Duration::from_micros(1);
+    let (ten, valid_for) = (Duration::from_secs(600), Devices::default().valid_for);
+    let (now, without) = (START.after(valid_for), with(None, OnSuccess::SameDevice));
+    for (issued, is_known) in [
+        (START, false),
+        (START.after(micro), true),
+        (now, true),
+        (now.after(ten), true),
+        (now.after(ten).after(micro), false),
+    ] {
+        let mut account = four();
+        for id in 0..5 {
+            assert!(account.guess(id, now));
+        }
+        let device = device_of(ACCOUNT, 1, issued);
+        assert_eq!(account.machine.knows(&device, now), is_known, "{issued}");
+        assert!(!without.machine.knows(&device, now), "{issued}");
+        let verdict = account.send(begin_from_cookie(9, 1, issued), now);
+        assert_eq!(matches!(verdict, V::Admitted(_)), is_known, "{issued}");
     }
-    let machine = account.machine.clone();
-    let known = |account: &Account, epoch, issued: Timestamp, now: Timestamp| {
-        let cookie = device_key().issue(ACCOUNT, 1, epoch, issued);
-        let device = device_key().verify(ACCOUNT, &cookie).unwrap();
-        machine.knows(account.state.as_ref(), &device, now)
-    };
-    assert!(known(&account, DeviceEpoch::FIRST, START, START));
-    let forget = LockoutEvent::ForgetDevices { account: ACCOUNT };
-    let V::DevicesForgotten { epoch: new } = account.send(forget, START.after(MS)) else {
-        panic!()
-    };
-    assert_eq!(account.state.as_ref().unwrap().len(), 6);
-    let now = START.after(MS * 2);
-    for (id, epoch, after) in
-        [(10, DeviceEpoch::FIRST, 0), (11, DeviceEpoch::FIRST, 2), (12, new, 2), (13, new, 0)]
-    {
-        let issued = START.after(MS * after);
-        assert_eq!(known(&account, epoch, issued, now), epoch == new, "{id}");
-        let begin = begin_from_epoch(id, 1, epoch, issued);
-        let admitted = matches!(account.send(begin, now), V::Admitted(_));
-        assert_eq!(admitted, epoch == new, "{id}");
-    }
-    assert!(!known(&account, new, now, START.after(Devices::default().valid_for * 2)));
 }
 
 proptest! {
@@ -352,8 +303,8 @@ proptest! {
     #[test]
     fn what_is_issued_is_known(id: u64, micros in 0..4_000_000_000_000_000_i64) {
         let (key, issued) = (device_key(), Timestamp::from_micros(micros));
-        let cookie = key.issue(ACCOUNT, id, DeviceEpoch::FIRST, issued);
-        let device = key.verify(ACCOUNT, &cookie).unwrap();
+        let cookie = key.issue(ACCOUNT, id, EPOCH, issued);
+        let device = key.verify(ACCOUNT, &cookie).unwrap().of_epoch(EPOCH).unwrap();
         prop_assert_eq!((device.id(), device.issued()), (id, issued));
     }
 }

@@ -361,7 +361,7 @@ fn settling_a_match_carries_account_policy_and_standing() {
         assert_eq!((charged.policy(), charged.deadline()), (digest, START.after(D)));
         let event = LockoutEvent::Matched(Matched::assertion(charged, standing));
         match (standing, account.send(event, now)) {
-            (Standing::Chosen, V::Authenticated { proof, .. }) => {
+            (Standing::Chosen, V::Authenticated(proof)) => {
                 assert_eq!((proof.account(), proof.policy(), proof.at()), (ACCOUNT, digest, now));
             }
             (Standing::MustChange, V::ChangeOnly(proof)) => {

@@ -17,13 +17,12 @@ use std::time::Duration;
 use common::*;
 use vouchsafe_core::{AccountDigest, ChargeId, Charged, NotMatched, PolicyDigest, Timestamp};
 use vouchsafe_lockout::{
-    Begin, Consecutive, Crossing, CrossingKind, Device, DeviceEpoch, Devices, Limit, LockoutEvent,
+    Begin, Consecutive, Crossing, CrossingKind, Device, Devices, Limit, LockoutEvent,
     LockoutMachine, LockoutPolicy, LockoutVerdict as V, Overflow, Release,
 };
 
 const D: Duration = Duration::from_secs(10);
 const MICRO: Duration = Duration::from_micros(1);
-const FIRST: DeviceEpoch = DeviceEpoch::FIRST;
 
 /// One account in a store that has room for it, or has none.
 struct Desk {
@@ -203,17 +202,6 @@ fn with_devices() -> LockoutMachine {
     LockoutMachine::new(builder.devices(devices).build().unwrap(), PolicyDigest::NONE)
 }
 
-fn device_of(
-    account: AccountDigest,
-    id: u64,
-    epoch: DeviceEpoch,
-    issued: Timestamp,
-) -> Option<Device> {
-    let device = device_key().verify(account, &device_key().issue(account, id, epoch, issued));
-    assert!(device.is_some());
-    device
-}
-
 /// How many of nine attempts are admitted where the store has no room, all of them wrong; in ids from
 /// `first`.
 fn of_nine(desk: &Desk, first: u64, device: Option<Device>, now: Timestamp) -> usize {
@@ -231,52 +219,35 @@ fn of_nine(desk: &Desk, first: u64, device: Option<Device>, now: Timestamp) -> u
 
 #[test]
 fn devices_and_strangers_are_counted_apart_and_one_unlock_frees_them_all() {
-    let freed = [
-        unlock(1 << 40),
-        LockoutEvent::Reset { account: ACCOUNT, id: ChargeId::new(1 << 41), revoke_devices: false },
-    ];
-    for event in freed {
-        let mut desk = Desk::new(with_devices());
-        let everybody = |desk: &Desk, first: u64| {
-            let device = |id| device_of(ACCOUNT, id, FIRST, START.before(MS));
-            let devices = (0..8).map(|id| of_nine(desk, first + id * 10, device(id), START));
-            let devices: Vec<usize> = devices.collect();
-            // One that shares a counter with the first.
-            let ninth = of_nine(desk, first + 80, device(8), START);
-            (of_nine(desk, first + 90, None, START), devices, ninth)
-        };
-        assert_eq!(everybody(&desk, 100), (5, vec![5; 8], 0));
-        assert_eq!(everybody(&desk, 200), (0, vec![0; 8], 0));
-        let before = desk.overflow.before(&event, START).unwrap();
-        assert!(matches!(desk.account.send(event, START), V::Unlocked));
-        desk.overflow.unlocked(before, START);
-        assert_eq!(everybody(&desk, 300), (5, vec![5; 8], 0));
-        assert!(desk.overflow.before(&begin(1), START).is_none(), "an attempt frees nobody");
-    }
+    let (event, mut desk) = (unlock(1 << 40), Desk::new(with_devices()));
+    let everybody = |desk: &Desk, first: u64| {
+        let device = |id| Some(device_of(ACCOUNT, id, START.before(MS)));
+        let devices = (0..8).map(|id| of_nine(desk, first + id * 10, device(id), START));
+        let devices: Vec<usize> = devices.collect();
+        // One that shares a counter with the first.
+        let ninth = of_nine(desk, first + 80, device(8), START);
+        (of_nine(desk, first + 90, None, START), devices, ninth)
+    };
+    assert_eq!(everybody(&desk, 100), (5, vec![5; 8], 0));
+    assert_eq!(everybody(&desk, 200), (0, vec![0; 8], 0));
+    let before = desk.overflow.before(&event, START).unwrap();
+    assert!(matches!(desk.account.send(event, START), V::Unlocked));
+    desk.overflow.unlocked(before, START);
+    assert_eq!(everybody(&desk, 300), (5, vec![5; 8], 0));
+    assert!(desk.overflow.before(&begin(1), START).is_none(), "an attempt frees nobody");
 }
 
 #[test]
 fn whose_device_is_not_known_is_a_stranger_and_charged_nothing_as_a_device() {
-    let old = START.before(DAY * 180);
-    let cases = [
-        ("another's", device_of(AccountDigest::new([8; 16]), 1, FIRST, START), false),
-        ("too old", device_of(ACCOUNT, 1, FIRST, old), false),
-        ("revoked", device_of(ACCOUNT, 1, FIRST, START.before(MS)), true),
-    ];
-    for (case, device, revoked) in cases {
-        let mut desk = Desk::new(with_devices());
-        let mut epoch = FIRST;
-        if revoked {
-            let event = LockoutEvent::ForgetDevices { account: ACCOUNT };
-            let V::DevicesForgotten { epoch: next } = desk.account.send(event, START) else {
-                panic!("they are remembered")
-            };
-            epoch = next;
-        }
-        let now = START.after(MS);
+    let now = START.after(MS);
+    for (case, device) in [
+        ("another's", device_of(AccountDigest::new([8; 16]), 1, START)),
+        ("too old", device_of(ACCOUNT, 1, now.before(DAY * 180))),
+    ] {
+        let desk = Desk::new(with_devices());
         let (overflow, machine) = (&desk.overflow, &desk.account.machine);
         for id in 0..9 {
-            let attempt = Begin::new(ACCOUNT, ChargeId::new(id)).from_device(device);
+            let attempt = Begin::new(ACCOUNT, ChargeId::new(id)).from_device(Some(device));
             assert!(overflow.charge(machine, &attempt, now));
             let admitted = overflow.admit(machine, attempt, desk.account.state.as_ref(), now);
             let stranger = admitted.expect_err(case);
@@ -284,7 +255,7 @@ fn whose_device_is_not_known_is_a_stranger_and_charged_nothing_as_a_device() {
             let verdict = overflow.admit(machine, stranger, desk.account.state.as_ref(), now);
             assert_eq!(matches!(verdict, Ok(V::Admitted(_))), id < 5, "{case}: {id}");
         }
-        let known = device_of(ACCOUNT, 1, epoch, now);
+        let known = Some(device_of(ACCOUNT, 1, now));
         assert_eq!(of_nine(&desk, 10, known, now), 5, "{case}");
     }
 }

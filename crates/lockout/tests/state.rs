@@ -31,7 +31,7 @@ const FIXTURE_2: &str = "0201 00c7d8195f690500 808ece1c2a00000000000000 \
     81f0f0e4010100000000000000 81ecc185010200000000000000 000300000000000000";
 
 /// Every part of version 2. Where cookies were voided there once was a moment, under another flag.
-const EVERYTHING: &str = "02f5 0074274763690500 80e88887430100000000000000 01 0280c8ceb40d \
+const EVERYTHING: &str = "0275 0074274763690500 80909de91a0100000000000000 0280c8ceb40d \
     010101010101 020202020202 0080c8ceb40d 01 81c3f3a46b0800000000000000 020900000000000000 \
     c581f4a46b0700000000000000 0d00000000000000 85c3f3a46b0800000000000000 0d00000000000000 \
     050900000000000000 0e00000000000000";
@@ -68,18 +68,21 @@ fn version_1_opens_for_ever() {
 
 #[test]
 fn version_2_opens_for_ever() {
-    let once = EVERYTHING.replacen("02f5", "0277", 1);
-    let once = once.replacen("01 0280c8ceb40d", "80e8888743 0280c8ceb40d", 1);
-    assert_eq!(LockoutState::from_bytes(hex(&once)).unwrap(), everything());
     for (state, fixture) in [(sample(), FIXTURE_2), (everything(), EVERYTHING)] {
         let bytes = state.clone().into_bytes();
         let shown: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(bytes, hex(fixture), "now {shown}");
         assert_eq!(LockoutState::from_bytes(hex(fixture)).unwrap(), state);
     }
+    // Since when, and later since which epoch, cookies were void.
+    for (flags, void) in [("0277", "80e8888743"), ("02f5", "01")] {
+        let once = EVERYTHING.replacen("0275", flags, 1);
+        let once = once.replacen("0280c8ceb40d", &format!("{void} 0280c8ceb40d"), 1);
+        assert_eq!(LockoutState::from_bytes(hex(&once)).unwrap(), everything());
+    }
 }
 
-/// A revoked and a known device, a run that has left the window, a repeat, a lock that is announced
+/// A known device, a run that has left the window, a repeat, a lock that is announced
 /// and a run that is to be.
 fn everything() -> LockoutState {
     let builder = LockoutPolicy::builder().limit(Limit::new(2, HOUR)).repeats(20);
@@ -87,21 +90,19 @@ fn everything() -> LockoutState {
     let policy = builder.devices(Devices::default()).consecutive(rule).build().unwrap();
     let machine = LockoutMachine::new(policy, PolicyDigest::NONE).announcing();
     let mut account = Account::new(machine);
-    let id = ChargeId::new(1);
-    account.send(LockoutEvent::Reset { account: ACCOUNT, id, revoke_devices: true }, START);
     let hour = |n: u32| START.after(HOUR * n);
     for n in [1, 2] {
         assert!(account.guess(n.into(), hour(n)));
     }
     account.send(begin(3), hour(3));
-    let signed_in = account.send(right(3), hour(3));
-    let LockoutVerdict::Authenticated { epoch: Some(epoch), .. } = signed_in else { panic!() };
+    account.send(right(3), hour(3));
+    account.send(unlock(1), hour(3));
     for (n, secret) in [(4, 1), (5, 1), (6, 2)] {
         account.send(begin(n), hour(4));
         account.send(wrong_secret(n, secret), hour(4));
     }
     for n in [7, 8] {
-        account.send(begin_from_epoch(n, 0xd, epoch, hour(1)), hour(4).after(MS));
+        account.send(begin_from_cookie(n, 0xd, hour(1)), hour(4).after(MS));
         account.send(wrong(n), hour(4).after(MS * 2));
     }
     let locked = Crossing { id: ChargeId::new(8), kind: CrossingKind::Locked };
@@ -109,7 +110,7 @@ fn everything() -> LockoutState {
         LockoutEvent::Announced { account: ACCOUNT, crossing: locked },
         hour(4).after(MS * 2),
     );
-    account.send(begin_from_epoch(9, 0xe, epoch, hour(1)), hour(5));
+    account.send(begin_from_cookie(9, 0xe, hour(1)), hour(5));
     account.send(wrong(9), hour(5));
     assert!(matches!(account.send(begin(10), hour(5)), LockoutVerdict::Locked { .. }));
     account.state.unwrap()
@@ -241,8 +242,8 @@ fn an_account_has_one_cell() {
 }
 
 /// Cookies were voided, written as it once was: read, and written otherwise.
-fn has_moment(bytes: &[u8]) -> bool {
-    bytes[0] == 2 && bytes[1] & 2 != 0
+fn says_what_is_void(bytes: &[u8]) -> bool {
+    bytes[0] == 2 && bytes[1] & 0x82 != 0
 }
 
 proptest! {
@@ -255,7 +256,7 @@ proptest! {
         let at = at.index(bytes.len());
         bytes[at] ^= flip;
         if let Ok(state) = LockoutState::from_bytes(bytes.clone()) {
-            prop_assert!(at == 0 || has_moment(&bytes) || state.into_bytes() == bytes);
+            prop_assert!(at == 0 || says_what_is_void(&bytes) || state.into_bytes() == bytes);
         }
     }
 
@@ -264,7 +265,7 @@ proptest! {
         let bytes = [vec![version], tail].concat();
         if let Ok(state) = LockoutState::from_bytes(bytes.clone()) {
             let written = state.clone().into_bytes();
-            prop_assert!(version == 1 || has_moment(&bytes) || written == bytes);
+            prop_assert!(version == 1 || says_what_is_void(&bytes) || written == bytes);
             prop_assert_eq!(LockoutState::from_bytes(written), Ok(state));
         }
     }

@@ -33,7 +33,7 @@ fn no_letter_of_a_cookie_takes_longer_than_another() {
     const EACH: u32 = 200;
     let key = DeviceKey::new(MacKey::new(&[3; 32]));
     let cookie =
-        key.issue(ACCOUNT, 42, DeviceEpoch::FIRST, Timestamp::from_micros(1_523_232_000_000_000));
+        key.issue(ACCOUNT, 42, DeviceEpoch::new(0), Timestamp::from_micros(1_523_232_000_000_000));
     let cases = [
         wrong_at(&cookie, CODE),
         wrong_at(&cookie, CODE),

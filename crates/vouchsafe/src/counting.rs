@@ -31,7 +31,6 @@ pub async fn drive(
     if before.is_some_and(|before| before.is_repeated()) {
         return Ok(LockoutVerdict::Unlocked);
     }
-    let revokes = matches!(event, LockoutEvent::Reset { revoke_devices: true, .. });
     let mut driven = match overflow.settle(machine, event, now) {
         Ok(verdict) => Ok(verdict),
         Err(event) => vouchsafe_store::drive(cells, entropy, key, machine, event, now).await,
@@ -57,7 +56,7 @@ pub async fn drive(
     if let Some(before) = before {
         // No room to say so, and nothing there to be forgotten: what it has is beside the store.
         let full = matches!(&driven, Err(Undelivered { error: StoreError::Full, .. }));
-        if full && !revokes && matches!(exact(cells, account).await, Ok(None)) {
+        if full && matches!(exact(cells, account).await, Ok(None)) {
             driven = Ok(LockoutVerdict::Unlocked);
         }
         if driven.is_ok() {

@@ -40,7 +40,7 @@ struct Seen {
     unlocked: usize,
     full: usize,
     devices: usize,
-    voided: usize,
+    too_old: usize,
 }
 
 /// One history on a few accounts, in a store of a few KiB.
@@ -72,10 +72,8 @@ fn history(seed: u64, seen: &mut Seen) {
     let accounts = 4;
     let mut oracles = vec![Oracle::default(); accounts];
     let mut coarse = vec![false; accounts];
-    let mut epochs = vec![DeviceEpoch::FIRST; accounts];
     let (mut junk, mut now) = (Junk::default(), START);
-    // Whose, and which epoch their cookies were of.
-    let mut open: Vec<(usize, Charged, DeviceEpoch)> = Vec::new();
+    let mut open: Vec<(usize, Charged)> = Vec::new();
     for _ in 0..150 {
         let who = usize::try_from(random.below(accounts as u64)).unwrap();
         match random.below(20) {
@@ -84,20 +82,9 @@ fn history(seed: u64, seen: &mut Seen) {
             3 => now = now.after(Duration::from_secs(pick(&[1, 9, 10, 59, 3_599]))),
             4 => now = now.after(Duration::from_millis(random.below(5_000))),
             5 => drop(block_on(desk.cells.sweep(now, usize::MAX)).unwrap()),
-            7 if random.below(4) == 0 => {
-                match desk.send(LockoutEvent::ForgetDevices { account: account(who as u64) }, now) {
-                    Ok(V::DevicesForgotten { epoch }) => epochs[who] = epoch,
-                    Err(StoreError::Full) => {}
-                    other => panic!("{other:?} in {seed}"),
-                }
-            }
             6 if random.below(4) == 0 => {
                 let (account, id) = (account(who as u64), ChargeId::new(desk.entropy.next()));
-                let unlock = match random.below(2) {
-                    0 => LockoutEvent::Unlock { account, id },
-                    _ => LockoutEvent::Reset { account, id, revoke_devices: false },
-                };
-                match desk.send(unlock, now) {
+                match desk.send(LockoutEvent::Unlock { account, id }, now) {
                     Ok(V::Unlocked) => {
                         oracles[who].0.clear();
                         seen.unlocked += usize::from(!desk.overflow.is_idle(now));
@@ -112,7 +99,7 @@ fn history(seed: u64, seen: &mut Seen) {
                         let again = desk.begin(account, now);
                         let Ok(V::Admitted(charged)) = again else { panic!("{again:?} in {seed}") };
                         oracles[who].0.push((now, charged.id(), true, false, 0));
-                        open.push((who, charged, epochs[who]));
+                        open.push((who, charged));
                     }
                     // No room to say so, and something there to be forgotten, or nothing anywhere.
                     Err(StoreError::Full) => seen.full += 1,
@@ -121,7 +108,7 @@ fn history(seed: u64, seen: &mut Seen) {
             }
             6..12 if !open.is_empty() => {
                 let at = usize::try_from(random.below(open.len() as u64)).unwrap();
-                let (who, charged, then) = open.swap_remove(at);
+                let (who, charged) = open.swap_remove(at);
                 let id = charged.id();
                 let how = random.below(6);
                 let event = match how {
@@ -130,11 +117,7 @@ fn history(seed: u64, seen: &mut Seen) {
                     _ => wrong(charged),
                 };
                 match (desk.send(event, now), how) {
-                    (Ok(V::Authenticated { epoch, .. }), 0) => {
-                        let right = |epoch| [then, epochs[who]].contains(&epoch);
-                        assert_eq!(epoch.map(right), devices.map(|_| true), "in {seed}");
-                        oracles[who].settle(id, false, clears);
-                    }
+                    (Ok(V::Authenticated(_)), 0) => oracles[who].settle(id, false, clears),
                     (Ok(V::Refunded), 1) => oracles[who].settle(id, false, false),
                     (Ok(V::Failed { .. }), 2..) => oracles[who].settle(id, true, false),
                     // Settled in the store, which had no room to say so: the charge stays.
@@ -145,14 +128,15 @@ fn history(seed: u64, seen: &mut Seen) {
             _ => {
                 let (before, idle) = (desk.exact(account(who as u64)), desk.overflow.is_idle(now));
                 let account = account(who as u64);
-                let (id, epoch) =
-                    (random.below(4), [DeviceEpoch::FIRST, epochs[who]][random.below(2) as usize]);
-                let cookie = key.issue(account, id, epoch, [START, now][random.below(2) as usize]);
-                let device = (random.below(2) == 0).then(|| key.verify(account, &cookie).unwrap());
-                // Two of them share a counter, and a cookie that is void is none.
-                let lane = device.filter(|_| devices.is_some() && epoch == epochs[who]);
+                let (too_old, epoch) = (random.below(2) == 0, DeviceEpoch::new(1));
+                let issued = if too_old { now.before(Devices::default().valid_for) } else { now };
+                let cookie = key.issue(account, random.below(4), epoch, issued);
+                let device = (random.below(2) == 0)
+                    .then(|| key.verify(account, &cookie).unwrap().of_epoch(epoch).unwrap());
+                // Two of them share a counter, and a cookie that is too old is none.
+                let lane = device.filter(|_| devices.is_some() && !too_old);
                 let lane = lane.map_or(0, |device| 1 + device.id() % 2);
-                seen.voided += usize::from(devices.is_some() && device.is_some() && lane == 0);
+                seen.too_old += usize::from(devices.is_some() && device.is_some() && lane == 0);
                 let allowed = oracles[who].admits(&limits, lane, now);
                 match desk.begin_from(account, device, now) {
                     Ok(V::Admitted(charged)) => {
@@ -164,7 +148,7 @@ fn history(seed: u64, seen: &mut Seen) {
                         seen.both += usize::from(coarse[who] && !is_coarse);
                         coarse[who] |= is_coarse;
                         oracles[who].0.push((now, charged.id(), true, false, lane));
-                        open.push((who, charged, epochs[who]));
+                        open.push((who, charged));
                     }
                     Ok(V::Locked { .. } | V::Wait { .. }) => {
                         let released = |l: &Limit| l.release() == Release::WindowSlides;
@@ -189,11 +173,11 @@ fn in_whatever_order_cells_fill_and_drain_no_account_gets_more_by() {
     for seed in 0..u64::try_from(runs(3_000, 300_000)).unwrap() {
         history(seed << 8, &mut seen);
     }
-    let Seen { exact, coarse, both, taken_back, unlocked, full, devices, voided } = seen;
+    let Seen { exact, coarse, both, taken_back, unlocked, full, devices, too_old } = seen;
     println!("{exact} exact, {coarse} coarse, {both} of both, {taken_back} refused for others");
     println!("{unlocked} unlocked, {full} not for want of room");
-    println!("{devices} coarse of devices; {voided} cookies were void");
-    assert!(devices > 500 && voided > 100);
+    println!("{devices} coarse of devices; {too_old} cookies were too old");
+    assert!(devices > 500 && too_old > 100);
     assert!(exact > 1_000 && coarse > 1_000 && both > 100 && taken_back > 100 && unlocked > 100);
 }
 

@@ -29,6 +29,8 @@ const WATCHED: usize = 64;
 
 /// Devices of each user: at the desk, and a phone.
 const DEVICES: usize = 2;
+/// Nobody here voids cookies.
+const EPOCH: DeviceEpoch = DeviceEpoch::new(0);
 
 /// What is wrong with a name that was made here.
 #[derive(Debug, thiserror::Error)]
@@ -84,7 +86,7 @@ impl Ours {
         let known_since = START.before(DAY);
         let cookies = |user: &AccountDigest| {
             (0..devices)
-                .map(|_| device_key.issue(*user, entropy.next(), DeviceEpoch::FIRST, known_since))
+                .map(|_| device_key.issue(*user, entropy.next(), EPOCH, known_since))
                 .collect()
         };
         let cookies = match policy.devices() {
@@ -128,7 +130,8 @@ impl Ours {
     fn device(&self, account: AccountDigest, attempt: &Attempt) -> Option<Device> {
         let Name::User(user) = attempt.name else { return None };
         let cookies = self.cookies.get(usize::try_from(user).ok()?)?;
-        self.device_key.verify(account, cookies.get(usize::from(attempt.device?))?)
+        let cookie = cookies.get(usize::from(attempt.device?))?;
+        self.device_key.verify(account, cookie)?.of_epoch(EPOCH)
     }
 
     fn drive(&self, event: LockoutEvent, now: Timestamp) -> Option<LockoutVerdict> {

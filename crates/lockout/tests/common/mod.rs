@@ -9,7 +9,7 @@ use vouchsafe_core::{
 };
 use vouchsafe_crypto::MacKey;
 use vouchsafe_lockout::{
-    Begin, DeviceEpoch, DeviceKey, Limit, LockoutEvent, LockoutMachine, LockoutPolicy,
+    Begin, Device, DeviceEpoch, DeviceKey, Limit, LockoutEvent, LockoutMachine, LockoutPolicy,
     LockoutState, LockoutVerdict,
 };
 
@@ -109,22 +109,17 @@ pub fn begin_from(id: u64, device: u64) -> LockoutEvent {
     begin_from_cookie(id, device, START.before(MS))
 }
 
-/// An attempt of device `id`, whose cookie was issued at `issued`, before any was voided.
+/// An attempt of device `id`, whose cookie was issued at `issued`.
 pub fn begin_from_cookie(id: u64, device: u64, issued: Timestamp) -> LockoutEvent {
-    begin_from_epoch(id, device, DeviceEpoch::FIRST, issued)
+    let device = Some(device_of(ACCOUNT, device, issued));
+    LockoutEvent::Begin(Begin::new(ACCOUNT, ChargeId::new(id)).from_device(device))
 }
 
-pub fn begin_from_epoch(
-    id: u64,
-    device: u64,
-    epoch: DeviceEpoch,
-    issued: Timestamp,
-) -> LockoutEvent {
-    let key = device_key();
-    let cookie = key.issue(ACCOUNT, device, epoch, issued);
-    let known = key.verify(ACCOUNT, &cookie);
-    assert!(known.is_some());
-    LockoutEvent::Begin(Begin::new(ACCOUNT, ChargeId::new(id)).from_device(known))
+/// The device `id` of `account`, by a cookie that was issued at `issued` and never voided.
+pub fn device_of(account: AccountDigest, id: u64, issued: Timestamp) -> Device {
+    let (key, epoch) = (device_key(), DeviceEpoch::new(3));
+    let cookie = key.verify(account, &key.issue(account, id, epoch, issued));
+    cookie.unwrap().of_epoch(epoch).unwrap()
 }
 
 pub fn device_key() -> DeviceKey {

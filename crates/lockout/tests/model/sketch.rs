@@ -148,7 +148,7 @@ impl Machine for Sketch {
                 }
                 log.charges.retain(|charge| charge.1 != id || charge.2);
                 let proof = Authenticated::assertion(settle.account(), PolicyDigest::NONE, now);
-                save(log, LockoutVerdict::Authenticated { proof, epoch: None })
+                save(log, LockoutVerdict::Authenticated(proof))
             }
             LockoutEvent::NotVerified(settle) => {
                 let id = settle.id().get();
@@ -167,11 +167,7 @@ impl Machine for Sketch {
                 }
                 save(log, LockoutVerdict::Unlocked)
             }
-            LockoutEvent::Reset { .. }
-            | LockoutEvent::ForgetDevices { .. }
-            | LockoutEvent::Announced { .. } => {
-                panic!("not in the small world")
-            }
+            LockoutEvent::Announced { .. } => panic!("not in the small world"),
         }
     }
 }

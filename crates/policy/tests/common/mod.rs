@@ -138,8 +138,9 @@ fn all_admitted(policy: &LockoutPolicy, witness: &vouchsafe_lockout::Witness) ->
         }
         let now = START.after(attempt.after);
         let cookie =
-            attempt.device.map(|device| key.issue(ACCOUNT, device, DeviceEpoch::FIRST, now));
-        let device = cookie.map(|cookie| key.verify(ACCOUNT, &cookie).unwrap());
+            attempt.device.map(|device| key.issue(ACCOUNT, device, DeviceEpoch::new(0), now));
+        let device = cookie
+            .and_then(|cookie| key.verify(ACCOUNT, &cookie).unwrap().of_epoch(DeviceEpoch::new(0)));
         let begin = Begin::new(ACCOUNT, ChargeId::new(id)).from_device(device);
         let LockoutVerdict::Admitted(charged) = account.send(&LockoutEvent::Begin(begin), now)
         else {

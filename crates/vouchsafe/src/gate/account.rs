@@ -8,6 +8,7 @@ use std::sync::Arc;
 use vouchsafe_core::{
     AccountDigest, Case, Cell, Corrupt, Effect, Machine, Space, Standing, Step, Timestamp, UserId,
 };
+use vouchsafe_lockout::DeviceEpoch;
 use vouchsafe_password::{
     Credential, CredentialEvent, CredentialMachine, CredentialVerdict, Record, Stored,
 };
@@ -41,6 +42,8 @@ pub(crate) struct AccountState {
     pub(crate) sessions: Option<Sessions>,
     /// How often every session was ended at once: a sign-in that began before does not open one.
     pub(crate) epoch: u64,
+    /// How often every device cookie was voided at once: with each new password, and by whoever asks.
+    pub(crate) devices: u64,
     /// Where the host has a column of its own for the record, and it was looked at.
     pub(crate) column: Option<Column>,
 }
@@ -48,6 +51,11 @@ pub(crate) struct AccountState {
 impl AccountState {
     pub(crate) fn generation(&self) -> u64 {
         self.credential.as_ref().map_or(0, Credential::generation)
+    }
+
+    fn set(&self, opened: Option<SessionVerdict>) -> AccountVerdict {
+        let devices = DeviceEpoch::new(self.devices);
+        AccountVerdict::Set { owner: self.owner.clone(), opened, devices }
     }
 }
 
@@ -111,6 +119,8 @@ pub(crate) enum AccountEvent {
     Looked(Looked),
     /// Any other change of the credential.
     Credential(CredentialEvent),
+    /// No browser is known any more.
+    ForgetDevices,
     /// The user class changed: it takes effect at the next sign-in, so every session ends.
     Reclass(String),
 }
@@ -128,7 +138,10 @@ pub(crate) enum AccountVerdict {
     Set {
         owner: Option<Owner>,
         opened: Option<SessionVerdict>,
+        /// What its browser's cookie is made with.
+        devices: DeviceEpoch,
     },
+    DevicesForgotten,
     Reclassed,
     /// What was seen in the host's column is noted, or was out of date.
     Looked,
@@ -142,6 +155,8 @@ pub(crate) struct View {
     pub(crate) owner: Option<Owner>,
     pub(crate) generation: u64,
     pub(crate) epoch: u64,
+    /// Which device cookies count.
+    pub(crate) devices: DeviceEpoch,
     pub(crate) disabled: bool,
     pub(crate) stored: Stored,
     /// There was a password, and it was withdrawn.
@@ -160,6 +175,7 @@ impl View {
         Self {
             generation: state.generation(),
             epoch: state.epoch,
+            devices: DeviceEpoch::new(state.devices),
             disabled: credential.is_some_and(Credential::is_disabled),
             stored: credential.map_or(Stored::Absent, Credential::stored),
             withdrawn: credential.is_some_and(Credential::is_withdrawn),
@@ -221,6 +237,7 @@ impl Parts<'_> {
         }
         let (changed, verdict) = part(&CredentialMachine, &mut state.credential, event, now);
         if state.generation() != before {
+            state.devices = state.devices.saturating_add(1);
             let (_, _ended) = self.sessions(state, &SessionEvent::RevokeAll, now);
             let (_, _withdrawn) = self.links(state, &LinkEvent::WithdrawAll, now);
         }
@@ -331,12 +348,13 @@ impl AccountMachine {
                 }
                 if !changed {
                     // This very redemption, seen again: the password was set with it.
-                    return (None, AccountVerdict::Set { owner: state.owner, opened: None });
+                    let verdict = state.set(None);
+                    return (None, verdict);
                 }
                 match parts.set(&mut state, set, now).1 {
                     CredentialVerdict::Set { .. } => {
-                        let owner = state.owner.clone();
-                        finish(state, true, AccountVerdict::Set { owner, opened: None })
+                        let verdict = state.set(None);
+                        finish(state, true, verdict)
                     }
                     // Not set, so not used up either.
                     verdict => (None, AccountVerdict::Credential(verdict)),
@@ -346,8 +364,8 @@ impl AccountMachine {
                 (changed, CredentialVerdict::Set { .. }) => {
                     let open = |open| parts.sessions(&mut state, open, now).1;
                     let opened = reopen.as_ref().map(open);
-                    let owner = state.owner.clone();
-                    finish(state, changed, AccountVerdict::Set { owner, opened })
+                    let verdict = state.set(opened);
+                    finish(state, changed, verdict)
                 }
                 (_, verdict) => (None, AccountVerdict::Credential(verdict)),
             },
@@ -362,6 +380,10 @@ impl AccountMachine {
             AccountEvent::Looked(looked) => {
                 let changed = parts.looked(&mut state, looked, now);
                 finish(state, changed, AccountVerdict::Looked)
+            }
+            AccountEvent::ForgetDevices => {
+                state.devices = state.devices.saturating_add(1);
+                finish(state, true, AccountVerdict::DevicesForgotten)
             }
             AccountEvent::Reclass(class) => {
                 let changed = match &mut state.owner {
@@ -386,7 +408,7 @@ impl Cell for AccountState {
 
     fn from_bytes(bytes: Vec<u8>) -> Result<Self, Corrupt> {
         let (version, mut rest) = match bytes.split_first() {
-            Some((version @ (1 | 2), rest)) => (*version, rest),
+            Some((version @ 1..=3, rest)) => (*version, rest),
             _ => return Err(Corrupt),
         };
         let user = field(&mut rest)?;
@@ -407,7 +429,12 @@ impl Cell for AccountState {
             epoch: u64::from_be_bytes(field(&mut rest)?.try_into().map_err(|_| Corrupt)?),
             column: match version {
                 1 => None,
-                _ => Some(Column::from_bytes(field(&mut rest)?).ok_or(Corrupt)?),
+                2 => Some(Column::from_bytes(field(&mut rest)?).ok_or(Corrupt)?),
+                _ => some(field(&mut rest)?, |bytes| Column::from_bytes(bytes).ok_or(Corrupt))?,
+            },
+            devices: match version {
+                1 | 2 => 0,
+                _ => u64::from_be_bytes(field(&mut rest)?.try_into().map_err(|_| Corrupt)?),
             },
         };
         if rest.is_empty() { Ok(state) } else { Err(Corrupt) }
@@ -425,16 +452,17 @@ impl Cell for AccountState {
             &self.links.as_ref().map(Links::to_bytes).unwrap_or_default(),
             &self.sessions.as_ref().map(Sessions::to_bytes).unwrap_or_default(),
             &self.epoch.to_be_bytes(),
+            &self.column.map(Column::to_bytes).unwrap_or_default(),
+            &self.devices.to_be_bytes(),
         ];
-        // The second version has a column, and is written where there is one.
-        let mut out = vec![if self.column.is_some() { 2 } else { 1 }];
+        let mut out = vec![VERSION];
         parts.into_iter().for_each(|part| put_field(&mut out, part));
-        if let Some(column) = self.column {
-            put_field(&mut out, &column.to_bytes());
-        }
         out
     }
 }
+
+/// The first had neither a column nor a count of devices, the second always a column; both are read.
+const VERSION: u8 = 3;
 
 /// Writes one part behind its length. What writes parts bounds them far below 4 GiB.
 pub(super) fn put_field(out: &mut Vec<u8>, part: &[u8]) {
@@ -533,7 +561,7 @@ mod tests {
             longer.push(0);
             assert_eq!(AccountState::from_bytes(longer), Err(Corrupt));
             let mut later = bytes;
-            later[0] = 3;
+            later[0] = 4;
             assert_eq!(AccountState::from_bytes(later), Err(Corrupt));
         }
         assert_eq!(AccountState::from_bytes(vec![1, 255, 255, 255, 255]), Err(Corrupt));

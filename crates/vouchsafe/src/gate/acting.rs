@@ -252,18 +252,8 @@ impl Acting<'_> {
     /// # Errors
     /// [`Code::NoUser`], or that a part did not answer.
     pub async fn forget_devices(&self, user: &UserId) -> Result<(), Refused> {
-        let draft = self.draft(Operation::DevicesForgotten, user_target(user));
-        self.gate.or_refuse(&draft, self.find(user).await).await?;
-        let account = self.gate.account_of(&self.tenant, user);
-        self.gate
-            .recorded(&draft, async {
-                let forget = LockoutEvent::ForgetDevices { account };
-                match self.gate.settle(&self.policy, account, forget).await? {
-                    LockoutVerdict::DevicesForgotten { .. } => Ok(()),
-                    _ => Err(self.refusal(Code::Corrupt)),
-                }
-            })
-            .await
+        let event = || AccountEvent::ForgetDevices;
+        self.changing(user, Operation::DevicesForgotten, event, changed).await
     }
 
     /// How these users stand with the gate, in their order: for lists. Recorded as read, in one
@@ -465,12 +455,10 @@ impl Acting<'_> {
             let tenant_of = &self.tenant;
             let set = gate.set_password(policy, tenant_of, &user, &stand, record, Some(open));
             match set.await? {
-                AccountVerdict::Set { owner: Some(owner), opened: Some(verdict) } => {
+                AccountVerdict::Set { owner: Some(owner), opened: Some(verdict), devices } => {
                     let mut issued = gate.opened(policy, tenant, owner, opening, verdict)?;
-                    if let Some(epoch) = gate.forget_devices(policy, account).await {
-                        let device = gate.new_device(policy, account, self.call, Some(epoch), at);
-                        issued.known_by(device.ok().flatten());
-                    }
+                    let device = gate.new_device(policy, account, self.call, devices, at);
+                    issued.known_by(device.ok().flatten());
                     Ok(issued)
                 }
                 _ => Err(self.refusal(Code::Raced)),
@@ -497,7 +485,7 @@ impl Acting<'_> {
         let verified =
             gate.verify(policy, &self.tenant, Some(&user), charged, &present, view).await;
         match verified? {
-            Proof::Authenticated(proof, _) => Ok((user, stand, proof)),
+            Proof::Authenticated(proof) => Ok((user, stand, proof)),
             Proof::ChangeOnly(_) => Err(self.refusal(Code::Raced).into()),
         }
     }

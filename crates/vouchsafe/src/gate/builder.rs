@@ -380,11 +380,7 @@ impl GateBuilder {
             policies.tenants().map(|tenant| (tenant.clone(), AccountKey::new(&digests, tenant)));
         let generations = Generations::new(&found, &digests, policies.tenants().next(), now);
         let root = found.cell.unwrap_or_default().root(keyring.token_root());
-        // What is known of devices ends with the counters, so that none that was voided comes back.
-        let devices = match self.counter_memory {
-            Some(_) => MacKey::generate(&*entropy)?,
-            None => MacKey::new(&root.derive("vouchsafe device cookies v1", &[])),
-        };
+        let devices = MacKey::new(&root.derive("vouchsafe device cookies v1", &[]));
         let keys = PoolKeys::new().recognise_with(keyring.digest_key());
         let keys = match self.peppers {
             Some(peppers) => keys.peppers(peppers),

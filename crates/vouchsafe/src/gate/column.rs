@@ -484,7 +484,7 @@ mod tests {
             let column = Column { seen: A, also, pending, replaced, closed: bits & 16 != 0 };
             let state = AccountState { column: Some(column), ..AccountState::default() };
             let bytes = state.clone().into_bytes();
-            assert_eq!(bytes.first(), Some(&2));
+            assert_eq!(bytes.first(), Some(&3));
             assert_eq!(AccountState::from_bytes(bytes.clone()), Ok(state));
             for cut in 0..bytes.len() {
                 let cut = bytes.get(..cut).unwrap().to_vec();

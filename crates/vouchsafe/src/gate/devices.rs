@@ -1,19 +1,19 @@
 //! Is this a browser that has signed in to the account before?
 //!
-//! Its cookie is made and checked without the store. Whether it was revoked is in the lockout's own
-//! cell: the charge reads it there, and nobody else has to ask unless something else stands in the
-//! way.
+//! Its cookie is made and checked without the store. Whether it was voided is in the account's own
+//! cell, beside the password, and changes with it in one swap: one load, and only for whoever has a
+//! cookie that was made for this very account.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use vouchsafe_core::{AccountDigest, SecretString, TenantId, Timestamp};
-use vouchsafe_lockout::{Device, DeviceEpoch, LockoutEvent, LockoutState, LockoutVerdict};
+use vouchsafe_lockout::{Cookie, Device, DeviceEpoch, LockoutEvent, LockoutState, LockoutVerdict};
 use vouchsafe_policy::Policy;
 use vouchsafe_store::Cells;
 
 use super::call::Call;
-use super::{Gate, Later, Refused, counting_by, store_refusal};
+use super::{Gate, Later, Refused, store_refusal};
 
 /// The cookie of a browser that has signed in. It lets nobody in: with it, strangers' failures do
 /// not lock its owner out, and floods of others do not hold the owner up.
@@ -38,46 +38,37 @@ impl DeviceCookie {
 }
 
 impl Gate {
-    /// The browser behind a call, if its cookie is one of ours, for this account, and not too old.
-    /// Whether it was revoked is for the account's counter to say.
-    pub(super) fn device(
+    /// The cookie of a call, if it is one of ours, for this account, and not too old.
+    fn cookie(&self, policy: &Policy, account: AccountDigest, call: &Call) -> Option<Cookie> {
+        let devices = policy.lockout().devices()?;
+        let cookie = self.inner.devices.verify(account, call.device()?)?;
+        (cookie.issued().after(devices.valid_for) > self.now()).then_some(cookie)
+    }
+
+    /// The browser behind a call, if its cookie counts. Where that cannot be told, it does not.
+    pub(super) async fn device(
         &self,
-        policy: &Policy,
+        policy: &Arc<Policy>,
         account: AccountDigest,
         call: &Call,
     ) -> Option<Device> {
-        let devices = policy.lockout().devices()?;
-        let device = self.inner.devices.verify(account, call.device()?)?;
-        let known = device.issued().after(devices.valid_for) > self.now();
-        (known && !self.is_forgetting(account)).then_some(device)
+        let cookie = self.cookie(policy, account, call)?;
+        let view = self.view(policy, account).await.ok()?;
+        cookie.of_epoch(view.devices)
     }
 
-    /// Whether the cookies of an account are void, and the store has not taken it in yet.
-    fn is_forgetting(&self, account: AccountDigest) -> bool {
-        self.inner.later().iter().any(|later| match later {
-            Later::Settle { event: LockoutEvent::ForgetDevices { account: of }, .. }
-            | Later::Settle {
-                event: LockoutEvent::Reset { account: of, revoke_devices: true, .. },
-                ..
-            } => *of == account,
-            _ => false,
-        })
-    }
-
-    /// A cookie for a browser that signed in to `account` at `at`; none where the policy has no
-    /// device counters. A browser that is known keeps its counter, and where nobody knows the
-    /// account's epoch, that of the cookie it has.
+    /// A cookie for a browser that signed in to `account` at `at`, when its cookies were of `epoch`;
+    /// none where the policy has no device counters. A browser that is known keeps its counter.
     pub(super) fn new_device(
         &self,
         policy: &Policy,
         account: AccountDigest,
         call: &Call,
-        epoch: Option<DeviceEpoch>,
+        epoch: DeviceEpoch,
         at: Timestamp,
     ) -> Result<Option<DeviceCookie>, Refused> {
         let Some(devices) = policy.lockout().devices() else { return Ok(None) };
-        let known = self.device(policy, account, call);
-        let Some(epoch) = epoch.or(known.map(|known| known.epoch())) else { return Ok(None) };
+        let known = self.cookie(policy, account, call).and_then(|cookie| cookie.of_epoch(epoch));
         let id = match known {
             Some(known) => known.id(),
             None => self.fresh_number(policy)?,
@@ -91,28 +82,13 @@ impl Gate {
     pub(super) async fn throttle_strangers(
         &self,
         tenant: &TenantId,
-        policy: &Policy,
+        policy: &Arc<Policy>,
         account: AccountDigest,
         call: &Call,
     ) -> Result<(), Refused> {
         match self.throttle(tenant, policy, call) {
-            Err(refusal) if !self.is_known(policy, account, call).await => Err(refusal),
+            Err(refusal) if self.device(policy, account, call).await.is_none() => Err(refusal),
             _ => Ok(()),
-        }
-    }
-
-    /// Whether the call comes from a known browser, for certain: one load, and only for whoever
-    /// has a cookie that was made for this very account.
-    pub(super) async fn is_known(
-        &self,
-        policy: &Policy,
-        account: AccountDigest,
-        call: &Call,
-    ) -> bool {
-        let Some(device) = self.device(policy, account, call) else { return false };
-        match self.failures(policy, account).await {
-            Ok((state, now)) => counting_by(policy).knows(state.as_ref(), &device, now),
-            Err(_) => false,
         }
     }
 
@@ -126,20 +102,6 @@ impl Gate {
         let loaded = self.inner.cells.load(key).await.map_err(refusal)?;
         let now = loaded.time.unwrap_or_else(|| self.now());
         Ok((loaded.state(key).map_err(refusal)?, now))
-    }
-
-    /// Voids every cookie of an account whose password was just replaced, now or as soon as the store
-    /// answers again. What its owner's browser gets a new one with.
-    pub(super) async fn forget_devices(
-        &self,
-        policy: &Arc<Policy>,
-        account: AccountDigest,
-    ) -> Option<DeviceEpoch> {
-        policy.lockout().devices()?;
-        match self.surely(policy, account, || LockoutEvent::ForgetDevices { account }).await {
-            Some(LockoutVerdict::DevicesForgotten { epoch }) => Some(epoch),
-            _ => None,
-        }
     }
 
     /// Does something to an account's counter now, or leaves it for the upkeep when the store does

@@ -218,9 +218,7 @@ impl Gate {
                 AccountVerdict::Set { .. } => {
                     self.put_in_column(policy, &draft.tenant, account, &user, &stand).await?;
                     // Whoever has chosen a new password need not wait for guesses at the old one.
-                    // Whoever knew the old one may have signed in with it.
-                    let devices = purpose == Purpose::Reset && policy.lockout().devices().is_some();
-                    self.forgive(policy, account, devices).await;
+                    self.forgive(policy, account).await;
                     Ok(())
                 }
                 AccountVerdict::Credential(CredentialVerdict::Superseded { .. }) => {

@@ -212,12 +212,7 @@ impl Gate {
             }
             (state, _) => {
                 let step = machine.step(state.as_ref(), &event, self.now());
-                let mut verdict = step.split().1.committed();
-                if let LockoutVerdict::Authenticated { epoch, .. } = &mut verdict {
-                    // Which one it is, is in the store.
-                    *epoch = None;
-                }
-                Ok(verdict)
+                Ok(step.split().1.committed())
             }
         }
     }

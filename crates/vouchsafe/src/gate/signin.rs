@@ -84,7 +84,7 @@ pub struct Authenticated {
     generation: u64,
     epoch: u64,
     proof: vouchsafe_core::Authenticated,
-    devices: Option<DeviceEpoch>,
+    devices: DeviceEpoch,
     replaces: Option<Arc<SecretString>>,
     underway: Underway,
 }
@@ -133,7 +133,7 @@ impl Gate {
     /// on, which an unknown name has too; and what is written about it.
     pub(super) async fn resolve(
         &self,
-        policy: &Policy,
+        policy: &Arc<Policy>,
         attempt: &Attempt,
         operation: Operation,
     ) -> (AccountDigest, Draft, Result<Option<Account>, Refused>) {
@@ -186,7 +186,7 @@ impl Gate {
             Poll::Pending => limit.as_mut().poll(context).map(|()| None),
         });
         let _turn = turn.await.ok_or_else(busy)?;
-        let device = self.device(policy, account, call);
+        let device = self.device(policy, account, call).await;
         let waiting = self.inner.settlements.watch(key);
         loop {
             let begin = Begin::new(account, self.fresh_id(policy)?).from_device(device);
@@ -296,7 +296,7 @@ impl Gate {
         let refusal = |code| Refused::new(code, policy.digest());
         let verdict = self.settle(policy, account, event).await?;
         let proof = match verdict {
-            LockoutVerdict::Authenticated { proof, epoch } => Proof::Authenticated(proof, epoch),
+            LockoutVerdict::Authenticated(proof) => Proof::Authenticated(proof),
             LockoutVerdict::ChangeOnly(proof) => Proof::ChangeOnly(proof),
             LockoutVerdict::Failed { crossing, .. } => {
                 let crossed = crossing.map(|crossing| Crossed { account, crossing });
@@ -346,8 +346,7 @@ impl From<Refused> for Failure {
 
 /// What a right password showed.
 pub(super) enum Proof {
-    /// With what the browser's device cookie is made with.
-    Authenticated(vouchsafe_core::Authenticated, Option<DeviceEpoch>),
+    Authenticated(vouchsafe_core::Authenticated),
     ChangeOnly(vouchsafe_core::ChangeOnly),
 }
 
@@ -359,6 +358,7 @@ struct Right {
     meets: bool,
     stand: Stand,
     epoch: u64,
+    devices: DeviceEpoch,
 }
 
 impl Admitted {
@@ -367,7 +367,7 @@ impl Admitted {
         let Self { gate, policy, attempt, account, found, charged, mut underway } = self;
         let draft = underway.draft.clone();
         let checked = gate.checked(&policy, &attempt, account, found, charged, password.into());
-        let Right { found, proof, meets, stand, epoch } = match checked.await {
+        let Right { found, proof, meets, stand, epoch, devices } = match checked.await {
             Ok(right) => right,
             Err(failure) => {
                 let refusal = gate.refuse_attempt(&policy, &draft, failure).await;
@@ -377,7 +377,7 @@ impl Admitted {
         };
         let draft = Draft { actor: Actor::User(found.user.clone()), ..draft };
         let owner = match proof {
-            Proof::Authenticated(proof, devices) if meets => {
+            Proof::Authenticated(proof) if meets => {
                 let draft = Box::new(draft.doing(Operation::SignedIn));
                 let replaces = attempt.replaces();
                 return Checked::Authenticated(Authenticated {
@@ -392,7 +392,7 @@ impl Admitted {
                     underway,
                 });
             }
-            Proof::Authenticated(proof, _) => OwnerPresent::from(&proof),
+            Proof::Authenticated(proof) => OwnerPresent::from(&proof),
             Proof::ChangeOnly(proof) => OwnerPresent::from(proof),
         };
         let draft = draft.doing(Operation::PasswordChanged);
@@ -433,6 +433,7 @@ impl Gate {
             }
         };
         let (stand, epoch, withdrawn) = (view.stand(), view.epoch, view.withdrawn);
+        let devices = view.devices;
         // A password that today's rule refuses lets nobody in: it is to be changed first. Looked
         // up for unknown names too, so that the work is the same.
         let class = match &found {
@@ -465,7 +466,7 @@ impl Gate {
         // Nobody's record matches nothing: there always is somebody here.
         let nobody = || Refused::new(Code::WrongCredentials, policy.digest());
         let found = found.ok_or_else(nobody)?;
-        Ok(Right { found, proof, meets, stand, epoch })
+        Ok(Right { found, proof, meets, stand, epoch, devices })
     }
 }
 
@@ -509,16 +510,13 @@ impl ChangePassword {
     /// [`NotSet::Unmet`] with every rule the new password fails, or [`NotSet::Refused`].
     pub async fn set(self, new: impl Into<SecretString>) -> Result<(), NotSet> {
         let Self { gate, policy, draft, stand, found, owner, at } = self;
-        let account = owner.account();
         if gate.now().since(at) > CHANGE_WITHIN {
             let refusal = Refused::new(Code::NoSession, policy.digest());
             return Err(NotSet::Refused(gate.refuse(&draft, refusal).await));
         }
         let record = gate.hash(&policy, &draft, &found, owner, &stand.stored, new.into()).await?;
         gate.recorded(&draft, async {
-            gate.set_password(&policy, &draft.tenant, &found, &stand, record, None).await?;
-            let _ = gate.forget_devices(&policy, account).await;
-            Ok(())
+            gate.set_password(&policy, &draft.tenant, &found, &stand, record, None).await
         })
         .await?;
         Ok(())

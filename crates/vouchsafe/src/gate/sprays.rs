@@ -1,7 +1,7 @@
 //! Is somebody trying a few passwords on many accounts of a tenant?
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use vouchsafe_access_log::{Operation, name};
@@ -134,7 +134,7 @@ impl Gate {
     /// program: everybody, if it comes from many places, and otherwise those it comes from.
     pub(super) async fn challenge(
         &self,
-        policy: &Policy,
+        policy: &Arc<Policy>,
         account: AccountDigest,
         attempt: &Attempt,
     ) -> Result<(), Refused> {
@@ -145,9 +145,9 @@ impl Gate {
         if !can_ask || !sprays.of(&attempt.tenant).is_some_and(asks) {
             return Ok(());
         }
-        if self.is_known(policy, account, &attempt.call).await {
-            return Ok(());
+        match self.device(policy, account, &attempt.call).await {
+            Some(_) => Ok(()),
+            None => Err(Refused::new(Code::Challenge, policy.digest())),
         }
-        Err(Refused::new(Code::Challenge, policy.digest()))
     }
 }

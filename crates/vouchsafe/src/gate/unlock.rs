@@ -56,7 +56,7 @@ impl Gate {
         self.recorded(&draft, async {
             match self.account(&policy, account, event).await? {
                 AccountVerdict::Link(LinkVerdict::Redeemed) => {
-                    self.forgive(&policy, account, false).await;
+                    self.forgive(&policy, account).await;
                     Ok(())
                 }
                 _ => Err(Refused::new(Code::NoLink, policy.digest())),
@@ -67,19 +67,9 @@ impl Gate {
     }
 
     /// Takes back every failure of an account whose owner has shown a link: now, or as soon as the
-    /// store answers again. Where a new password was set with it, whoever signed in with the old
-    /// one is known no more.
-    pub(super) async fn forgive(
-        &self,
-        policy: &Arc<Policy>,
-        account: AccountDigest,
-        revoke_devices: bool,
-    ) {
+    /// store answers again.
+    pub(super) async fn forgive(&self, policy: &Arc<Policy>, account: AccountDigest) {
         let Ok(id) = self.fresh_id(policy) else { return };
-        let unlock = || match revoke_devices {
-            true => LockoutEvent::Reset { account, id, revoke_devices },
-            false => LockoutEvent::Unlock { account, id },
-        };
-        let _ = self.surely(policy, account, unlock).await;
+        let _ = self.surely(policy, account, || LockoutEvent::Unlock { account, id }).await;
     }
 }

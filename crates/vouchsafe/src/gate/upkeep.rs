@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use vouchsafe_access_log::{Name, Operation, Outcome, RecordSink, name};
 use vouchsafe_core::{Doubt, Space, Timestamp};
-use vouchsafe_lockout::LockoutState;
+use vouchsafe_lockout::{LockoutEvent, LockoutState};
 use vouchsafe_store::{Cells, StoreError, Undelivered};
 
 use super::builder::own_draft;
@@ -326,15 +326,29 @@ impl Gate {
             match later {
                 Later::Settle { policy, event } => {
                     let key = LockoutState::key(event.account());
-                    // Dropped here, the refund is lost and the charge stays.
+                    // Dropped here, a refund is lost and its charge stays: a proof is there once.
+                    let again = match &event {
+                        LockoutEvent::Unlock { account, id } => {
+                            Some(LockoutEvent::Unlock { account: *account, id: *id })
+                        }
+                        LockoutEvent::Announced { account, crossing } => {
+                            Some(LockoutEvent::Announced { account: *account, crossing: *crossing })
+                        }
+                        _ => None,
+                    };
+                    let later = |event| Later::Settle { policy: Arc::clone(&policy), event };
+                    let mut holding = Holding(&self.inner, again.map(later));
                     match self.lockout(&policy, event).await {
-                        Ok(_) => done.refunds = done.refunds.saturating_add(1),
+                        Ok(_) => {
+                            holding.1 = None;
+                            done.refunds = done.refunds.saturating_add(1);
+                        }
                         Err(undelivered) => {
-                            let event = undelivered.event;
-                            self.inner.leave(Later::Settle { policy, event });
+                            holding.1 = Some(later(undelivered.event));
                             done.left = true;
                         }
                     }
+                    drop(holding);
                     self.inner.settlements.settled(key);
                 }
                 Later::Correct { draft, outcome } => {
