@@ -20,7 +20,7 @@ pub(crate) struct Hashed {
 }
 
 /// What of the password goes into the hash.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) enum Input {
     /// The password itself.
     Plain,
@@ -39,12 +39,6 @@ pub(crate) enum Input {
 pub(crate) struct Affixes {
     pub(crate) before: Vec<u8>,
     pub(crate) after: Vec<u8>,
-}
-
-impl std::fmt::Debug for Affixes {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Affixes(..)")
-    }
 }
 
 /// A digest that is no password hash: too quick, and often without a salt.

@@ -489,9 +489,9 @@ impl PasswordPolicy {
     fn alphabets(&self) -> [&'static str; 4] {
         let mut alphabets = [UPPER, DIGITS, SIGNS, LOWER];
         let wanted = |alphabet: &&str| match *alphabet {
-            UPPER => self.requires(Kind::Letter),
             DIGITS => self.requires(Kind::Number),
             SIGNS => self.requires(Kind::Special),
+            // A letter is next in any case.
             _ => false,
         };
         alphabets.sort_by_key(|alphabet| !wanted(alphabet));
@@ -511,8 +511,8 @@ fn sample(length: u32, alphabets: &[&str]) -> String {
             let at = usize::try_from(at).ok()?;
             let alphabet = alphabets.get(at.checked_rem(alphabets.len())?)?;
             let round = at.checked_div(alphabets.len())?;
-            // A step that grows from round to round, so that nothing repeats.
-            let step = round.checked_mul(round.checked_add(3)?)?.checked_add(round / 7)?;
+            // A step that grows from round to round, so that nothing short repeats.
+            let step = round.checked_mul(round.checked_add(3)?)?;
             alphabet.chars().nth(step.checked_rem(alphabet.len())?)
         })
         .collect()

@@ -79,12 +79,12 @@ fn ro_mix(lane: &mut [u8], n: usize, memory: &mut [Block]) -> Result<(), NotRun>
         block_mix(&mut x, &mut y);
     }
     drop(places);
-    let mask = u64::try_from(n).map_err(|_| NotRun)?.wrapping_sub(1);
+    let mask = u32::try_from(n).map_err(|_| NotRun)?.wrapping_sub(1);
     for _ in 0..n {
-        // Integerify: the first 64 bits of the last block, modulo a power of two.
-        let [low, high, ..] = x.last().ok_or(NotRun)?;
-        let j = (u64::from(*low) | u64::from(*high) << 32) & mask;
-        let from = usize::try_from(j).ok().and_then(|j| j.checked_mul(width)).ok_or(NotRun)?;
+        // Integerify: the last block modulo a power of two, of at most 24.
+        let [low, ..] = x.last().ok_or(NotRun)?;
+        let j = usize::try_from(low & mask).map_err(|_| NotRun)?;
+        let from = j.checked_mul(width).ok_or(NotRun)?;
         // Sixteen to a KiB: an entry begins in the middle of one where `r` is no multiple of 8.
         let kept = memory.get(from / 16..).ok_or(NotRun)?;
         let kept = kept.iter().flat_map(|block| block.as_ref().as_chunks::<8>().0).skip(from % 16);

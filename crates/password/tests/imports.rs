@@ -108,9 +108,30 @@ fn keycloaks_two_columns_are_one_record() {
         let data = data.replace(from, to);
         assert!(matches!(of(&data, secret), RecordError::Field(_) | RecordError::Params), "{data}");
     }
+    let old = Record::from_keycloak(&data.replace("1.3", "1.0"), secret, Standing::Chosen);
+    assert!(old.unwrap().to_string().contains("$argon2id$v=16$"));
+    // By Python's hashlib; the first is RFC 6070's.
+    for (algorithm, value) in [
+        ("pbkdf2", "DGDID5YfDnHzqbUkr2ASBi/gN6Y="),
+        (
+            "pbkdf2-sha512",
+            "hn9wzxreAs/zdSWZo6U9xK80x6ZpgVrl1RNVThyM8lLA\
+             LUcKKFoFAbrZmb/pQ8CPBQI119aLHaVeY/c7YKV/zg==",
+        ),
+    ] {
+        let data = format!(r#"{{"hashIterations":1,"algorithm":"{algorithm}"}}"#);
+        let secret = format!(r#"{{"value":"{value}","salt":"c2FsdA=="}}"#);
+        let record = Record::from_keycloak(&data, &secret, Standing::Chosen).unwrap();
+        assert_eq!(matched(verify(&pool, "password", record)), Some(Standing::Chosen));
+    }
     assert_eq!(of(data, "{}"), RecordError::Field("secret data"));
     assert_eq!(of(data, &secret.replace("LRSc", "????")), RecordError::Field("salt"));
-    assert_eq!(of(&" ".repeat(5000), secret), RecordError::TooLong { max: 4096 });
+    // Blanks at the end are nothing.
+    let long = |text: &str, length| format!("{text:length$}");
+    let at_most = (long(data, 4096), long(secret, 4096));
+    assert!(Record::from_keycloak(&at_most.0, &at_most.1, Standing::Chosen).is_ok());
+    let too_long = RecordError::TooLong { max: 4096 };
+    assert_eq!([of(&long(data, 4097), secret), of(data, &long(secret, 4097))], [too_long; 2]);
 }
 
 /// bcrypt never looked behind 72 bytes: whoever has a longer password signs in with it as before, and
@@ -250,4 +271,61 @@ fn what_is_not_read_says_why() {
     }
     assert!(matches!(Stored::import(None), Stored::Absent));
     assert!(matches!(Stored::read(Some("$2b$12$x")), Stored::Unusable(RecordError::NotARecord)));
+}
+
+/// Each number in what other software wrote, at both sides of its bound.
+#[test]
+fn bounds_are_where_they_are_said_to_be() {
+    use base64ct::{Base64Unpadded, Encoding};
+    let of = |text: &str| Record::import(text, Standing::Chosen).err();
+    assert_eq!(of(&"x".repeat(512)), Some(RecordError::NotARecord));
+    assert_eq!(of(&"x".repeat(513)), Some(RecordError::TooLong { max: 512 }));
+    let bytes = |length| Base64Unpadded::encode_string(&vec![7; length]);
+    let pbkdf2 = |rounds, salt, hash| {
+        of(&format!("$pbkdf2-sha256${rounds}${}${}", bytes(salt), bytes(hash)))
+    };
+    for (rounds, salt, hash) in [(1, 1, 16), (4_000_000, 128, 64)] {
+        assert_eq!(pbkdf2(rounds, salt, hash), None, "{rounds} {salt} {hash}");
+    }
+    for digits in ["+1", "01", "", "1 "] {
+        let text = format!("$pbkdf2-sha256${digits}${}${}", bytes(16), bytes(32));
+        assert_eq!(of(&text), Some(RecordError::Field("rounds")), "{digits}");
+    }
+    assert_eq!(pbkdf2(0, 16, 32), Some(RecordError::Params));
+    assert_eq!(pbkdf2(4_000_001, 16, 32), Some(RecordError::Params));
+    for salt in [0, 129] {
+        assert_eq!(pbkdf2(1, salt, 32), Some(RecordError::Field("salt")), "{salt}");
+    }
+    for hash in [15, 65] {
+        assert_eq!(pbkdf2(1, 16, hash), Some(RecordError::Field("hash")), "{hash}");
+    }
+    // Django's salt is text.
+    let django = |salt| of(&format!("pbkdf2_sha1$1${}${}=", "s".repeat(salt), bytes(20)));
+    assert_eq!([django(0), django(129)], [Some(RecordError::Field("salt")); 2]);
+    assert_eq!([django(1), django(128)], [None; 2]);
+}
+
+#[test]
+fn each_says_of_which_scheme_it_is() {
+    // The first that the maker's name has in it.
+    let schemes = [
+        ("bcrypt", "bcrypt"),
+        ("scrypt", "scrypt"),
+        ("sha-1,", "pbkdf2-sha1"),
+        ("sha1", "pbkdf2-sha1"),
+        ("sha-256", "pbkdf2-sha256"),
+        ("sha256", "pbkdf2-sha256"),
+        ("default", "pbkdf2-sha256"),
+        ("sha-512", "pbkdf2-sha512"),
+        ("sha512", "pbkdf2-sha512"),
+        (" d", "argon2d"),
+        (" id", "argon2id"),
+        (" i", "argon2i"),
+        ("argon2", "argon2id"),
+    ];
+    for Row { maker, text, .. } in rows() {
+        let maker = maker.to_lowercase();
+        let (_, expected) = schemes.iter().find(|(part, _)| maker.contains(part)).unwrap();
+        assert_eq!(Record::import(&text, Standing::Chosen).unwrap().scheme(), *expected, "{text}");
+    }
 }

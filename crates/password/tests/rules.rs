@@ -320,3 +320,12 @@ fn texts_and_codes_tell_rules_apart_and_no_secret() {
     assert!(all.iter().all(|unmet| !unmet.to_string().contains("tannhof")));
     assert!(!format!("{martha:?}{:?}", password("tannhof")).to_lowercase().contains("tannhof"));
 }
+
+#[test]
+fn a_policy_says_what_it_refuses() {
+    for (common, personal) in [(true, false), (false, true)] {
+        let builder = PasswordPolicy::builder().refuse_common(common).refuse_personal(personal);
+        let policy = builder.build().unwrap();
+        assert_eq!((policy.refuses_common(), policy.refuses_personal()), (common, personal));
+    }
+}

@@ -3,7 +3,7 @@
 use base64ct::{Base64, Encoding};
 use vouchsafe_crypto::Prf;
 
-use super::{MAX_SALT, bcrypt};
+use super::bcrypt;
 use crate::RecordError;
 use crate::hashed::{Hashed, Input};
 use crate::phc::{self, number};
@@ -26,7 +26,7 @@ fn pbkdf2(prf: Prf, rest: &str) -> Result<Hashed, RecordError> {
     let mut parts = rest.splitn(3, '$');
     let mut part = |name| parts.next().ok_or(RecordError::Field(name));
     let (rounds, salt, hash) = (part("rounds")?, part("salt")?, part("hash")?);
-    super::pbkdf2(prf, rounds, bytes(salt)?, padded(hash)?)
+    super::pbkdf2(prf, rounds, salt.into(), padded(hash)?)
 }
 
 /// `n$salt$r$p$hash`.
@@ -40,11 +40,7 @@ fn scrypt(rest: &str) -> Result<Hashed, RecordError> {
     if !n.is_power_of_two() {
         return Err(RecordError::Params);
     }
-    super::scrypt(n.trailing_zeros(), of(r)?, of(p)?, bytes(salt)?, padded(hash)?)
-}
-
-fn bytes(salt: &str) -> Result<Vec<u8>, RecordError> {
-    if salt.len() > MAX_SALT { Err(RecordError::Field("salt")) } else { Ok(salt.into()) }
+    super::scrypt(n.trailing_zeros(), of(r)?, of(p)?, salt.into(), padded(hash)?)
 }
 
 fn padded(text: &str) -> Result<Vec<u8>, RecordError> {

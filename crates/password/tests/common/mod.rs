@@ -86,7 +86,10 @@ pub fn reason(verified: Verified) -> NotVerifiedReason {
 }
 
 pub fn unhex(hex: &str) -> Vec<u8> {
-    (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
+    (0..hex.len())
+        .step_by(2)
+        .map(|at| u8::from_str_radix(hex.get(at..at + 2).unwrap(), 16).unwrap())
+        .collect()
 }
 
 /// Peak resident memory of this process in KiB, since [`forget_peak`].
@@ -94,6 +97,12 @@ pub fn peak() -> usize {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+/// By how much the peak rose. What is read directly after [`forget_peak`] may be more than the next
+/// peak: the kernel counts pages roughly.
+pub fn risen(before: usize) -> usize {
+    peak().saturating_sub(before)
 }
 
 pub fn forget_peak() {
