@@ -4,7 +4,7 @@ use blowfish::Blowfish;
 use zeroize::Zeroizing;
 
 /// Bytes of a password that count.
-const MOST: usize = 72;
+pub(crate) const MOST: usize = 72;
 /// Bytes that are kept of the 24.
 pub(crate) const HASH: usize = 23;
 const TEXT: &[u8; 24] = b"OrpheanBeholderScryDoubt";

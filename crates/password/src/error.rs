@@ -40,6 +40,18 @@ pub enum PasswordError {
     /// It is the password that must be changed, or one of the last that the policy remembers.
     #[error("the password was used before")]
     Reused,
+    /// The new password has to be compared with those before it, and that costs more than the pool
+    /// has ([`PoolConfig::budget_kib`](crate::PoolConfig::budget_kib)) or than any record may.
+    #[error("what it is to be compared with takes {kib} KiB, {blocks} blocks of 1 KiB in all")]
+    PreviousCosts {
+        /// Memory in KiB.
+        kib: u32,
+        /// Blocks of 1 KiB, memory times passes.
+        blocks: u64,
+    },
+    /// The new password has to be compared with the one before it, whose record does not open.
+    #[error("what it is to be compared with was sealed for another account, or tampered with")]
+    PreviousTampered,
     /// Not what can be made a record of.
     #[error(transparent)]
     Record(#[from] RecordError),

@@ -31,7 +31,8 @@ use crate::{RecordError, scrypt};
 
 /// Longest text of other software that is read, in bytes.
 pub(crate) const MAX_LEN: usize = 512;
-/// Most rounds of PBKDF2: nearly three times what Django 6.1 makes.
+/// Most rounds of PBKDF2, those for each block of its output together: nearly three times what Django
+/// 6.1 makes.
 const MAX_ROUNDS: u32 = 4_000_000;
 /// Least and most of bcrypt's cost: 4 is the least that it knows, and 16 takes seconds.
 #[cfg(feature = "import")]
@@ -82,7 +83,14 @@ fn is_bare_digest(text: &str) -> bool {
 
 fn pbkdf2(prf: Prf, rounds: &str, salt: Vec<u8>, hash: Vec<u8>) -> Result<Hashed, RecordError> {
     let rounds = number(rounds).ok_or(RecordError::Field("rounds"))?;
-    let rounds = NonZeroU32::new(rounds).filter(|rounds| rounds.get() <= MAX_ROUNDS);
+    let block = match prf {
+        Prf::Sha1 => 20,
+        Prf::Sha256 => 32,
+        Prf::Sha512 => 64,
+    };
+    let blocks = u32::try_from(hash.len().div_ceil(block)).unwrap_or(u32::MAX);
+    let rounds =
+        NonZeroU32::new(rounds).filter(|rounds| rounds.get().saturating_mul(blocks) <= MAX_ROUNDS);
     let kdf = Kdf::Pbkdf2(prf, rounds.ok_or(RecordError::Params)?);
     hashed(kdf, salt, hash)
 }

@@ -8,7 +8,7 @@ use vouchsafe_crypto::{Prf, hmac_sha256, pbkdf2, sha1, sha256};
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::hash::{self, Memory, NotRun, Variant};
-use crate::{Binding, Params, scrypt};
+use crate::{Binding, Params, Password, scrypt};
 
 /// A hash, and how to compute it again.
 #[derive(Clone, PartialEq, Eq)]
@@ -162,6 +162,17 @@ impl Hashed {
                 Some(p)
             }
             _ => None,
+        }
+    }
+
+    /// Whether a match says that all of `password` is right: bcrypt does not look behind 72 bytes.
+    pub(crate) fn takes_all_of(&self, password: &Password) -> bool {
+        match (&self.input, self.kdf) {
+            #[cfg(feature = "import")]
+            (Input::Plain, Kdf::Bcrypt { .. }) => {
+                password.raw().len().max(password.nfc().len()) <= crate::bcrypt::MOST
+            }
+            _ => true,
         }
     }
 

@@ -14,14 +14,15 @@ use zeroize::Zeroizing;
 
 use crate::hash::{Memory, NotRun};
 use crate::hashed::{Hashed, Input, Kdf};
-use crate::history::{Entry, History};
+use crate::history::History;
 use crate::pepper::{self, PepperError};
 use crate::pool::{PoolKeys, not_verified};
 use crate::record::{Form, Inner};
+use crate::renewal::Renewal;
 use crate::ticket::Answer;
 use crate::{
     Binding, HashPolicy, NewRecord, NotVerifiedReason, OwnerPresent, Params, Password,
-    PasswordError, Peppers, Record, Upgrade, Verified,
+    PasswordError, Peppers, Record, Verified,
 };
 
 pub(crate) enum Job {
@@ -32,31 +33,16 @@ pub(crate) enum Job {
 
 /// A record, and what was sealed in it.
 pub(crate) struct Candidate {
-    stored: Record,
-    standing: Standing,
-    inner: Inner,
+    pub(crate) stored: Record,
+    pub(crate) standing: Standing,
+    pub(crate) inner: Inner,
 }
 
 impl Candidate {
-    /// Memory that comparing with it takes, in KiB.
-    pub(crate) fn kib(&self) -> u32 {
-        let history = self.inner.history.as_ref().map_or(0, |h| h.params.memory_kib());
-        self.inner.hashed.kdf.kib().max(history)
+    /// What comparing with it runs.
+    pub(crate) const fn kdf(&self) -> Kdf {
+        self.inner.hashed.kdf
     }
-
-    /// Blocks of memory that comparing with it computes.
-    pub(crate) fn blocks(&self) -> u64 {
-        let history = self.inner.history.as_ref().map_or(0, |h| h.params.blocks());
-        self.inner.hashed.kdf.blocks().max(history)
-    }
-}
-
-/// What becomes of a record that matched.
-enum Renewal {
-    /// The password is hashed anew.
-    Hash(Params),
-    /// The hash stays, and is sealed with the current pepper.
-    Seal,
 }
 
 pub(crate) struct VerifyJob {
@@ -90,14 +76,14 @@ pub(crate) struct HashJob {
 
 /// What every job needs.
 pub(crate) struct Bench {
-    policy: HashPolicy,
+    pub(crate) policy: HashPolicy,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     /// Nobody's password.
     dummy: Hashed,
     /// What digests of wrong passwords are keyed with.
     wrong: MacKey,
-    peppers: Option<Arc<Peppers>>,
+    pub(crate) peppers: Option<Arc<Peppers>>,
     runs: AtomicU64,
     blocks: AtomicU64,
 }
@@ -114,14 +100,17 @@ impl Job {
     pub(crate) fn kib(&self, bench: &Bench) -> u32 {
         let own = bench.policy.params().memory_kib();
         match self {
-            Self::Verify(VerifyJob { record: Some(candidate), .. }) => {
-                let renewed = match bench.renewal(candidate) {
+            Self::Verify(VerifyJob { record: Some(candidate), password, .. }) => {
+                let renewed = match bench.renewal(candidate, password) {
                     Some(Renewal::Hash(params)) => params.memory_kib(),
                     Some(Renewal::Seal) | None => 0,
                 };
-                candidate.kib().max(renewed)
+                candidate.kdf().kib().max(renewed)
             }
-            Self::Hash(HashJob { previous: Some(previous), .. }) => previous.kib().max(own),
+            Self::Hash(HashJob { previous: Some(previous), remember, .. }) => {
+                let former = bench.former(previous, *remember);
+                former.map_or(0, |former| former.kdf().kib()).max(own)
+            }
             Self::Verify(_) | Self::Hash(_) | Self::Wrap(_) => own,
         }
     }
@@ -225,10 +214,10 @@ fn hashed<T>(record: Result<Result<T, PasswordError>, NotRun>) -> Result<T, Pass
 }
 
 /// What a new record is made of.
-struct What<'a> {
-    input: Input,
-    text: &'a str,
-    history: Option<History>,
+pub(crate) struct What<'a> {
+    pub(crate) input: Input,
+    pub(crate) text: &'a str,
+    pub(crate) history: Option<History>,
 }
 
 /// A panic below, in the host's clock or entropy for one, would take a worker and the charge with
@@ -272,7 +261,7 @@ impl Bench {
         (self.runs.load(Ordering::Relaxed), self.blocks.load(Ordering::Relaxed))
     }
 
-    fn count(&self, kdf: Kdf) {
+    pub(crate) fn count(&self, kdf: Kdf) {
         self.runs.fetch_add(1, Ordering::Relaxed);
         self.blocks.fetch_add(kdf.blocks(), Ordering::Relaxed);
     }
@@ -292,45 +281,38 @@ impl Bench {
         memory: &mut Memory,
     ) -> Result<Compared, NotRun> {
         let expected = &candidate.inner.hashed.hash;
-        let tag = self.tag(candidate, password, binding, memory)?;
+        let (raw, nfc) = (password.raw(), password.nfc());
+        let texts: &[&str] = match candidate.stored.form {
+            Form::Nfc => &[nfc],
+            // Enrolled elsewhere as it was typed there; here it may have been typed composed.
+            Form::Raw if raw != nfc => &[raw, nfc],
+            Form::Raw => &[raw],
+        };
+        let tag = self.tag(candidate, texts, binding, memory)?;
         Ok(self.compared(account, &tag, expected))
     }
 
-    /// Whether `password` is the one of `candidate`.
-    fn is_right(
+    /// What `texts`, the forms of one password, come to under `candidate`: of the first that is right,
+    /// or of the last.
+    pub(crate) fn tag(
         &self,
         candidate: &Candidate,
-        password: &Password,
-        binding: &Binding,
-        memory: &mut Memory,
-    ) -> Result<bool, NotRun> {
-        let tag = self.tag(candidate, password, binding, memory)?;
-        Ok(tag.ct_eq(&candidate.inner.hashed.hash).into())
-    }
-
-    /// What `password` comes to under `candidate`.
-    fn tag(
-        &self,
-        candidate: &Candidate,
-        password: &Password,
+        texts: &[&str],
         binding: &Binding,
         memory: &mut Memory,
     ) -> Result<Zeroizing<Vec<u8>>, NotRun> {
         let Candidate { stored, inner: Inner { hashed, .. }, .. } = candidate;
         let binding = stored.bound.then_some(binding);
-        let mut again = |text| {
+        let mut last = Err(NotRun);
+        for text in texts {
             self.count(hashed.kdf);
-            hashed.again(text, binding, memory)
-        };
-        match stored.form {
-            Form::Nfc => again(password.nfc()),
-            // Enrolled elsewhere as it was typed there; here it may have been typed composed.
-            Form::Raw if password.raw() != password.nfc() => {
-                let raw = again(password.raw())?;
-                if raw.ct_eq(&hashed.hash).into() { Ok(raw) } else { again(password.nfc()) }
+            let tag = hashed.again(text, binding, memory)?;
+            if tag.ct_eq(&hashed.hash).into() {
+                return Ok(tag);
             }
-            Form::Raw => again(password.raw()),
+            last = Ok(tag);
         }
+        last
     }
 
     /// The same work for an account that has nothing to compare with.
@@ -354,114 +336,8 @@ impl Bench {
         Compared { right: tag.ct_eq(expected).into(), digest }
     }
 
-    /// What a matching record becomes: never one that costs less.
-    fn renewal(&self, candidate: &Candidate) -> Option<Renewal> {
-        let Candidate { stored, inner: Inner { hashed, .. }, .. } = candidate;
-        let own = self.policy.params();
-        let Some(old) = hashed.argon2id() else { return Some(Renewal::Hash(own)) };
-        if self.policy.upgrades(old) {
-            return Some(Renewal::Hash(own));
-        }
-        if !stored.bound || stored.form == Form::Raw {
-            return Some(Renewal::Hash(if own.is_no_weaker_than(old) { own } else { old }));
-        }
-        let current = self.peppers.as_ref().map(|peppers| peppers.current());
-        (current.is_some() && stored.pepper() != current).then_some(Renewal::Seal)
-    }
-
-    fn upgrade(
-        &self,
-        candidate: Candidate,
-        password: &Password,
-        binding: &Binding,
-        memory: &mut Memory,
-    ) -> Result<Option<Upgrade>, NotRun> {
-        let renewal = self.renewal(&candidate);
-        let Candidate { stored: expected, standing, inner } = candidate;
-        let new = match renewal {
-            Some(Renewal::Hash(params)) => {
-                let history = self.renewed(inner.history, password, binding, memory)?;
-                let what = What { input: Input::Plain, text: password.nfc(), history };
-                self.record(params, standing, what, binding, memory)?
-            }
-            Some(Renewal::Seal) => {
-                self.seal(Record::plain(standing, expected.bound, expected.form, inner), binding)
-            }
-            None => return Ok(None),
-        };
-        Ok(new.ok().map(|new| Upgrade::new(expected, new)))
-    }
-
-    /// What is remembered beside a password that is hashed anew.
-    fn renewed(
-        &self,
-        history: Option<Box<History>>,
-        password: &Password,
-        binding: &Binding,
-        memory: &mut Memory,
-    ) -> Result<Option<History>, NotRun> {
-        match history {
-            None => Ok(None),
-            Some(history) if !self.policy.upgrades(history.params) => Ok(Some(*history)),
-            // Entries that cost less than records do would be guessed instead of them.
-            Some(old) => match self.salt() {
-                Ok(salt) => {
-                    let fresh = History::new(self.policy.params(), salt);
-                    let entry = self.entry(&fresh, password, binding, memory)?;
-                    Ok(Some(fresh.with(entry, old.depth())))
-                }
-                Err(_) => Ok(None),
-            },
-        }
-    }
-
-    fn entry(
-        &self,
-        history: &History,
-        password: &Password,
-        binding: &Binding,
-        memory: &mut Memory,
-    ) -> Result<Entry, NotRun> {
-        self.count(Kdf::new(history.params));
-        history.entry(password.nfc(), binding, memory)
-    }
-
-    /// What is to be remembered once `password` has replaced `previous`, if it may.
-    fn history(
-        &self,
-        previous: Option<&Candidate>,
-        remember: u8,
-        password: &Password,
-        binding: &Binding,
-        memory: &mut Memory,
-    ) -> Result<Result<Option<History>, PasswordError>, NotRun> {
-        let imposed = previous.is_some_and(|p| p.standing == Standing::MustChange);
-        if remember == 0 && !imposed {
-            return Ok(Ok(None));
-        }
-        let kept = previous
-            .and_then(|previous| previous.inner.history.as_deref())
-            .filter(|history| !self.policy.upgrades(history.params));
-        // Of the newest alone the record itself says whether it is used again.
-        if let (Some(previous), None) = (previous, kept)
-            && self.is_right(previous, password, binding, memory)?
-        {
-            return Ok(Err(PasswordError::Reused));
-        }
-        let history = match (kept, self.salt()) {
-            (Some(kept), _) => kept.clone(),
-            (None, Ok(salt)) => History::new(self.policy.params(), salt),
-            (None, Err(error)) => return Ok(Err(error.into())),
-        };
-        let entry = self.entry(&history, password, binding, memory)?;
-        if history.holds(&entry, remember.max(1)) {
-            return Ok(Err(PasswordError::Reused));
-        }
-        Ok(Ok((remember > 0).then(|| history.with(entry, remember))))
-    }
-
     /// A record of `what`, bound to `binding`.
-    fn record(
+    pub(crate) fn record(
         &self,
         params: Params,
         standing: Standing,
@@ -483,13 +359,13 @@ impl Bench {
         Ok(self.seal(Record::plain(standing, true, form, inner), binding))
     }
 
-    fn salt(&self) -> Result<Vec<u8>, NoEntropy> {
+    pub(crate) fn salt(&self) -> Result<Vec<u8>, NoEntropy> {
         let mut salt = vec![0; Record::SALT];
         self.entropy.fill(&mut salt)?;
         Ok(salt)
     }
 
-    fn seal(&self, plain: Record, binding: &Binding) -> Result<Record, PasswordError> {
+    pub(crate) fn seal(&self, plain: Record, binding: &Binding) -> Result<Record, PasswordError> {
         match &self.peppers {
             Some(peppers) => Ok(peppers.seal(&plain, binding, &*self.entropy)?),
             None => Ok(plain),

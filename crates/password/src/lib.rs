@@ -11,7 +11,8 @@
 //! | `record`, `hashed`, `phc` | what does a host keep |
 //! | `foreign`, `bcrypt`, `scrypt` | what did other software keep, and how is it verified |
 //! | `pepper` | of what use is a stolen table |
-//! | `history` | was it used before |
+//! | `change`, `history` | was it used before |
+//! | `renewal` | what becomes of a record that is weaker than the policy |
 //! | `pool`, `queue`, `job`, `hash`, `ticket` | hashing in bounded memory |
 //! | `prompt` | how is a password asked for on a terminal (feature `prompt`, Unix) |
 //! | `verify`, `owner` | what came of a verification, and who chose the password |
@@ -25,6 +26,7 @@ pub use vouchsafe_crypto as crypto;
 mod bcrypt;
 mod breach;
 mod calibrate;
+mod change;
 mod common;
 mod error;
 mod foreign;
@@ -46,6 +48,7 @@ mod pool;
 mod prompt;
 mod queue;
 mod record;
+mod renewal;
 mod rules;
 mod scrypt;
 mod state;

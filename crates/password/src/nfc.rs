@@ -1,4 +1,4 @@
-//! Unicode's normalisation form C, in memory that is wiped: the iterators of the library that the
+//! Unicode's normalisation forms C and D, in memory that is wiped: the iterators of the library that the
 //! tables come from keep a long run of combining marks on a heap of their own.
 
 use unicode_normalization::char::{canonical_combining_class, compose, decompose_canonical};
@@ -8,10 +8,19 @@ use zeroize::Zeroizing;
 pub(crate) fn nfc(text: &str) -> Zeroizing<String> {
     let mut characters = decomposed(text);
     let kept = composed(&mut characters);
-    // NFC grows UTF-8 at most threefold (Unicode FAQ, Normalization): no reallocation, so no copy
-    // is left behind.
+    written(text, characters.iter().take(kept))
+}
+
+/// The same in form D: each character in its parts.
+pub(crate) fn nfd(text: &str) -> Zeroizing<String> {
+    written(text, decomposed(text).iter())
+}
+
+/// Both forms grow UTF-8 at most threefold (Unicode FAQ, Normalization): no reallocation, so no copy
+/// is left behind.
+fn written<'a>(text: &str, characters: impl Iterator<Item = &'a char>) -> Zeroizing<String> {
     let mut out = Zeroizing::new(String::with_capacity(text.len().saturating_mul(3)));
-    out.extend(characters.iter().take(kept));
+    out.extend(characters);
     out
 }
 
@@ -92,6 +101,7 @@ mod tests {
         #[test]
         fn is_the_librarys(text in texts()) {
             prop_assert_eq!(nfc(&text).to_string(), text.nfc().collect::<String>());
+            prop_assert_eq!(nfd(&text).to_string(), text.nfd().collect::<String>());
         }
     }
 
@@ -99,10 +109,12 @@ mod tests {
     fn each_character_alone_and_behind_a_letter() {
         for character in '\0'..=char::MAX {
             for text in [format!("{character}"), format!("e\u{316}{character}\u{301}")] {
-                let (parts, out) = (decomposed(&text), nfc(&text));
-                let room = (parts.capacity(), out.capacity());
-                assert_eq!(room, (text.len() * 2, text.len() * 3), "{character:?} grew");
-                assert_eq!(out.as_str(), text.nfc().collect::<String>(), "{character:?}");
+                let (parts, c, d) = (decomposed(&text), nfc(&text), nfd(&text));
+                let room = (parts.capacity(), c.capacity(), d.capacity());
+                let grown = (text.len() * 2, text.len() * 3, text.len() * 3);
+                assert_eq!(room, grown, "{character:?} grew");
+                assert_eq!(c.as_str(), text.nfc().collect::<String>(), "{character:?}");
+                assert_eq!(d.as_str(), text.nfd().collect::<String>(), "{character:?}");
             }
         }
     }

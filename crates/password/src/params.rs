@@ -82,6 +82,18 @@ impl Params {
         other.is_no_weaker_than(self) && !self.is_no_weaker_than(other)
     }
 
+    pub(crate) const fn in_one_lane(self) -> Self {
+        Self { lanes: 1, ..self }
+    }
+
+    /// With at least so much memory, and as many passes as are at most `blocks` with it.
+    pub(crate) fn with_memory_of(self, kib: u32, blocks: u64) -> Self {
+        let memory_kib = self.memory_kib.max(kib);
+        let most = blocks.checked_div(u64::from(memory_kib)).unwrap_or(1).max(1);
+        let passes = self.passes.min(u32::try_from(most).unwrap_or(u32::MAX));
+        Self { memory_kib, passes, ..self }
+    }
+
     const fn covers(self, other: Self) -> bool {
         self.memory_kib >= other.memory_kib
             && self.passes >= other.passes
@@ -146,7 +158,8 @@ impl HashPolicy {
         self.0
     }
 
-    /// Whether a record with these parameters is hashed anew at its next successful use.
+    /// Whether a record with these parameters is hashed anew at its next successful use: with this
+    /// policy's parameters, and never with less memory than the record took.
     #[must_use]
     pub fn upgrades(self, record: Params) -> bool {
         record.is_strictly_weaker_than(self.0)

@@ -9,7 +9,7 @@ use vouchsafe_core::{Charged, Clock, Entropy, NotVerified, Standing};
 use vouchsafe_crypto::MacKey;
 use zeroize::Zeroizing;
 
-use crate::hashed::{Affixes, Input};
+use crate::hashed::{Affixes, Input, Kdf};
 use crate::job::{Bench, Candidate, HashJob, Job, VerifyJob, WrapJob};
 use crate::queue::{Config, Queue};
 use crate::{
@@ -58,7 +58,8 @@ impl PoolConfig {
 
     /// Memory for all hashes together, in KiB; at least what one hash under the policy takes.
     ///
-    /// A record that takes more never matches: after a policy that took more, keep its budget.
+    /// A record that takes more never matches, and what is remembered at a higher cost bars a new
+    /// password: after a policy that took more, keep its budget.
     #[must_use]
     pub const fn budget_kib(mut self, kib: u32) -> Self {
         self.budget_kib = Some(kib);
@@ -264,12 +265,16 @@ impl HashPool {
         binding: Binding,
     ) -> Hashing<Verified> {
         let (answer, hashing) = self.queue.ticket();
-        let record = match self.open(stored.into(), &binding) {
-            Ok(record) => record,
-            Err(NoPepper) => {
-                answer.give(not_verified(charged, NotVerifiedReason::NoPepper));
-                return hashing;
-            }
+        let record = match stored.into() {
+            Stored::Absent | Stored::Unusable(_) => None,
+            Stored::Record(record) => match self.queue.bench().open(record, &binding) {
+                Ok(candidate) => self.affords(candidate.kdf()).then(|| Box::new(candidate)),
+                Err(PepperError::NoPepper(_)) => {
+                    answer.give(not_verified(charged, NotVerifiedReason::NoPepper));
+                    return hashing;
+                }
+                Err(_) => None,
+            },
         };
         let password = password.share();
         let job = VerifyJob { charged, password, record, binding, answer };
@@ -300,7 +305,12 @@ impl HashPool {
     /// Whoever has the table (and its pepper) tries a guess against all remembered passwords at the
     /// cost of one: a long memory is of use to them, too.
     ///
-    /// The answer is an error as for [`hash`](Self::hash), and [`PasswordError::Reused`].
+    /// A `previous` that is no record ([`Stored::Unusable`]) is compared with nothing. One that cannot
+    /// be compared with where the policy asks for it is in the way of the change; for whoever should
+    /// have a new password all the same, `previous` is [`Stored::Absent`].
+    ///
+    /// The answer is an error as for [`hash`](Self::hash), [`PasswordError::Reused`],
+    /// [`PasswordError::PreviousCosts`] or [`PasswordError::PreviousTampered`].
     pub fn replace(
         &self,
         accepted: Accepted,
@@ -308,14 +318,12 @@ impl HashPool {
         binding: Binding,
         previous: impl Into<Stored>,
     ) -> Hashing<Result<NewRecord, PasswordError>> {
-        match self.open(previous.into(), &binding) {
-            Ok(previous) => {
-                let Accepted { password, remember } = accepted;
-                self.enrol(password, remember, previous, Some(owner), binding)
-            }
-            Err(NoPepper) => {
+        let Accepted { password, remember } = accepted;
+        match self.previous(previous.into(), remember, &binding) {
+            Ok(previous) => self.enrol(password, remember, previous, Some(owner), binding),
+            Err(error) => {
                 let (answer, hashing) = self.queue.ticket();
-                answer.give(Err(PasswordError::NotHashed(NotVerifiedReason::NoPepper)));
+                answer.give(Err(error));
                 hashing
             }
         }
@@ -382,23 +390,37 @@ impl HashPool {
         self.queue.stats()
     }
 
-    /// What can be compared with: decided before anything is allocated.
-    fn open(&self, stored: Stored, binding: &Binding) -> Result<Option<Box<Candidate>>, NoPepper> {
+    /// What a new password is to be compared with, if anything.
+    fn previous(
+        &self,
+        stored: Stored,
+        remember: u8,
+        binding: &Binding,
+    ) -> Result<Option<Box<Candidate>>, PasswordError> {
         let Stored::Record(record) = stored else { return Ok(None) };
-        match self.queue.bench().open(record, binding) {
-            Ok(candidate) => {
-                let afforded =
-                    candidate.kib() <= self.budget_kib && candidate.blocks() <= Self::MAX_BLOCKS;
-                Ok(afforded.then(|| Box::new(candidate)))
+        let asked = remember > 0 || record.standing() == Standing::MustChange;
+        let bench = self.queue.bench();
+        let candidate = match bench.open(record, binding) {
+            Ok(candidate) => candidate,
+            Err(PepperError::NoPepper(_)) => {
+                return Err(PasswordError::NotHashed(NotVerifiedReason::NoPepper));
             }
-            Err(PepperError::NoPepper(_)) => Err(NoPepper),
-            Err(_) => Ok(None),
+            Err(_) if asked => return Err(PasswordError::PreviousTampered),
+            Err(_) => return Ok(None),
+        };
+        match bench.former(&candidate, remember).map(|former| former.kdf()) {
+            Some(kdf) if !self.affords(kdf) => {
+                Err(PasswordError::PreviousCosts { kib: kdf.kib(), blocks: kdf.blocks() })
+            }
+            _ => Ok(Some(Box::new(candidate))),
         }
     }
-}
 
-/// A record's pepper is not among those given.
-struct NoPepper;
+    /// Decided before anything is allocated.
+    fn affords(&self, kdf: Kdf) -> bool {
+        kdf.kib() <= self.budget_kib && kdf.blocks() <= Self::MAX_BLOCKS
+    }
+}
 
 pub(crate) fn not_verified(charged: Charged, reason: NotVerifiedReason) -> Verified {
     #[expect(clippy::disallowed_methods, reason = "the verifier mints it: nothing was hashed")]

@@ -209,11 +209,62 @@ fn a_damaged_history_is_no_record() {
     assert_eq!(of(&format!("{rest}${}", entries.repeat(25))), RecordError::Field("history"));
     assert_eq!(of(&history.replace("m=64", "m=4294967295")), RecordError::Params);
     assert_eq!(of(&history.replace("m=64", "m=x")), RecordError::Field("history"));
-    // More memory than the pool has: not compared with, and nothing allocated.
-    let costly = format!("{head};{}", history.replace("m=64", "m=1048576"));
-    let verified = pool.verify(charged(1), &password("one"), Stored::read(Some(&costly)), martha());
-    assert_eq!(common::matched(verified.wait()), None);
-    assert_eq!(pool.work().held_kib, 64);
+}
+
+/// A history that costs more than the pool has is in the way of another password, and of no sign-in.
+#[test]
+fn a_history_that_costs_too_much_bars_a_change_and_no_sign_in() {
+    let of = |kib: u32, budget| {
+        let policy = HashPolicy::danger_below_floor(kib, 2).unwrap();
+        common::pool(PoolConfig::new(policy).workers(1).budget_kib(budget))
+    };
+    let first = replace(&of(1024, 1024), "the first", 4, Stored::Absent).unwrap();
+    let second = replace(&of(64, 1024), "the second", 4, first.clone()).unwrap();
+    assert_eq!(second.params().unwrap().memory_kib(), 64);
+    let smaller = of(64, 512);
+    let verify = |record: Record| {
+        common::matched(
+            smaller.verify(charged(1), &password("the second"), record, martha()).wait(),
+        )
+    };
+    assert_eq!(verify(second.clone()), Some(Standing::Chosen));
+    assert_eq!(verify(second.clone().must_change()), Some(Standing::MustChange));
+    let costs = Err(PasswordError::PreviousCosts { kib: 1024, blocks: 2048 });
+    assert_eq!(replace(&smaller, "the third", 4, second.clone()), costs);
+    assert_eq!(replace(&smaller, "the third", 0, second.clone().must_change()), costs);
+    // With the record itself it is the same: neither is passed over.
+    assert_eq!(replace(&smaller, "the first", 4, first), costs);
+    assert_eq!(smaller.work().held_kib, 64);
+    // Where nothing is compared, nothing is in the way.
+    assert!(replace(&smaller, "the third", 0, second.clone()).is_ok());
+    assert!(replace(&smaller, "the third", 4, Stored::Absent).is_ok());
+    // With the memory of before, all is as before.
+    let (larger, again) = (of(64, 1024), Err(PasswordError::Reused));
+    assert_eq!(replace(&larger, "the first", 4, second.clone()), again);
+    // As many blocks as no pool computes, in memory that this one has.
+    let text = second.to_string();
+    let endless = text.replace(";m=1024,t=2", ";m=32768,t=64");
+    assert_ne!(endless, text);
+    let pool = of(64, 32_768);
+    let costs = Err(PasswordError::PreviousCosts { kib: 32_768, blocks: 1 << 21 });
+    assert_eq!(replace(&pool, "the third", 4, Stored::read(Some(&endless))), costs);
+}
+
+/// A record that does not open is compared with nothing, so where the policy asks for it, no password
+/// takes its place.
+#[test]
+fn a_record_that_does_not_open_bars_a_change() {
+    let pool = peppered(cheap());
+    let other = Binding::new(&TenantId::new("acme").unwrap(), &UserId::new("luisa").unwrap());
+    let owner = || OwnerPresent::assertion(ACCOUNT);
+    let luisas = pool.replace(accepted("hers", 4), owner(), other, Stored::Absent).wait().unwrap();
+    let luisas = luisas.as_record().clone();
+    let tampered = Err(PasswordError::PreviousTampered);
+    assert_eq!(replace(&pool, "mine", 4, luisas.clone()), tampered);
+    assert_eq!(replace(&pool, "mine", 0, luisas.clone().must_change()), tampered);
+    assert!(replace(&pool, "mine", 0, luisas).is_ok());
+    // What is no record was nobody's password here.
+    assert!(replace(&pool, "mine", 4, Stored::import(Some("!unusable"))).is_ok());
 }
 
 #[test]

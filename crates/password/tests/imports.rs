@@ -14,10 +14,17 @@
 
 mod common;
 
-use common::{charged, cheap, martha, matched, password, unhex, upgrade};
+use std::sync::Arc;
+
+use argon2::{Algorithm, Argon2, Version};
+use base64ct::{Base64Bcrypt, Base64Unpadded, Encoding};
+use common::{ACCOUNT, charged, cheap, martha, matched, password, unhex, upgrade};
+use unicode_normalization::UnicodeNormalization;
 use vouchsafe_core::Standing;
+use vouchsafe_crypto::RootKey;
 use vouchsafe_password::{
-    BareDigest, Digest, HashPool, PoolConfig, Record, RecordError, Stored, Verified,
+    Attributes, BareDigest, Digest, HashPolicy, HashPool, OwnerPresent, Params, PasswordError,
+    PasswordPolicy, Peppers, PoolConfig, PoolKeys, Record, RecordError, Stored, Verified,
 };
 
 /// Who wrote it, the password, and the text.
@@ -46,6 +53,15 @@ fn rows() -> Vec<Row> {
         .collect()
 }
 
+/// What bcrypt makes of `text`.
+fn bcrypted(text: &str) -> String {
+    let mut key = [text.as_bytes(), &[0]].concat();
+    key.truncate(72);
+    let (salt, hash) = ([7; 16], bcrypt::bcrypt(4, [7; 16], &key));
+    let base64 = Base64Bcrypt::encode_string;
+    format!("$2b$04${}{}", base64(&salt), base64(&hash[..23]))
+}
+
 fn pool() -> HashPool {
     common::pool(PoolConfig::new(cheap()).workers(2))
 }
@@ -63,7 +79,13 @@ fn each_is_verified_and_upgraded_once() {
         assert!(matches!(stored, Stored::Record(_)), "{maker}: {stored:?}");
         let wrong = format!("?{password}");
         assert_eq!(matched(verify(&pool, &wrong, stored.clone())), None, "{maker}: {text}");
-        let upgrade = common::upgrade(verify(&pool, password, stored)).expect(maker);
+        let upgrade = common::upgrade(verify(&pool, password, stored));
+        // What bcrypt does not look at: its own test is below.
+        if password.len() > 72 && (text.starts_with("$2") || text.starts_with("bcrypt$")) {
+            assert!(upgrade.is_none(), "{maker}: {text}");
+            continue;
+        }
+        let upgrade = upgrade.expect(maker);
         assert_eq!(&upgrade.expected_text(), text);
         let new = upgrade.new_record();
         assert!(new.is_bound() && !new.params().unwrap().is_strictly_weaker_than(cheap().params()));
@@ -134,28 +156,160 @@ fn keycloaks_two_columns_are_one_record() {
     assert_eq!([of(&long(data, 4097), secret), of(data, &long(secret, 4097))], [too_long; 2]);
 }
 
-/// bcrypt never looked behind 72 bytes: whoever has a longer password signs in with it as before, and
-/// from then on all of it counts.
+/// bcrypt never looked behind 72 bytes: whoever has a longer password signs in with it as before. What
+/// was typed behind them nobody has checked, so it is made part of no record.
 #[test]
-fn bcrypt_keeps_its_seventy_two_bytes_until_upgraded() {
+fn bcrypt_keeps_its_seventy_two_bytes() {
     let pool = pool();
     let long = format!("{}{}", "x".repeat(72), " and what bcrypt does not look at");
     let rows: Vec<Row> = rows().into_iter().filter(|row| row.password == long).collect();
     let bcrypt = rows.iter().filter(|row| row.text.starts_with("$2"));
     assert_eq!(bcrypt.clone().count(), 4);
+    let peppers = || Arc::new(Peppers::new(&RootKey::new(&[1; 32])));
+    let sealing = common::pool_with(cheap(), PoolKeys::new().peppers(peppers()));
     for Row { maker, text, .. } in bcrypt {
-        let short = verify(&pool, &"x".repeat(72), Stored::import(Some(text)));
-        assert_eq!(matched(short), Some(Standing::Chosen), "{maker}");
         let shorter = verify(&pool, &"x".repeat(71), Stored::import(Some(text)));
         assert_eq!(matched(shorter), None, "{maker}");
-        let upgraded = upgrade(verify(&pool, &long, Stored::import(Some(text)))).unwrap();
+        // Mistyped behind the 72 bytes, or made up by whoever knows them: it would lock the owner out.
+        for typed in [&long, &long.replace("does", "dose"), &"x".repeat(73)] {
+            let verified = verify(&pool, typed, Stored::import(Some(text)));
+            assert!(upgrade(verified).is_none(), "{maker}");
+            // It can be sealed as it is.
+            let sealed = upgrade(verify(&sealing, typed, Stored::import(Some(text)))).expect(maker);
+            let sealed = sealed.new_record().clone();
+            assert!(upgrade(verify(&sealing, typed, sealed.clone())).is_none());
+            assert_eq!(matched(verify(&sealing, &long, sealed)), Some(Standing::Chosen));
+        }
+        // As long as bcrypt looks, so all of it.
+        let upgraded = upgrade(verify(&pool, &"x".repeat(72), Stored::import(Some(text)))).unwrap();
         let new = upgraded.new_record();
-        assert_eq!(matched(verify(&pool, &"x".repeat(72), new.clone())), None);
-        assert_eq!(matched(verify(&pool, &long, new.clone())), Some(Standing::Chosen));
+        assert_eq!(matched(verify(&pool, &"x".repeat(72), new.clone())), Some(Standing::Chosen));
+        assert_eq!(matched(verify(&pool, &long, new.clone())), None);
     }
     for Row { maker, text, .. } in rows.iter().filter(|row| row.text.contains("sha256$")) {
         let short = verify(&pool, &"x".repeat(72), Stored::import(Some(text)));
         assert_eq!(matched(short), None, "{maker}");
+    }
+}
+
+/// With 72 bytes as typed and more composed, or the other way round, there is a tail as well.
+#[test]
+fn the_tail_is_looked_for_in_both_forms() {
+    let pool = pool();
+    // Composed 71 bytes, in parts 73; and the other way round, as U+1D160 is never composed.
+    for (typed, raw, nfc) in [
+        (format!("{}e\u{301}", "x".repeat(70)), 73, 72),
+        (format!("{}\u{1d160}", "x".repeat(68)), 72, 80),
+        (format!("{}e\u{301}", "x".repeat(69)), 72, 71),
+    ] {
+        let (composed, whole) = (typed.nfc().collect::<String>(), raw.max(nfc) <= 72);
+        assert_eq!((typed.len(), composed.len()), (raw, nfc));
+        let text = bcrypted(&typed);
+        let verified = verify(&pool, &typed, Stored::import(Some(&text)));
+        assert_eq!(upgrade(verified).is_some(), whole, "{raw} {nfc}");
+    }
+}
+
+/// A record that was made elsewhere becomes one that costs no less.
+#[test]
+fn an_upgrade_weakens_nothing() {
+    let of = |kib: u32, passes| {
+        let policy = HashPolicy::danger_below_floor(kib, passes).unwrap();
+        common::pool(PoolConfig::new(policy).workers(1).budget_kib(65_536))
+    };
+    let upgraded = |pool: &HashPool, text: &str| {
+        let Stored::Record(record) = Stored::import(Some(text)) else { panic!("{text}") };
+        upgrade(verify(pool, "secret", record)).unwrap().new_record().params().unwrap()
+    };
+    let params = |memory, passes| Params::new(memory, passes, 1).unwrap();
+    let base64 = Base64Unpadded::encode_string;
+    let (salt, mut hash) = (b"saltsaltsaltsalt", [0; 32]);
+    for (name, algorithm) in [("argon2i", Algorithm::Argon2i), ("argon2d", Algorithm::Argon2d)] {
+        for (memory, passes, lanes, policy, expected) in [
+            // Stronger in one respect or in both: as it was, in one lane.
+            (1024, 8, 2, (64, 2), (1024, 8)),
+            (1024, 1, 1, (64, 2), (1024, 1)),
+            (64, 8, 1, (128, 2), (64, 8)),
+            (47_104, 1, 1, (19_456, 2), (47_104, 1)),
+            // Weaker, by the published equivalents, and in more memory.
+            (47_104, 1, 1, (12_288, 4), (47_104, 4)),
+            // Weaker in every respect.
+            (64, 1, 1, (128, 2), (128, 2)),
+            (128, 2, 2, (128, 2), (128, 2)),
+        ] {
+            let made = argon2::Params::new(memory, passes, lanes, None).unwrap();
+            let argon2 = Argon2::new(algorithm, Version::V0x13, made);
+            argon2.hash_password_into(b"secret", salt, &mut hash).unwrap();
+            let text = format!(
+                "${name}$v=19$m={memory},t={passes},p={lanes}${}${}",
+                base64(salt),
+                base64(&hash)
+            );
+            let after = upgraded(&of(policy.0, policy.1), &text);
+            assert_eq!(after, params(expected.0, expected.1), "{text} under {policy:?}");
+        }
+    }
+    // 1 MiB in scrypt, 2 MiB, and none at all.
+    for (log_n, r, policy, expected) in [
+        (10, 8, (64, 2), (1024, 2)),
+        (10, 16, (64, 2), (2048, 2)),
+        (10, 8, (2048, 1), (2048, 1)),
+        // No more blocks than a record may cost.
+        (17, 4, (64, 20), (65_536, 16)),
+    ] {
+        let made = scrypt::Params::new(log_n, r, 1).unwrap();
+        scrypt::scrypt(b"secret", salt, &made, &mut hash).unwrap();
+        let text = format!("$scrypt$ln={log_n},r={r},p=1${}${}", base64(salt), base64(&hash));
+        let after = upgraded(&of(policy.0, policy.1), &text);
+        assert_eq!(after, params(expected.0, expected.1), "{text} under {policy:?}");
+    }
+    let text = bcrypted("secret");
+    assert_eq!(upgraded(&of(64, 2), &text), params(64, 2));
+}
+
+/// Rounds are bounded with the blocks of output that they are made for.
+#[test]
+fn rounds_are_bounded_for_all_blocks_together() {
+    for (name, bytes, most) in [
+        ("pbkdf2", 20, 4_000_000),
+        ("pbkdf2", 21, 2_000_000),
+        ("pbkdf2", 64, 1_000_000),
+        ("pbkdf2-sha256", 32, 4_000_000),
+        ("pbkdf2-sha256", 64, 2_000_000),
+        ("pbkdf2-sha512", 64, 4_000_000),
+    ] {
+        let of = |rounds: u32| {
+            let hash = Base64Unpadded::encode_string(&vec![7; bytes]).replace('+', ".");
+            Record::import(&format!("${name}${rounds}$c2FsdA${hash}"), Standing::Chosen)
+        };
+        assert!(of(most).is_ok(), "{name} {bytes}");
+        for over in [most + 1, u32::MAX] {
+            assert_eq!(of(over).unwrap_err(), RecordError::Params, "{name} {bytes}");
+        }
+    }
+}
+
+/// Enrolled elsewhere in parts, chosen again composed: the same password.
+#[test]
+fn the_same_password_in_another_form_is_the_same() {
+    let pool = pool();
+    let (parts, composed) = ("Cafe\u{301}-Lantern7", "Caf\u{e9}-Lantern7");
+    let choose = |text: &str, previous: &Record| {
+        let any = PasswordPolicy::builder().min_length(1).refuse_common(false).remember(4);
+        let accepted = any.build().unwrap().check(&password(text), &Attributes::none()).unwrap();
+        let owner = OwnerPresent::assertion(ACCOUNT);
+        pool.replace(accepted, owner, martha(), previous.clone()).wait()
+    };
+    for enrolled in [parts, composed] {
+        let text = bcrypted(enrolled);
+        for standing in [Standing::Chosen, Standing::MustChange] {
+            let previous = Record::import(&text, standing).unwrap();
+            for again in [parts, composed] {
+                let error = choose(again, &previous).unwrap_err();
+                assert_eq!(error, PasswordError::Reused, "{enrolled:?} {standing:?} {again:?}");
+            }
+            assert!(choose("Cafe-Lantern7", &previous).is_ok());
+        }
     }
 }
 

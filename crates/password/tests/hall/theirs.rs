@@ -131,7 +131,9 @@ pub enum Cut {
     Off,
     /// Nobody types so many, it is thought.
     Refused,
-    /// An old hash is compared as it was made, and a new one is made of all of them.
+    /// An old hash becomes one of all that was typed, which nobody has checked.
+    Pinned,
+    /// An old hash is compared as it was made, and that of a new password is made of all of it.
     Mended,
 }
 
@@ -148,17 +150,23 @@ impl Bcrypt {
         Self { hashed: first(password).to_vec(), whole: false, cut }
     }
 
-    /// Signs in, and hashes anew what is hashed as of old.
     pub fn login(&mut self, typed: &str) -> bool {
         if self.cut == Cut::Refused && typed.len() > 72 {
             return false;
         }
         let compared = if self.whole { typed.as_bytes() } else { first(typed) };
         let right = compared == self.hashed;
-        if right && self.cut == Cut::Mended {
+        if right && self.cut == Cut::Pinned {
             (self.hashed, self.whole) = (typed.as_bytes().to_vec(), true);
         }
         right
+    }
+
+    pub fn set(&mut self, chosen: &str) {
+        (self.hashed, self.whole) = match self.cut {
+            Cut::Off | Cut::Refused => (first(chosen).to_vec(), false),
+            Cut::Pinned | Cut::Mended => (chosen.as_bytes().to_vec(), true),
+        };
     }
 }
 

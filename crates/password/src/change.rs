@@ -1,0 +1,100 @@
+//! Whether a new password may take the place of the one before it.
+
+use subtle::ConstantTimeEq;
+use vouchsafe_core::Standing;
+
+use crate::hash::{Memory, NotRun};
+use crate::hashed::Kdf;
+use crate::history::{Entry, History};
+use crate::job::{Bench, Candidate};
+use crate::nfc::nfd;
+use crate::record::Form;
+use crate::{Binding, Password, PasswordError};
+
+/// What a new password is compared with.
+pub(crate) enum Former<'a> {
+    /// All that is remembered, the one in force among them.
+    Remembered(&'a History),
+    /// The one in force, as nothing else is known.
+    Newest(&'a Candidate),
+}
+
+impl Former<'_> {
+    /// What comparing runs.
+    pub(crate) const fn kdf(&self) -> Kdf {
+        match self {
+            Self::Remembered(history) => Kdf::new(history.params),
+            Self::Newest(candidate) => candidate.kdf(),
+        }
+    }
+}
+
+impl Bench {
+    /// What replacing `previous` is compared with, where `remember` passwords are remembered.
+    pub(crate) fn former<'a>(&self, previous: &'a Candidate, remember: u8) -> Option<Former<'a>> {
+        if remember == 0 && previous.standing == Standing::Chosen {
+            return None;
+        }
+        let kept = previous.inner.history.as_deref();
+        let kept = kept.filter(|history| !self.policy.upgrades(history.params));
+        Some(kept.map_or(Former::Newest(previous), Former::Remembered))
+    }
+
+    /// What is to be remembered once `password` has replaced `previous`, if it may.
+    pub(crate) fn history(
+        &self,
+        previous: Option<&Candidate>,
+        remember: u8,
+        password: &Password,
+        binding: &Binding,
+        memory: &mut Memory,
+    ) -> Result<Result<Option<History>, PasswordError>, NotRun> {
+        let former = previous.and_then(|previous| self.former(previous, remember));
+        let history = match former {
+            Some(Former::Remembered(history)) => history.clone(),
+            Some(Former::Newest(newest)) if self.is_right(newest, password, binding, memory)? => {
+                return Ok(Err(PasswordError::Reused));
+            }
+            _ if remember == 0 => return Ok(Ok(None)),
+            _ => match self.salt() {
+                Ok(salt) => History::new(self.policy.params(), salt),
+                Err(error) => return Ok(Err(error.into())),
+            },
+        };
+        let entry = self.entry(&history, password, binding, memory)?;
+        if history.holds(&entry, remember.max(1)) {
+            return Ok(Err(PasswordError::Reused));
+        }
+        Ok(Ok((remember > 0).then(|| history.with(entry, remember))))
+    }
+
+    /// Whether `password` is the one of `candidate`.
+    fn is_right(
+        &self,
+        candidate: &Candidate,
+        password: &Password,
+        binding: &Binding,
+        memory: &mut Memory,
+    ) -> Result<bool, NotRun> {
+        let (raw, nfc, nfd) = (password.raw(), password.nfc(), nfd(password.nfc()));
+        let mut texts = match candidate.stored.form {
+            Form::Nfc => vec![nfc],
+            // Enrolled elsewhere as it was typed there, which may have been in parts.
+            Form::Raw => vec![nfc, raw, &nfd],
+        };
+        texts.dedup();
+        let tag = self.tag(candidate, &texts, binding, memory)?;
+        Ok(tag.ct_eq(&candidate.inner.hashed.hash).into())
+    }
+
+    pub(crate) fn entry(
+        &self,
+        history: &History,
+        password: &Password,
+        binding: &Binding,
+        memory: &mut Memory,
+    ) -> Result<Entry, NotRun> {
+        self.count(Kdf::new(history.params));
+        history.entry(password.nfc(), binding, memory)
+    }
+}

@@ -1,0 +1,86 @@
+//! What becomes of a record that matched: never one that costs less to guess.
+
+use crate::hash::{Memory, NotRun};
+use crate::hashed::{Input, Kdf};
+use crate::history::History;
+use crate::job::{Bench, Candidate, What};
+use crate::record::{Form, Inner};
+use crate::{Binding, HashPool, Params, Password, Record, Upgrade};
+
+pub(crate) enum Renewal {
+    /// The password is hashed anew.
+    Hash(Params),
+    /// The hash stays, and is sealed with the current pepper.
+    Seal,
+}
+
+impl Bench {
+    pub(crate) fn renewal(&self, candidate: &Candidate, password: &Password) -> Option<Renewal> {
+        let Candidate { stored, inner: Inner { hashed, .. }, .. } = candidate;
+        let due = match hashed.argon2id() {
+            Some(old) => self.policy.upgrades(old) || !stored.bound || stored.form == Form::Raw,
+            None => true,
+        };
+        if due && hashed.takes_all_of(password) {
+            return Some(Renewal::Hash(self.no_less_than(hashed.kdf)));
+        }
+        let current = self.peppers.as_ref().map(|peppers| peppers.current());
+        (current.is_some() && stored.pepper() != current).then_some(Renewal::Seal)
+    }
+
+    /// What is made of `old`: with no less memory than it took, whichever function it was.
+    fn no_less_than(&self, old: Kdf) -> Params {
+        let own = self.policy.params();
+        match old {
+            Kdf::Argon2(_, params) if !params.is_strictly_weaker_than(own) => params.in_one_lane(),
+            _ => own.with_memory_of(old.kib(), HashPool::MAX_BLOCKS),
+        }
+    }
+
+    pub(crate) fn upgrade(
+        &self,
+        candidate: Candidate,
+        password: &Password,
+        binding: &Binding,
+        memory: &mut Memory,
+    ) -> Result<Option<Upgrade>, NotRun> {
+        let renewal = self.renewal(&candidate, password);
+        let Candidate { stored: expected, standing, inner } = candidate;
+        let new = match renewal {
+            Some(Renewal::Hash(params)) => {
+                let history = self.remembered(inner.history, params, password, binding, memory)?;
+                let what = What { input: Input::Plain, text: password.nfc(), history };
+                self.record(params, standing, what, binding, memory)?
+            }
+            Some(Renewal::Seal) => {
+                self.seal(Record::plain(standing, expected.bound, expected.form, inner), binding)
+            }
+            None => return Ok(None),
+        };
+        Ok(new.ok().map(|new| Upgrade::new(expected, new)))
+    }
+
+    /// What is remembered beside a password that is hashed anew with `params`.
+    fn remembered(
+        &self,
+        history: Option<Box<History>>,
+        params: Params,
+        password: &Password,
+        binding: &Binding,
+        memory: &mut Memory,
+    ) -> Result<Option<History>, NotRun> {
+        match history {
+            None => Ok(None),
+            Some(history) if !self.policy.upgrades(history.params) => Ok(Some(*history)),
+            // Entries that cost less than records do would be guessed instead of them.
+            Some(old) => match self.salt() {
+                Ok(salt) => {
+                    let fresh = History::new(params, salt);
+                    let entry = self.entry(&fresh, password, binding, memory)?;
+                    Ok(Some(fresh.with(entry, old.depth())))
+                }
+                Err(_) => Ok(None),
+            },
+        }
+    }
+}
