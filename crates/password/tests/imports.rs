@@ -430,7 +430,6 @@ fn what_is_not_read_says_why() {
 /// Each number in what other software wrote, at both sides of its bound.
 #[test]
 fn bounds_are_where_they_are_said_to_be() {
-    use base64ct::{Base64Unpadded, Encoding};
     let of = |text: &str| Record::import(text, Standing::Chosen).err();
     assert_eq!(of(&"x".repeat(512)), Some(RecordError::NotARecord));
     assert_eq!(of(&"x".repeat(513)), Some(RecordError::TooLong { max: 512 }));
@@ -438,7 +437,7 @@ fn bounds_are_where_they_are_said_to_be() {
     let pbkdf2 = |rounds, salt, hash| {
         of(&format!("$pbkdf2-sha256${rounds}${}${}", bytes(salt), bytes(hash)))
     };
-    for (rounds, salt, hash) in [(1, 1, 16), (4_000_000, 128, 64)] {
+    for (rounds, salt, hash) in [(1, 1, 16), (4_000_000, 128, 32), (2_000_000, 128, 64)] {
         assert_eq!(pbkdf2(rounds, salt, hash), None, "{rounds} {salt} {hash}");
     }
     for digits in ["+1", "01", "", "1 "] {
