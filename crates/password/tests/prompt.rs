@@ -46,9 +46,11 @@ impl Terminal {
         grantpt(&keyboard).unwrap();
         unlockpt(&keyboard).unwrap();
         let terminal = File::from(ioctl_tiocgptpeer(&keyboard, flags).unwrap());
-        // Whoever is started in the background may have been told to ignore the keyboard's signals.
-        let shell = Command::new("setsid")
-            .args(["--ctty", "env", "--default-signal=INT,QUIT,TSTP,TTIN,TTOU,CONT"])
+        // A shell that never ends is ended, and what it shows with it. Whoever is started in the background
+        // may have been told to ignore the keyboard's signals.
+        let shell = Command::new("timeout")
+            .args(["--signal=KILL", "300", "setsid", "--ctty"])
+            .args(["env", "--default-signal=INT,QUIT,TSTP,TTIN,TTOU,CONT"])
             .args(["sh", "-c", script, "sh"])
             .arg(std::env::current_exe().unwrap())
             .args(["--exact", "the_child_asks", "--nocapture", "--test-threads=1"])
