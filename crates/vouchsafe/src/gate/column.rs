@@ -111,7 +111,7 @@ pub(crate) struct Looked {
 }
 
 impl Column {
-    const fn new(seen: TextDigest) -> Self {
+    pub(super) const fn new(seen: TextDigest) -> Self {
         Self { seen, also: None, pending: None, replaced: None, closed: false }
     }
 

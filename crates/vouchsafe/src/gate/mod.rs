@@ -14,6 +14,7 @@
 //! | `devices` | is this a browser that has signed in before |
 //! | `crossings`, `sprays`, `events` | what is announced, and when more is asked for |
 //! | `account` | what is one account's state, and what changes in one swap |
+//! | `account_bytes` | how is that written |
 //! | `column` | how a host's own column of passwords is kept in step with it |
 //! | `refusal`, `call` | what is said about a call, and what is written |
 //! | `generation`, `restore` | is the store the latest, and what if not |
@@ -22,6 +23,7 @@
 //! | `host`, `outbox` | what the host brings |
 
 mod account;
+mod account_bytes;
 mod acting;
 mod baseline;
 mod break_glass;

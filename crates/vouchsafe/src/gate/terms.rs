@@ -6,7 +6,7 @@ use vouchsafe_core::{Cell, Corrupt, PolicyDigest, Space, TenantId, Timestamp};
 use vouchsafe_policy::{Policy, join};
 
 use super::OpenError;
-use super::account::{field, put_field};
+use super::account_bytes::{field, put_field};
 
 /// The documents that a tenant's baseline is the join of: a join may hold what no document can.
 #[derive(Clone, Debug, Default)]
