@@ -156,6 +156,9 @@ fn more_memory_with_fewer_passes_is_incomparable_unless_published() {
         assert!(HashPolicy::argon2id(memory, passes).is_err(), "{memory} {passes}");
         assert!(HashPolicy::danger_below_floor(memory, passes).is_ok());
     }
+    // What is below the floor is no weaker than nothing that is published.
+    let below = HashPolicy::danger_below_floor(64, 4).unwrap();
+    assert_eq!([of(19_456, 2).join(below), below.join(of(19_456, 2))], [of(19_456, 4); 2]);
 }
 
 /// The witness is a record, and the pool itself hashes it anew under one policy only.
