@@ -175,6 +175,13 @@ fn entries_below_the_policy_are_dropped() {
     let kept = replace(&weak, "two", 4, strong_record).unwrap();
     assert_eq!(kept.remembered(), Some(2));
     assert!(kept.to_string().contains(";m=64,t=2,p=1$"), "{kept}");
+    // A password that is hashed anew leaves what costs enough as it is.
+    let between = pool(HashPolicy::danger_below_floor(16, 1).unwrap());
+    let verified = between.verify(charged(1), &password("two"), kept, martha()).wait();
+    let upgraded = common::upgrade(verified).unwrap().new_record().clone();
+    assert_eq!(upgraded.params().unwrap().memory_kib(), 16);
+    assert_eq!(upgraded.remembered(), Some(2));
+    assert_eq!(replace(&between, "one", 4, upgraded), Err(PasswordError::Reused));
 }
 
 /// What was handed out is no password to keep, whatever the policy remembers.
@@ -193,6 +200,11 @@ fn a_password_that_must_be_changed_is_not_taken_again() {
         assert_eq!(again, Err(PasswordError::Reused));
         assert!(replace(&pool, "Another-One9", remember, told).is_ok());
     }
+    // Where nothing is remembered any more, nothing is kept of what it was compared with.
+    let pool = pool(cheap());
+    let told = replace(&pool, "My-Own-Choice8", 4, Stored::Absent).unwrap().must_change();
+    let another = replace(&pool, "Another-One9", 0, told).unwrap();
+    assert!(!another.to_string().contains(';'), "{another}");
 }
 
 #[test]
