@@ -28,14 +28,16 @@ pub enum CredentialEvent {
         expect: u64,
     },
     /// No password matches until one is set with a link, and everything issued before is void: what
-    /// is kept of it is not the latest.
+    /// is kept of it is not the latest, and good for nothing but knowing what was used before.
     Withdraw,
-    /// What was found where a host keeps the record itself and has set another one, `None` for no
-    /// password: it is in force, and everything issued before is void.
+    /// What was found where a host keeps the record itself and has set another one: it is in force,
+    /// and everything issued before is void.
     Adopt {
         /// What was found.
-        record: Option<Record>,
+        record: Record,
     },
+    /// Everything issued before is void; the password stays.
+    Void,
     /// The password no longer matches, and everything issued before is void.
     Disable,
     /// It matches again.
@@ -61,6 +63,8 @@ pub enum CredentialVerdict {
     Withdrawn,
     /// What was found is in force.
     Adopted,
+    /// What was issued is void.
+    Voided,
     /// It is disabled.
     Disabled,
     /// It is enabled.
@@ -94,50 +98,51 @@ impl Machine for CredentialMachine {
                 let standing = record.standing();
                 if was.is_disabled() {
                     Step::keep(CredentialVerdict::Refused)
-                } else if was.record.as_ref() == Some(record) {
+                } else if was.record() == Some(record) {
                     // Salts are never reused: the same record is this very event, seen again.
                     let generation = was.generation;
                     Step::keep(CredentialVerdict::Set { generation, standing })
                 } else if was.generation != *expect {
                     Step::keep(superseded)
                 } else {
-                    let record = Some(record.clone());
                     let verdict = CredentialVerdict::Set { generation: next, standing };
-                    save(Credential { generation: next, record, ..was }, verdict)
+                    save(was.with(next, record.clone()), verdict)
                 }
             }
             CredentialEvent::Upgrade(upgrade) => {
                 let (expected, new) = (upgrade.expected(), upgrade.new_record());
-                if was.record.as_ref() == Some(new) {
+                if was.record() == Some(new) {
                     Step::keep(CredentialVerdict::Upgraded)
-                } else if was.record.as_ref() == Some(expected) {
-                    let record = Some(new.clone());
-                    save(Credential { record, ..was }, CredentialVerdict::Upgraded)
+                } else if was.record() == Some(expected) {
+                    let generation = was.generation;
+                    save(was.with(generation, new.clone()), CredentialVerdict::Upgraded)
                 } else {
                     Step::keep(superseded)
                 }
             }
-            CredentialEvent::RequireChange { expect } => match &was.record {
+            CredentialEvent::RequireChange { expect } => match was.record() {
                 Some(record) if was.generation == *expect => {
                     if record.standing() == Standing::MustChange {
                         return Step::keep(CredentialVerdict::ChangeRequired);
                     }
-                    let record = Some(record.clone().must_change());
-                    save(Credential { record, ..was }, CredentialVerdict::ChangeRequired)
+                    let record = record.clone().must_change();
+                    save(was.with(*expect, record), CredentialVerdict::ChangeRequired)
                 }
                 _ => Step::keep(superseded),
             },
-            CredentialEvent::Withdraw if was.record.is_none() => {
+            CredentialEvent::Withdraw if was.record().is_none() => {
                 Step::keep(CredentialVerdict::Withdrawn)
             }
             CredentialEvent::Withdraw => save(
-                Credential { generation: next, record: None, ..was },
+                Credential { generation: next, withdrawn: true, ..was },
                 CredentialVerdict::Withdrawn,
             ),
-            CredentialEvent::Adopt { record } => save(
-                Credential { generation: next, record: record.clone(), ..was },
-                CredentialVerdict::Adopted,
-            ),
+            CredentialEvent::Adopt { record } => {
+                save(was.with(next, record.clone()), CredentialVerdict::Adopted)
+            }
+            CredentialEvent::Void => {
+                save(Credential { generation: next, ..was }, CredentialVerdict::Voided)
+            }
             CredentialEvent::Disable if was.is_disabled() => {
                 Step::keep(CredentialVerdict::Disabled)
             }

@@ -12,6 +12,8 @@ pub struct Credential {
     pub(crate) generation: u64,
     pub(crate) enabled: Enabled,
     pub(crate) record: Option<Record>,
+    /// The record matches nothing any more.
+    pub(crate) withdrawn: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -22,6 +24,9 @@ pub(crate) enum Enabled {
 }
 
 const FORMAT: u8 = 1;
+/// Bits of the byte behind the generation.
+const DISABLED: u8 = 1;
+const WITHDRAWN: u8 = 2;
 
 impl Credential {
     /// How often the password was set, or the account disabled or enabled. Sessions and links that
@@ -40,7 +45,7 @@ impl Credential {
     /// Whether there was a password that no longer matches, and no other was set.
     #[must_use]
     pub const fn is_withdrawn(&self) -> bool {
-        self.generation > 0 && self.record.is_none() && !self.is_disabled()
+        self.generation > 0 && self.record().is_none() && !self.is_disabled()
     }
 
     /// What the password entitles to; `None` without one, or disabled.
@@ -52,7 +57,17 @@ impl Credential {
     /// The record, also while it matches nothing because the account is disabled.
     #[must_use]
     pub const fn record(&self) -> Option<&Record> {
-        self.record.as_ref()
+        match &self.record {
+            Some(record) if !self.withdrawn => Some(record),
+            _ => None,
+        }
+    }
+
+    /// The last record, also one that was withdrawn: what a new password is compared with, where those
+    /// before it are not to be used again.
+    #[must_use]
+    pub fn into_last(self) -> Option<Record> {
+        self.record
     }
 
     /// What the verifier is given: a disabled account has nothing to match, at the same cost.
@@ -62,17 +77,24 @@ impl Credential {
     }
 
     fn usable(&self) -> Option<&Record> {
-        self.record.as_ref().filter(|_| !self.is_disabled())
+        self.record().filter(|_| !self.is_disabled())
     }
 
-    /// The bytes to keep: a version, the generation, whether enabled, and the record's text.
+    /// With this record in force.
+    pub(crate) fn with(self, generation: u64, record: Record) -> Self {
+        Self { generation, record: Some(record), withdrawn: false, ..self }
+    }
+
+    /// The bytes to keep: a version, the generation, whether disabled or withdrawn, and the record's
+    /// text.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let record = self.record.as_ref().map(ToString::to_string).unwrap_or_default();
         let mut bytes = Vec::with_capacity(record.len().saturating_add(10));
         bytes.push(FORMAT);
         bytes.extend(self.generation.to_be_bytes());
-        bytes.push(u8::from(self.is_disabled()));
+        let disabled = if self.is_disabled() { DISABLED } else { 0 };
+        bytes.push(disabled | if self.withdrawn { WITHDRAWN } else { 0 });
         bytes.extend(record.into_bytes());
         bytes
     }
@@ -83,17 +105,17 @@ impl Credential {
     /// [`Corrupt`] when [`to_bytes`](Self::to_bytes) did not write them.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, Corrupt> {
         let (head, record) = bytes.split_first_chunk::<10>().ok_or(Corrupt)?;
-        let [FORMAT, generation @ .., disabled] = head else { return Err(Corrupt) };
+        let [FORMAT, generation @ .., flags] = head else { return Err(Corrupt) };
         let generation = u64::from_be_bytes(*generation);
-        let enabled = match disabled {
-            0 => Enabled::Yes,
-            1 => Enabled::No,
-            _ => return Err(Corrupt),
-        };
+        let enabled = if flags & DISABLED == 0 { Enabled::Yes } else { Enabled::No };
+        let withdrawn = flags & WITHDRAWN != 0;
         let record = match std::str::from_utf8(record).map_err(|_| Corrupt)? {
             "" => None,
             text => Some(text.parse().map_err(|_| Corrupt)?),
         };
-        Ok(Self { generation, enabled, record })
+        if flags & !(DISABLED | WITHDRAWN) != 0 || (withdrawn && record.is_none()) {
+            return Err(Corrupt);
+        }
+        Ok(Self { generation, enabled, record, withdrawn })
     }
 }

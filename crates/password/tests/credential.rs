@@ -126,6 +126,36 @@ fn a_disabled_account_has_nothing_to_match_and_nothing_to_set() {
     assert_eq!((state.generation(), state.standing()), (3, Some(Standing::Chosen)));
 }
 
+/// A password that was withdrawn matches nothing, is not upgraded or marked, and is still known.
+#[test]
+fn a_withdrawn_password_is_good_for_nothing_but_being_known() {
+    let weak = pool(PoolConfig::new(cheap()).workers(1));
+    let strong = pool(PoolConfig::new(HashPolicy::danger_below_floor(128, 2).unwrap()).workers(1));
+    let mut state = Credential::default();
+    assert_eq!(step(&mut state, &Event::Withdraw), Verdict::Withdrawn);
+    let mine = Event::Set { expect: 0, record: chosen(&weak, "mine") };
+    let _ = step(&mut state, &mine);
+    let record = state.record().unwrap().clone();
+    let upgrade = Event::Upgrade(upgrade(&strong, &state, "mine"));
+    assert_eq!(step(&mut state, &Event::Withdraw), Verdict::Withdrawn);
+    for event in [Event::Withdraw, Event::Disable, Event::Enable, Event::Void] {
+        let _ = step(&mut state, &event);
+        assert!(matches!(state.stored(), Stored::Absent), "{event:?}");
+        assert_eq!((state.record(), state.standing()), (None, None), "{event:?}");
+    }
+    assert_eq!((state.generation(), state.is_withdrawn()), (5, true));
+    for event in [mine, upgrade, Event::RequireChange { expect: 5 }] {
+        assert_eq!(step(&mut state, &event), Verdict::Superseded { generation: 5 }, "{event:?}");
+    }
+    assert_eq!(state.clone().into_last(), Some(record));
+    let _ = step(&mut state, &Event::Set { expect: 5, record: chosen(&weak, "other") });
+    assert_eq!((state.is_withdrawn(), state.standing()), (false, Some(Standing::Chosen)));
+    let (before, standing) = (state.record().cloned(), state.standing());
+    assert_eq!(step(&mut state, &Event::Void), Verdict::Voided);
+    assert_eq!((state.generation(), state.record().cloned()), (7, before));
+    assert_eq!(state.standing(), standing, "what is void is what was issued");
+}
+
 #[test]
 fn corrupt_bytes_are_not_a_fresh_start() {
     let pool = pool(PoolConfig::new(cheap()).workers(1));
@@ -135,7 +165,7 @@ fn corrupt_bytes_are_not_a_fresh_start() {
     for cut in (0..bytes.len()).filter(|cut| *cut != 10) {
         assert!(Credential::from_bytes(&bytes[..cut]).is_err(), "cut at {cut}");
     }
-    for (at, value) in [(0, 2), (0, 0), (9, 2), (10, 0xff)] {
+    for (at, value) in [(0, 2), (0, 0), (9, 4), (10, 0xff)] {
         let mut bytes = bytes.clone();
         bytes[at] = value;
         assert!(Credential::from_bytes(&bytes).is_err(), "{at} = {value}");

@@ -234,23 +234,6 @@ fn what_the_host_sets_ends_what_was_before() {
     }
 }
 
-/// A text that was replaced is the past, whoever brings it back.
-#[test]
-fn a_replaced_password_does_not_come_back_with_the_table() {
-    let world = World::active(Place::Memory);
-    let before = world.table.text(&world.ada);
-    let link = world.gate.invite(&world.ada);
-    world.redeem(&link, NEW).unwrap();
-    let after = world.table.text(&world.ada);
-    world.table.update(&world.ada, before.as_deref());
-    assert!(!world.lets_in(OLD) && !world.lets_in(NEW));
-    world.table.update(&world.ada, after.as_deref());
-    assert!(world.lets_in(NEW), "a replica that has caught up");
-    world.table.update(&world.ada, before.as_deref());
-    assert!(world.works(&world.gate.invite(&world.ada)));
-    assert!(world.lets_in(THIRD) && !world.lets_in(OLD));
-}
-
 /// Passwords that the store has from before move into the column.
 #[test]
 fn passwords_move_from_the_store_into_the_column() {
@@ -263,21 +246,6 @@ fn passwords_move_from_the_store_into_the_column() {
     assert!(world.lets_in(OLD));
     assert!(world.table.text(&world.ada).unwrap().parse::<Record>().unwrap().is_bound());
     assert!(world.holds(&session), "nothing has changed but the place");
-}
-
-#[test]
-fn what_is_no_password_lets_nobody_in_and_can_be_replaced() {
-    let long = "x".repeat(1 << 20);
-    for text in ["", "garbage", "$argon2id$v=19$m=4294967295,t=1,p=1$c2FsdHNhbHQ$c2FsdA", &long] {
-        let world = World::new(Place::Memory);
-        world.table.update(&world.ada, Some(text));
-        assert!(!world.lets_in(OLD));
-        let link = world.gate.invite(&world.ada);
-        world.redeem(&link, OLD).unwrap();
-        assert!(world.lets_in(OLD));
-        world.table.update(&world.ada, Some(text));
-        assert!(!world.lets_in(OLD), "nor later");
-    }
 }
 
 /// Two at once over the same account: what was acknowledged is in force, and nothing else.

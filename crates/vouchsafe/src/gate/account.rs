@@ -16,7 +16,7 @@ use vouchsafe_session::{
     SessionVerdict, Sessions,
 };
 
-use super::column::{Column, Looked, Setting, TextDigest};
+use super::column::{Column, Held, Looked, Setting};
 
 /// Whose account it is. Written with the first link, so that a session alone says whose it is.
 #[derive(Clone, PartialEq, Eq)]
@@ -156,38 +156,59 @@ pub(crate) struct View {
     /// Which device cookies count.
     pub(crate) devices: DeviceEpoch,
     pub(crate) disabled: bool,
-    pub(crate) stored: Stored,
     /// There was a password, and it was withdrawn.
     pub(crate) withdrawn: bool,
+    /// What the password entitles to, if there is one that matches.
     pub(crate) standing: Option<Standing>,
     pub(crate) column: Option<Column>,
-    /// The record, as it would be in the host's column; also of a disabled account.
-    pub(crate) own: Option<Box<Record>>,
+    /// The last record, also where it matches nothing.
+    pub(super) last: Option<Box<Record>>,
+    /// It is in force, but for an account that is disabled.
+    in_force: bool,
     /// What the host's column holds.
-    pub(super) seen: Option<TextDigest>,
+    pub(super) seen: Option<Held>,
+    /// That is no record of any kind that is known.
+    pub(super) unreadable: bool,
 }
 
 impl View {
     fn of(state: AccountState) -> Self {
-        let credential = state.credential.as_ref();
+        let generation = state.generation();
+        let credential = state.credential.unwrap_or_default();
         Self {
-            generation: state.generation(),
+            generation,
             epoch: state.epoch,
             devices: DeviceEpoch::new(state.devices),
-            disabled: credential.is_some_and(Credential::is_disabled),
-            stored: credential.map_or(Stored::Absent, Credential::stored),
-            withdrawn: credential.is_some_and(Credential::is_withdrawn),
-            standing: credential.and_then(Credential::standing),
+            disabled: credential.is_disabled(),
+            withdrawn: credential.is_withdrawn(),
+            standing: credential.standing(),
             column: state.column,
-            own: credential.and_then(Credential::record).cloned().map(Box::new),
+            in_force: credential.record().is_some(),
+            last: credential.into_last().map(Box::new),
             seen: None,
+            unreadable: false,
             owner: state.owner,
         }
     }
 
-    /// Nothing matches that was replaced before.
+    /// What a password is compared with.
+    pub(super) fn stored(&self) -> Stored {
+        self.standing.and(self.last.as_deref().cloned()).into()
+    }
+
+    /// The record, as it would be in the host's column; also of a disabled account.
+    pub(super) fn own(&self) -> Option<&Record> {
+        self.last.as_deref().filter(|_| self.in_force)
+    }
+
+    /// Nothing matches that was replaced or taken away before.
     pub(super) fn of_the_past(self) -> Self {
-        Self { stored: Stored::Absent, standing: None, withdrawn: true, ..self }
+        Self { standing: None, withdrawn: true, ..self }
+    }
+
+    /// Nothing matches while the host's column holds something that cannot be read.
+    pub(super) fn unreadable(self) -> Self {
+        Self { standing: None, unreadable: true, ..self }
     }
 }
 

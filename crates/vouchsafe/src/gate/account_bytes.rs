@@ -64,7 +64,7 @@ impl Cell for AccountState {
             &self.links.as_ref().map(Links::to_bytes).unwrap_or_default(),
             &self.sessions.as_ref().map(Sessions::to_bytes).unwrap_or_default(),
             &self.epoch.to_be_bytes(),
-            &self.column.map(Column::to_bytes).unwrap_or_default(),
+            &self.column.as_ref().map(Column::to_bytes).unwrap_or_default(),
             &self.devices.to_be_bytes(),
         ];
         let mut out = vec![VERSION];
@@ -118,10 +118,10 @@ mod tests {
 
     #[test]
     fn versions_before_open_for_ever() {
-        let state = AccountState { column: Some(Column::new([1; 16])), ..populated() };
+        let state = AccountState { column: Some(Column::default()), ..populated() };
         let bytes = state.clone().into_bytes();
         let devices = bytes.len() - 12;
-        let column = devices - 4 - state.column.unwrap().to_bytes().len();
+        let column = devices - 4 - state.column.as_ref().unwrap().to_bytes().len();
         assert_eq!(state.devices, 0);
         let cut = |version, at| [&[version], &bytes[1..at]].concat();
         assert_eq!(AccountState::from_bytes(cut(2, devices)), Ok(state.clone()));

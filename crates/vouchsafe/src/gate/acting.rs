@@ -443,7 +443,8 @@ impl Acting<'_> {
             }
         };
         let (owner, at) = (OwnerPresent::from(&proof), proof.at());
-        let hashed = gate.hash(policy, &refused, &user, owner, &stand.stored, new.into()).await;
+        let last = stand.last.as_deref();
+        let hashed = gate.hash(policy, &refused, &user, owner, last, new.into()).await;
         // It is recorded, or changes nothing before it is.
         underway.end();
         let record = hashed?;
@@ -480,12 +481,11 @@ impl Acting<'_> {
         let present = Password::new(present).map_err(|_| self.refusal(Code::WrongCredentials))?;
         // Loaded before the charge: a store that fails here leaves none behind.
         let view = gate.look(policy, &self.tenant, account, Some(&user)).await?;
-        let stand = view.stand();
         let charged = gate.charge(policy, account, self.call).await?;
         let verified =
-            gate.verify(policy, &self.tenant, Some(&user), charged, &present, view).await;
+            gate.verify(policy, &self.tenant, Some(&user), charged, &present, &view).await;
         match verified? {
-            Proof::Authenticated(proof) => Ok((user, stand, proof)),
+            Proof::Authenticated(proof) => Ok((user, view.into_stand(), proof)),
             Proof::ChangeOnly(_) => Err(self.refusal(Code::Raced).into()),
         }
     }

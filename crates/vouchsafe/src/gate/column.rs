@@ -6,10 +6,16 @@
 //! text that was seen to the new one; then the cell notes that it is done. Whoever comes by in between
 //! does what is left. A crash anywhere leaves either nothing or what the next one finishes.
 //!
-//! The column is the host's: a text in it that the gate neither saw last nor is about to write is a
-//! password that the host has set itself, and it wins, over an upgrade and over a password that the
-//! gate was about to write. A text that was there before another password replaced it is the past (a
-//! copy that was put back, a replica that lags): nobody gets in with it.
+//! The cell knows the texts of the column by their order: the one in force, other hashes of the same
+//! password, and what those replaced. While the first is still to be written, it is written over any
+//! of the others. Afterwards another hash of the same password (a copy from before an upgrade) is
+//! written over as well; what is older is the past (a copy that was put back, a replica that lags), and
+//! nobody gets in with it.
+//!
+//! The column is the host's: a text that the gate does not know is a password that the host has set
+//! itself, and it wins. So does a column that is emptied, which ends what was let in; what was in force
+//! is so again when that very text comes back. A text that cannot be read is nobody's decision: it
+//! changes nothing, and lets nobody in.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -32,42 +38,53 @@ use super::{Account, Code, Gate, Later, Refused, host_refusal};
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How often an account is looked at again that others change all the while.
 const LOOKS: usize = 8;
+/// How many texts of one account are known: as many changes of a password. What is older is taken for
+/// the host's own.
+const KNOWN: usize = 64;
 
-/// A text of one account's column, by a keyed digest.
-pub(crate) type TextDigest = [u8; 16];
+/// A text of one account's column, by a keyed digest: nobody without the key finds another like it, and
+/// of two at random one in 2^64 is.
+pub(crate) type TextDigest = [u8; 8];
+
+/// What a column holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Held {
+    /// No password: SQL's `NULL`, an empty text, or what Django writes for none.
+    Nothing,
+    Text(TextDigest),
+}
 
 /// What is known of an account's column.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Column {
-    /// What it held when it was looked at last.
-    seen: TextDigest,
-    /// What may have replaced that: an upgrade that was being written when a new password came.
-    also: Option<TextDigest>,
-    /// What is in force already, and is to replace it.
-    pending: Option<Pending>,
-    /// What it held before another password replaced it.
-    replaced: Option<TextDigest>,
+    /// What was in it, or is to be: what is in force stands first, and each before what it replaced.
+    texts: Vec<TextDigest>,
+    /// So many of them, from the first on, are of the password in force.
+    same: usize,
+    /// What is in force is still to be written.
+    pending: bool,
+    /// It may be written where there is nothing: there was nothing when it was set.
+    over_nothing: bool,
+    /// The host took the text away that is in force.
+    emptied: bool,
     /// The store was put back from a copy: no text is believed until a password is set.
     closed: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Pending {
-    text: TextDigest,
-    /// Another hash of the same password.
-    upgrade: bool,
-}
-
-/// What a text that was found in the column is.
+/// What a column is found to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Judged {
     InStep,
     /// What is in force is still to be written.
     Unwritten,
-    /// It was written, which the cell does not know yet.
+    /// What is in force is there, which the cell does not know yet.
     Written,
+    /// The store has a password from before there was a column.
+    Moves,
+    /// The host took the password away.
+    Emptied,
     /// The host wrote something else.
-    Changed,
+    Unknown,
     Past,
 }
 
@@ -81,19 +98,19 @@ pub(crate) struct Setting {
 /// What is to become of a column.
 #[derive(Clone, Copy, Debug)]
 struct Rewrite {
-    seen: TextDigest,
-    new: Pending,
+    seen: Held,
+    new: TextDigest,
+    /// Another hash of the same password.
+    upgrade: bool,
 }
 
 /// What stood when somebody looked, to be replaced by what they set.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Stand {
     pub(crate) generation: u64,
-    /// The password in force, with what is remembered of those before.
-    pub(crate) stored: Stored,
-    seen: Option<TextDigest>,
-    /// Another password is still to be written into the column.
-    unwritten: bool,
+    /// The last password, with what is remembered of those before.
+    pub(crate) last: Option<Box<Record>>,
+    pub(super) seen: Option<Held>,
 }
 
 /// A look at a column.
@@ -102,84 +119,144 @@ pub(crate) struct Looked {
     /// What stood in the cell before: when something else does, the look is worth nothing.
     was: (Option<Column>, u64),
     pub(crate) owner: Owner,
-    found: TextDigest,
-    empty: bool,
-    /// What the text found is.
+    held: Held,
+    /// What the text is.
     record: Option<Record>,
     /// What the cell's own record would be in the column.
     own: Option<TextDigest>,
 }
 
+impl Held {
+    fn of(key: &MacKey, account: AccountDigest, text: Option<&str>) -> Self {
+        match text.filter(|text| !text.is_empty() && !text.starts_with('!')) {
+            None => Self::Nothing,
+            Some(text) => Self::Text(digest(key, account, text)),
+        }
+    }
+}
+
+impl Judged {
+    /// What a column is that holds this, where this is known of it and `own` is in force.
+    fn of(column: Option<&Column>, held: Held, own: Option<TextDigest>) -> Self {
+        let Some(column) = column else {
+            return match (held, own) {
+                (Held::Nothing, None) => Self::InStep,
+                (Held::Nothing, Some(_)) => Self::Moves,
+                (Held::Text(text), _) if own == Some(text) => Self::Written,
+                (Held::Text(_), _) => Self::Unknown,
+            };
+        };
+        let place = match held {
+            Held::Nothing => None,
+            Held::Text(text) if own == Some(text) => Some(0),
+            Held::Text(text) => column.texts.iter().position(|known| *known == text),
+        };
+        match (held, place) {
+            _ if column.closed => Self::Past,
+            (_, Some(0)) if own.is_none() => Self::Unknown,
+            (_, Some(0)) if column.pending || column.emptied => Self::Written,
+            (_, Some(0)) => Self::InStep,
+            (Held::Nothing, _) if column.pending && column.over_nothing => Self::Unwritten,
+            (Held::Nothing, _) if column.emptied => Self::Past,
+            (Held::Nothing, _) if own.is_none() => Self::InStep,
+            (Held::Nothing, _) => Self::Emptied,
+            (_, Some(place)) if column.pending || place < column.same => Self::Unwritten,
+            (_, Some(_)) => Self::Past,
+            (_, None) => Self::Unknown,
+        }
+    }
+}
+
 impl Column {
-    pub(super) const fn new(seen: TextDigest) -> Self {
-        Self { seen, also: None, pending: None, replaced: None, closed: false }
+    /// A password of the gate's is in force, and is to be written over what was seen.
+    fn begin(&mut self, rewrite: &Rewrite) {
+        let Rewrite { seen, new, upgrade } = *rewrite;
+        if self.texts.first() == Some(&new) {
+            return;
+        }
+        self.over_nothing |= seen == Held::Nothing;
+        self.pending = true;
+        if upgrade {
+            return self.put_first(new);
+        }
+        if let Held::Text(text) = seen
+            && !self.texts.contains(&text)
+        {
+            self.put_first(text);
+        }
+        (self.emptied, self.closed) = (false, false);
+        self.same = 0;
+        self.put_first(new);
     }
 
-    fn judge(&self, found: TextDigest) -> Judged {
-        match self.pending {
-            Some(pending) if pending.text == found => Judged::Written,
-            Some(_) if self.seen == found || self.also == Some(found) => Judged::Unwritten,
-            None if self.seen == found && !self.closed => Judged::InStep,
-            _ if self.closed || [self.replaced, self.also].contains(&Some(found)) => Judged::Past,
-            _ => Judged::Changed,
+    /// This is there, and is what is in force.
+    fn stands(&mut self, text: TextDigest) {
+        if self.texts.first() != Some(&text) {
+            self.put_first(text);
         }
+        (self.pending, self.over_nothing, self.emptied) = (false, false, false);
+    }
+
+    /// One more text of the password in force.
+    fn put_first(&mut self, text: TextDigest) {
+        self.texts.retain(|known| *known != text);
+        self.texts.insert(0, text);
+        self.texts.truncate(KNOWN);
+        self.same = self.same.saturating_add(1).min(self.texts.len());
     }
 
     /// What is in the column is not believed until a password is set.
     pub(crate) const fn close(&mut self) {
-        self.pending = None;
-        self.closed = true;
+        (self.pending, self.over_nothing, self.closed) = (false, false, true);
     }
 
-    pub(crate) fn to_bytes(self) -> Vec<u8> {
-        let pending = self.pending.map(|pending| (pending.text, pending.upgrade));
-        let (text, upgrade) = pending.unwrap_or_default();
-        let (replaced, also) = (self.replaced.is_some(), self.also.is_some());
-        let flags = [self.pending.is_some(), upgrade, replaced, self.closed, also];
-        let flags = flags.into_iter().enumerate().map(|(at, set)| u8::from(set) << at).sum();
-        let mut out = vec![flags];
-        let [replaced, also] = [self.replaced, self.also].map(Option::unwrap_or_default);
-        for part in [self.seen, text, replaced, also] {
-            out.extend(part);
-        }
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        let flags = [self.pending, self.over_nothing, self.emptied, self.closed];
+        let flags = flags.into_iter().enumerate().map(|(at, set)| u8::from(set) << at).sum::<u8>();
+        let mut out = vec![ORDERED | flags, u8::try_from(self.same).unwrap_or(u8::MAX)];
+        out.extend(self.texts.as_flattened());
         out
     }
 
     pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (&[flags], rest) = bytes.split_first_chunk()?;
-        let (seen, rest) = rest.split_first_chunk()?;
-        let (text, rest) = rest.split_first_chunk()?;
-        let (replaced, rest) = rest.split_first_chunk()?;
-        let also = rest.try_into().ok()?;
         let flag = |at: u8| flags & (1 << at) != 0;
-        let pending = flag(0).then_some(Pending { text: *text, upgrade: flag(1) });
-        let (replaced, also) = (flag(2).then_some(*replaced), flag(4).then_some(also));
-        let column = Self { seen: *seen, also, pending, replaced, closed: flag(3) };
+        if flags & ORDERED == 0 {
+            return Self::from_pair(flags, rest);
+        }
+        let (&[same], texts) = rest.split_first_chunk()?;
+        let (texts, same) = (texts.as_chunks().0.to_vec(), usize::from(same));
+        let fits = texts.len() <= KNOWN && same <= texts.len();
+        let [pending, over_nothing, emptied, closed] = [flag(0), flag(1), flag(2), flag(3)];
+        let column = Self { texts, same, pending, over_nothing, emptied, closed };
         // One form only.
-        (column.to_bytes() == bytes).then_some(column)
+        (fits && column.to_bytes() == bytes).then_some(column)
+    }
+
+    /// The form of before: what was seen and what is to replace it, what was replaced, and an upgrade
+    /// that gave way, in digests twice as long.
+    fn from_pair(flags: u8, rest: &[u8]) -> Option<Self> {
+        let (digests, rest) = rest.as_chunks::<16>();
+        let [seen, pending, replaced, also] = digests else { return None };
+        let flag = |at: u8| flags & (1 << at) != 0;
+        let (is_pending, upgrade) = (flag(0), flag(1));
+        let parts = [(is_pending, pending), (true, seen), (flag(4), also), (flag(2), replaced)];
+        let texts = parts.into_iter().filter(|(there, _)| *there);
+        let texts: Vec<_> = texts.filter_map(|(_, text)| text.first_chunk().copied()).collect();
+        let same = if upgrade { 2 } else { 1 };
+        (rest.is_empty() && flags < 1 << 5).then_some(Self {
+            texts,
+            same,
+            pending: is_pending,
+            over_nothing: is_pending,
+            emptied: false,
+            closed: flag(3),
+        })
     }
 }
 
-impl Rewrite {
-    /// The column with this under way. `None` while another password is: nothing may come back that
-    /// was replaced, so the one goes first. What else was seen counts for nothing beside the cell, as
-    /// within a generation only upgrades change it, and they give way.
-    fn begun(&self, column: Option<Column>) -> Option<Column> {
-        let begun = |seen| Column { pending: Some(self.new), ..Column::new(seen) };
-        let Some(column) = column else { return Some(begun(self.seen)) };
-        let again = [column.pending.map(|pending| pending.text), Some(column.seen)];
-        if again.contains(&Some(self.new.text)) {
-            return Some(column);
-        }
-        let (seen, also) = match column.pending {
-            None if column.judge(self.seen) == Judged::Past => (self.seen, None),
-            None => (column.seen, None),
-            Some(Pending { text, upgrade: true }) => (column.seen, Some(text)),
-            Some(_) => return None,
-        };
-        Some(Column { also, replaced: column.replaced, ..begun(seen) })
-    }
-}
+/// In the first byte: the texts follow in their order.
+const ORDERED: u8 = 1 << 7;
 
 impl Parts<'_> {
     /// Sets or upgrades a password, here and, where it has one, in its column.
@@ -189,50 +266,48 @@ impl Parts<'_> {
         setting: &Setting,
         now: Timestamp,
     ) -> (bool, CredentialVerdict) {
-        let begun = setting.column.map(|rewrite| rewrite.begun(state.column));
-        if begun == Some(None) {
-            let generation = state.generation();
-            return (false, CredentialVerdict::Superseded { generation });
-        }
         let (changed, verdict) = self.credential(state, &setting.set, now);
-        if changed && let Some(begun) = begun {
-            state.column = begun;
+        if changed && let Some(rewrite) = &setting.column {
+            state.column.get_or_insert_default().begin(rewrite);
         }
         (changed, verdict)
     }
 
     /// Somebody looked at the column.
     pub(super) fn looked(&self, state: &mut AccountState, looked: &Looked, now: Timestamp) -> bool {
-        let Looked { found, own, .. } = *looked;
-        if looked.was != (state.column, state.generation()) {
+        let Looked { held, own, record, .. } = looked;
+        if (&looked.was.0, looked.was.1) != (&state.column, state.generation()) {
             return false;
         }
-        let adopt = |state: &mut AccountState, replaced| {
-            let event = CredentialEvent::Adopt { record: looked.record.clone() };
-            let (_, _adopted) = self.credential(state, &event, now);
-            state.column = Some(Column { replaced, ..Column::new(found) });
+        let judged = Judged::of(state.column.as_ref(), *held, *own);
+        let mut column = state.column.clone().unwrap_or_default();
+        let ends = match (judged, *held, record) {
+            (Judged::Moves, ..) => {
+                let moved = own.map(|new| Rewrite { seen: *held, new, upgrade: false });
+                moved.iter().for_each(|moved| column.begin(moved));
+                None
+            }
+            (Judged::Written, Held::Text(text), _) => {
+                column.stands(text);
+                None
+            }
+            (Judged::Emptied, ..) => {
+                column.emptied = true;
+                Some(CredentialEvent::Void)
+            }
+            (Judged::Unknown, Held::Text(text), Some(record)) => {
+                column.same = 0;
+                column.stands(text);
+                Some(CredentialEvent::Adopt { record: record.clone() })
+            }
+            // Nothing to go by, but that there is somebody.
+            (Judged::Unknown, _, None) if state.column.is_none() && own.is_none() => None,
+            _ => return false,
         };
-        match state.column {
-            // Looked at for the first time. Until now it was here, and moves.
-            None if looked.empty && own.is_some() => {
-                let pending = own.map(|text| Pending { text, upgrade: true });
-                state.column = Some(Column { pending, ..Column::new(found) });
-            }
-            None if own == Some(found) || (own.is_none() && looked.record.is_none()) => {
-                state.column = Some(Column::new(found));
-            }
-            None => adopt(state, None),
-            Some(column) => match (column.judge(found), column.pending) {
-                (Judged::Written, Some(pending)) => {
-                    let replaced =
-                        if pending.upgrade { column.replaced } else { Some(column.seen) };
-                    let also = column.also;
-                    state.column = Some(Column { also, replaced, ..Column::new(found) });
-                }
-                (Judged::Changed, _) => adopt(state, Some(column.seen)),
-                _ => return false,
-            },
+        if let Some(event) = &ends {
+            let (_, _changed) = self.credential(state, event, now);
         }
+        state.column = Some(column);
         state.owner.get_or_insert_with(|| looked.owner.clone());
         true
     }
@@ -250,23 +325,20 @@ fn read(text: Option<&str>) -> Option<Record> {
     again.is_ok_and(|again| again == record).then_some(record)
 }
 
-fn digest(key: &MacKey, account: AccountDigest, text: Option<&str>) -> TextDigest {
-    let (is, text) = (u8::from(text.is_some()), text.unwrap_or_default());
-    let parts = [account.as_bytes().as_slice(), &[is], text.as_bytes()];
-    key.digest("vouchsafe password column v1", &parts)
+fn digest(key: &MacKey, account: AccountDigest, text: &str) -> TextDigest {
+    let parts = [account.as_bytes().as_slice(), &[1], text.as_bytes()];
+    let [a, b, c, d, e, f, g, h, ..] = key.digest("vouchsafe password column v1", &parts);
+    [a, b, c, d, e, f, g, h]
 }
 
 impl View {
-    pub(super) fn stand(&self) -> Stand {
-        let pending = self.column.and_then(|column| column.pending);
-        let unwritten = pending.is_some_and(|pending| !pending.upgrade);
-        let (generation, stored, seen) = (self.generation, self.stored.clone(), self.seen);
-        Stand { generation, stored, seen, unwritten }
+    pub(super) fn into_stand(self) -> Stand {
+        Stand { generation: self.generation, last: self.last, seen: self.seen }
     }
 
-    /// Whether the host's column holds what is in force.
+    /// Whether the host's column holds what is in force, or the host took it away.
     pub(super) fn is_written(&self) -> bool {
-        self.column.is_none_or(|column| column.pending.is_none())
+        self.column.as_ref().is_none_or(|column| !column.pending || column.emptied)
     }
 }
 
@@ -294,40 +366,50 @@ impl Gate {
         for _ in 0..LOOKS {
             let mut view = self.view(policy, account).await?;
             let text = self.column(policy, tenant, &user.user).await?;
-            let mut found = digest(key, account, text.as_deref());
-            view.seen = Some(found);
-            let text_of_own = view.own.as_ref().map(ToString::to_string);
-            let own = text_of_own.as_deref().map(|own| digest(key, account, Some(own)));
-            match view.column.map(|column| column.judge(found)) {
-                Some(Judged::InStep) => return Ok(view),
-                Some(Judged::Past) => return Ok(view.of_the_past()),
-                Some(Judged::Unwritten) => {
-                    let (Some(new), Some(own)) = (&text_of_own, own) else { return Ok(view) };
+            let held = Held::of(key, account, text.as_deref());
+            view.seen = Some(held);
+            let text_of_own = view.own().map(ToString::to_string);
+            let own = text_of_own.as_deref().map(|own| digest(key, account, own));
+            let judged = Judged::of(view.column.as_ref(), held, own);
+            let known = view.column.is_some() || own.is_some();
+            let mut record = None;
+            match judged {
+                Judged::InStep => return Ok(view),
+                Judged::Past if held == Held::Nothing || read(text.as_deref()).is_some() => {
+                    return Ok(view.of_the_past());
+                }
+                Judged::Past => return Ok(view.unreadable()),
+                Judged::Unwritten => {
+                    let Some(new) = &text_of_own else { return Ok(view) };
                     match self.write(policy, tenant, &user.user, text.as_deref(), new).await {
-                        Ok(Swapped::Done) => found = own,
-                        Ok(Swapped::Superseded) => continue,
+                        Ok(Swapped::Done | Swapped::Superseded) => continue,
                         // In force all the same; whoever comes next tries again.
                         Err(_) => return Ok(view),
                     }
                 }
-                None if own.is_none() && text.is_none() => return Ok(view),
-                Some(Judged::Written | Judged::Changed) | None => {}
+                Judged::Unknown => {
+                    record = read(text.as_deref());
+                    if record.is_none() && known {
+                        return Ok(view.unreadable());
+                    }
+                }
+                Judged::Written | Judged::Moves | Judged::Emptied => {}
             }
-            let looked = Looked {
-                was: (view.column, view.generation),
-                owner: Owner { user: user.user.clone(), class: user.class.clone() },
-                found,
-                empty: text.is_none(),
-                record: read(text.as_deref()),
-                own,
+            // The host's own doing, and what it ends or lets in again is in the log.
+            let changed = match judged {
+                Judged::Unknown => known,
+                Judged::Written => view.column.as_ref().is_some_and(|column| column.emptied),
+                judged => judged == Judged::Emptied,
             };
-            let changed = match view.column {
-                Some(column) => column.judge(found) == Judged::Changed,
-                None => own.is_some_and(|own| own != found) && text.is_some(),
+            let looked = Looked {
+                was: (view.column.clone(), view.generation),
+                owner: Owner { user: user.user.clone(), class: user.class.clone() },
+                held,
+                record,
+                own,
             };
             let step = self.account(policy, account, AccountEvent::Looked(looked));
             let noted = if changed {
-                // The host's own doing, and what it ends is in the log.
                 let target = user_target(&user.user);
                 let draft = self.own(tenant, Operation::PasswordChanged, target, policy.digest());
                 self.recorded(&draft, step).await?
@@ -345,24 +427,20 @@ impl Gate {
     /// What was looked at, with a new record for it.
     pub(super) fn setting(
         &self,
-        policy: &Policy,
         account: AccountDigest,
-        stand: &Stand,
+        seen: Option<Held>,
         set: CredentialEvent,
-    ) -> Result<Setting, Refused> {
+    ) -> Setting {
         let new = match &set {
             CredentialEvent::Set { record, .. } => Some((record.as_record(), false)),
             CredentialEvent::Upgrade(upgrade) => Some((upgrade.new_record(), true)),
             _ => None,
         };
-        if stand.unwritten {
-            return Err(host_refusal(policy));
-        }
-        let column = stand.seen.zip(new).map(|(seen, (record, upgrade))| {
-            let text = digest(&self.inner.digests, account, Some(&record.to_string()));
-            Rewrite { seen, new: Pending { text, upgrade } }
+        let column = seen.zip(new).map(|(seen, (record, upgrade))| {
+            let new = digest(&self.inner.digests, account, &record.to_string());
+            Rewrite { seen, new, upgrade }
         });
-        Ok(Setting { set, column })
+        Setting { set, column }
     }
 
     /// A password was set over `stand`: it goes into its column, now or, when that does not answer,
@@ -468,61 +546,135 @@ mod tests {
     use super::*;
     use vouchsafe_core::{Cell, Corrupt};
 
-    const A: TextDigest = [1; 16];
-    const B: TextDigest = [2; 16];
-    const C: TextDigest = [3; 16];
+    const A: TextDigest = [1; 8];
+    const B: TextDigest = [2; 8];
+    const C: TextDigest = [3; 8];
+    const D: TextDigest = [4; 8];
 
-    const fn rewrite(seen: TextDigest, text: TextDigest, upgrade: bool) -> Rewrite {
-        Rewrite { seen, new: Pending { text, upgrade } }
+    /// A column in which this is in force and written.
+    fn column(texts: &[TextDigest]) -> Column {
+        Column { texts: texts.to_vec(), same: 1, ..Column::default() }
+    }
+
+    fn begun(mut column: Column, seen: Held, new: TextDigest, upgrade: bool) -> Column {
+        column.begin(&Rewrite { seen, new, upgrade });
+        column
+    }
+
+    fn judged<const N: usize>(column: &Column, texts: [TextDigest; N]) -> [Judged; N] {
+        let own = column.texts.first().copied();
+        texts.map(|text| Judged::of(Some(column), Held::Text(text), own))
+    }
+
+    fn judged_empty(column: &Column) -> Judged {
+        Judged::of(Some(column), Held::Nothing, column.texts.first().copied())
     }
 
     #[test]
     fn bytes_come_back_and_nothing_else_does() {
-        for bits in 0..32_u8 {
-            let pending = (bits & 1 != 0).then_some(Pending { text: B, upgrade: bits & 2 != 0 });
-            let [replaced, also] = [(4, C), (8, A)].map(|(bit, t)| (bits & bit != 0).then_some(t));
-            let column = Column { seen: A, also, pending, replaced, closed: bits & 16 != 0 };
-            let state = AccountState { column: Some(column), ..AccountState::default() };
-            let bytes = state.clone().into_bytes();
-            assert_eq!(bytes.first(), Some(&3));
-            assert_eq!(AccountState::from_bytes(bytes.clone()), Ok(state));
-            for cut in 0..bytes.len() {
-                let cut = bytes.get(..cut).unwrap().to_vec();
-                assert_eq!(AccountState::from_bytes(cut), Err(Corrupt));
-            }
-            for bit in 5..8 {
-                let mut bytes = column.to_bytes();
-                *bytes.first_mut().unwrap() |= 1 << bit;
-                assert_eq!(Column::from_bytes(&bytes), None);
+        for bits in 0..16_u8 {
+            let flag = |at: u8| bits & (1 << at) != 0;
+            for texts in [vec![], vec![A], vec![A, B, C], vec![D; KNOWN]] {
+                let (same, pending) = (texts.len().min(2), flag(0));
+                let [over_nothing, emptied, closed] = [flag(1), flag(2), flag(3)];
+                let column = Column { texts, same, pending, over_nothing, emptied, closed };
+                let state =
+                    AccountState { column: Some(column.clone()), ..AccountState::default() };
+                let bytes = state.clone().into_bytes();
+                assert_eq!(AccountState::from_bytes(bytes.clone()), Ok(state));
+                for cut in 0..bytes.len() {
+                    let cut = bytes.get(..cut).unwrap().to_vec();
+                    assert_eq!(AccountState::from_bytes(cut), Err(Corrupt));
+                }
+                let bytes = column.to_bytes();
+                assert!(bytes.len() <= 2 + 8 * KNOWN);
+                for bit in 4..8 {
+                    let mut bytes = bytes.clone();
+                    *bytes.first_mut().unwrap() ^= 1 << bit;
+                    assert_eq!(Column::from_bytes(&bytes), None);
+                }
+                let mut more = bytes.clone();
+                *more.get_mut(1).unwrap() = 65;
+                assert_eq!(Column::from_bytes(&more), None);
+                let one_too_many = [bytes.as_slice(), &[7; 8 * KNOWN + 8]].concat();
+                assert_eq!(Column::from_bytes(&one_too_many), None);
             }
         }
     }
 
-    /// An upgrade gives way to a new password, also when it is written late.
+    /// What was kept of a column before its texts were in an order.
     #[test]
-    fn an_upgrade_that_is_written_late_is_still_to_be_replaced() {
-        let upgrading = rewrite(A, B, true).begun(Some(Column::new(A))).unwrap();
-        assert_eq!(upgrading.judge(A), Judged::Unwritten);
-        let set = rewrite(A, C, false).begun(Some(upgrading)).unwrap();
-        for found in [A, B] {
-            assert_eq!(set.judge(found), Judged::Unwritten);
-        }
-        assert_eq!(set.judge(C), Judged::Written);
-        assert_eq!(set.judge([4; 16]), Judged::Changed);
-        // It goes first, whatever comes next.
-        assert_eq!(rewrite(A, [4; 16], false).begun(Some(set)), None);
-        assert_eq!(rewrite(A, C, false).begun(Some(set)), Some(set));
+    fn the_form_of_before_is_read() {
+        let pair = |flags: u8| {
+            let digests = [A, B, C, D].map(|text| [text, [9; 8]].concat());
+            Column::from_bytes(&[vec![flags], digests.concat()].concat())
+        };
+        let idle = Column { closed: true, ..column(&[A, D, C]) };
+        assert_eq!(pair(0b11100), Some(idle));
+        let upgrading = Column { same: 2, pending: true, over_nothing: true, ..column(&[B, A]) };
+        assert_eq!(pair(0b00011), Some(upgrading));
+        assert_eq!(pair(0b00001).unwrap().same, 1);
+        assert_eq!(pair(1 << 5), None);
+    }
+
+    /// An upgrade gives way to a new password, also when it is written late; so does a password that
+    /// could not be written yet.
+    #[test]
+    fn what_is_written_late_is_still_to_be_replaced() {
+        let upgrading = begun(column(&[A]), Held::Text(A), B, true);
+        assert_eq!(judged(&upgrading, [A, B]), [Judged::Unwritten, Judged::Written]);
+        let set = begun(upgrading, Held::Text(A), C, false);
+        let late = [A, B, C, D];
+        let [old, new, other] = [Judged::Unwritten, Judged::Written, Judged::Unknown];
+        assert_eq!(judged(&set, late), [old, old, new, other]);
+        assert_eq!(begun(set.clone(), Held::Text(A), C, false), set, "the same event once more");
+        let mut again = begun(set, Held::Text(A), D, false);
+        assert_eq!(judged(&again, late), [old, old, old, new]);
+        again.stands(D);
+        let past = Judged::Past;
+        assert_eq!(judged(&again, late), [past, past, past, Judged::InStep]);
     }
 
     #[test]
-    fn what_was_replaced_is_the_past() {
-        let column = Column { replaced: Some(B), also: Some(C), ..Column::new(A) };
-        assert_eq!(column.judge(A), Judged::InStep);
-        assert_eq!([B, C].map(|text| column.judge(text)), [Judged::Past; 2]);
-        assert_eq!(column.judge([4; 16]), Judged::Changed);
-        let mut closed = column;
-        closed.close();
-        assert_eq!([A, B, [4; 16]].map(|text| closed.judge(text)), [Judged::Past; 3]);
-        assert_eq!(rewrite(B, [4; 16], false).begun(Some(closed)).unwrap().seen, B);
+    fn another_hash_of_the_password_in_force_is_written_over_and_what_was_replaced_is_the_past() {
+        let mut known = begun(column(&[B, A]), Held::Text(B), C, true);
+        known.stands(C);
+        let here = [A, B, C, D];
+        let [past, again, there] = [Judged::Past, Judged::Unwritten, Judged::InStep];
+        assert_eq!(judged(&known, here), [past, again, there, Judged::Unknown]);
+        known.close();
+        assert_eq!(judged(&known, here), [past; 4]);
+        let set = begun(known, Held::Text([5; 8]), D, false);
+        let [old, new] = [Judged::Unwritten, Judged::Written];
+        assert_eq!(judged(&set, [A, B, C, D, [5; 8]]), [old, old, old, new, old]);
+    }
+
+    /// Over nothing a password is written where there was nothing when it was set, and else not.
+    #[test]
+    fn an_emptied_column_is_noticed_once_and_filled_by_what_was_in_it() {
+        let mut known = column(&[A]);
+        assert_eq!(judged_empty(&known), Judged::Emptied);
+        known.emptied = true;
+        assert_eq!(judged_empty(&known), Judged::Past);
+        assert_eq!(judged(&known, [A]), [Judged::Written]);
+        let set = begun(known, Held::Nothing, B, false);
+        assert_eq!(judged_empty(&set), Judged::Unwritten);
+        assert_eq!(judged(&set, [A, B]), [Judged::Unwritten, Judged::Written]);
+        assert_eq!(judged_empty(&begun(column(&[A]), Held::Text(A), B, false)), Judged::Emptied);
+    }
+
+    #[test]
+    fn so_many_texts_are_known_and_no_more() {
+        let text = |number: usize| u64::try_from(number).unwrap().to_be_bytes();
+        let mut known = Column::default();
+        for number in 0..=KNOWN {
+            known = begun(known, Held::Nothing, text(number), false);
+            known.stands(text(number));
+        }
+        assert_eq!(known.texts.len(), KNOWN);
+        assert_eq!(judged(&known, [text(0), text(1)]), [Judged::Unknown, Judged::Past]);
+        let upgrades = (0..2 * KNOWN)
+            .fold(known, |known, number| begun(known, Held::Nothing, text(1_000 + number), true));
+        assert_eq!(upgrades.same, KNOWN);
     }
 }

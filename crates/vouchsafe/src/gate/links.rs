@@ -200,7 +200,7 @@ impl Gate {
         };
         #[expect(clippy::disallowed_methods, reason = "a link sent to the owner is being redeemed")]
         let owner = OwnerPresent::assertion(account);
-        let hashed = self.hash(policy, &draft, &user, owner, &stand.stored, password).await;
+        let hashed = self.hash(policy, &draft, &user, owner, stand.last.as_deref(), password).await;
         // It is recorded, or changes nothing before it is.
         underway.end();
         let record = hashed?;
@@ -208,7 +208,7 @@ impl Gate {
             let address = self.address(&draft.tenant, &user)?;
             let redeem = LinkEvent::Redeem { link, address, id: self.fresh_number(policy)? };
             let set = CredentialEvent::Set { expect: stand.generation, record };
-            let set = self.setting(policy, account, &stand, set)?;
+            let set = self.setting(account, stand.seen, set);
             Ok(AccountEvent::Redeem { redeem, set })
         };
         let event = self.or_refuse(&draft, event()).await?;
@@ -362,7 +362,7 @@ impl Gate {
             None => Ok(view),
             Some(_) => self.look(policy, tenant, account, Some(&user)).await,
         };
-        let stand = view.map_err(|refusal| (account, refusal))?.stand();
+        let stand = view.map_err(|refusal| (account, refusal))?.into_stand();
         let peek = AccountEvent::Peek(LinkEvent::Peek { link, address });
         match self.account(policy, account, peek).await {
             Ok(AccountVerdict::Link(LinkVerdict::Valid { expires })) => {

@@ -6,7 +6,7 @@ use vouchsafe_access_log::{Name, Outcome, name};
 use vouchsafe_core::{SecretString, TenantId};
 use vouchsafe_password::{
     Accepted, Attributes, Binding, CredentialEvent, CredentialVerdict, NewRecord,
-    NotVerifiedReason, OwnerPresent, Password, PasswordError, PasswordPolicy, Stored, Unmet,
+    NotVerifiedReason, OwnerPresent, Password, PasswordError, PasswordPolicy, Record, Unmet,
 };
 use vouchsafe_policy::{ClassPolicy, Policy};
 use vouchsafe_session::SessionEvent;
@@ -70,7 +70,7 @@ impl Gate {
         draft: &Draft,
         user: &Account,
         owner: OwnerPresent,
-        previous: &Stored,
+        previous: Option<&Record>,
         new: SecretString,
     ) -> Result<NewRecord, NotSet> {
         let attributes = attributes(&draft.tenant, Some(user));
@@ -83,7 +83,7 @@ impl Gate {
             Err(unmet) => return Err(self.unmet_by(draft, unmet).await),
         };
         let binding = Binding::new(&draft.tenant, &user.user);
-        match self.inner.pool.replace(accepted, owner, binding, previous.clone()).await {
+        match self.inner.pool.replace(accepted, owner, binding, previous.cloned()).await {
             Ok(record) => Ok(record),
             Err(PasswordError::Reused) => Err(self.unmet_by(draft, vec![Unmet::Reused]).await),
             Err(error) => {
@@ -117,7 +117,7 @@ impl Gate {
     ) -> Result<AccountVerdict, Refused> {
         let account = self.account_of(tenant, &user.user);
         let set = CredentialEvent::Set { expect: stand.generation, record };
-        let set = self.setting(policy, account, stand, set)?;
+        let set = self.setting(account, stand.seen, set);
         let event = AccountEvent::SetPassword { set, reopen };
         match self.account(policy, account, event).await? {
             verdict @ AccountVerdict::Set { .. } => {

@@ -276,11 +276,16 @@ impl Gate {
         user: Option<&Account>,
         charged: Charged,
         password: &Password,
-        view: View,
+        view: &View,
     ) -> Result<Proof, Failure> {
-        let (account, stand) = (charged.account(), view.stand());
+        let account = charged.account();
+        if view.unreadable {
+            // The host's mistake, and no wrong password.
+            self.unverified(policy, charged).await;
+            return Err(Refused::new(Code::Corrupt, policy.digest()).into());
+        }
         let binding = user.map_or_else(Binding::nobody, |user| Binding::new(tenant, &user.user));
-        let verified = self.inner.pool.verify(charged, password, view.stored, binding).await;
+        let verified = self.inner.pool.verify(charged, password, view.stored(), binding).await;
         let mut unhashed = Code::Busy;
         let (event, upgrade) = match verified {
             Verified::Match { matched, upgrade } => (LockoutEvent::Matched(matched), upgrade),
@@ -314,9 +319,8 @@ impl Gate {
         if let Some(upgrade) = upgrade {
             // A failed write never fails the sign-in: the next one upgrades again.
             let set = CredentialEvent::Upgrade(upgrade);
-            if let Ok(set) = self.setting(policy, account, &stand, set)
-                && self.account(policy, account, AccountEvent::Upgrade(set)).await.is_ok()
-            {
+            let set = self.setting(account, view.seen, set);
+            if self.account(policy, account, AccountEvent::Upgrade(set)).await.is_ok() {
                 let _ = self.look(policy, tenant, account, user).await;
             }
         }
@@ -432,8 +436,6 @@ impl Gate {
                 return Err(refusal.into());
             }
         };
-        let (stand, epoch, withdrawn) = (view.stand(), view.epoch, view.withdrawn);
-        let devices = view.devices;
         // A password that today's rule refuses lets nobody in: it is to be changed first. Looked
         // up for unknown names too, so that the work is the same.
         let class = match &found {
@@ -447,7 +449,7 @@ impl Gate {
             Ok(_) => true,
             Err(unmet) => unmet.iter().all(|unmet| *unmet == Unmet::NotScreened),
         });
-        let verified = self.verify(policy, tenant, found.as_ref(), charged, &password, view).await;
+        let verified = self.verify(policy, tenant, found.as_ref(), charged, &password, &view).await;
         let seen = match &verified {
             Ok(_) => Some(Seen::SignedIn),
             Err(failure) if !failure.hashed => None,
@@ -458,7 +460,7 @@ impl Gate {
             self.watch(attempt, policy, account, seen).await;
         }
         let proof = verified.map_err(|mut failure| {
-            if withdrawn && failure.refusal.code() == Code::WrongCredentials {
+            if view.withdrawn && failure.refusal.code() == Code::WrongCredentials {
                 failure.refusal = Refused::new(Code::ResetRequired, policy.digest());
             }
             failure
@@ -466,7 +468,8 @@ impl Gate {
         // Nobody's record matches nothing: there always is somebody here.
         let nobody = || Refused::new(Code::WrongCredentials, policy.digest());
         let found = found.ok_or_else(nobody)?;
-        Ok(Right { found, proof, meets, stand, epoch, devices })
+        let (epoch, devices) = (view.epoch, view.devices);
+        Ok(Right { found, proof, meets, stand: view.into_stand(), epoch, devices })
     }
 }
 
@@ -514,7 +517,8 @@ impl ChangePassword {
             let refusal = Refused::new(Code::NoSession, policy.digest());
             return Err(NotSet::Refused(gate.refuse(&draft, refusal).await));
         }
-        let record = gate.hash(&policy, &draft, &found, owner, &stand.stored, new.into()).await?;
+        let last = stand.last.as_deref();
+        let record = gate.hash(&policy, &draft, &found, owner, last, new.into()).await?;
         gate.recorded(&draft, async {
             gate.set_password(&policy, &draft.tenant, &found, &stand, record, None).await
         })

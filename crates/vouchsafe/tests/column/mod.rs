@@ -178,6 +178,7 @@ pub const PLACES: [Place; 3] = [Place::Memory, Place::Beside, Place::Within];
 
 /// What outlives a crash.
 pub struct World {
+    policy: Policy,
     _folder: tempfile::TempDir,
     cells: AnyCells,
     keyring: Arc<Keyring>,
@@ -193,6 +194,11 @@ pub struct World {
 impl World {
     /// Ada is one of the host's users, and has no password.
     pub fn new(place: Place) -> Self {
+        Self::under(Policy::preset("zoomph-2018").unwrap(), place)
+    }
+
+    /// As [`new`](Self::new), under another policy.
+    pub fn under(policy: Policy, place: Place) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let file = |name: &str| -> PathBuf { folder.path().join(name) };
         let faults = Arc::new(Faults::default());
@@ -211,8 +217,20 @@ impl World {
         let clock = Arc::new(ManualClock::at(TestGate::start()));
         let ada = users.add(&TestGate::tenant(), "u-ada", "staff", &["ada"]);
         table.update(&ada, None);
-        let gate = start(&cells, &faults, &sink, &keyring, &users, Some(&table), &clock);
-        Self { _folder: folder, cells, keyring, sink, clock, users, table, faults, gate, ada }
+        let gate = start(&policy, &cells, &faults, &sink, &keyring, &users, Some(&table), &clock);
+        Self {
+            policy,
+            _folder: folder,
+            cells,
+            keyring,
+            sink,
+            clock,
+            users,
+            table,
+            faults,
+            gate,
+            ada,
+        }
     }
 
     /// As [`new`](Self::new), and Ada's row was brought along with a hash of [`OLD`].
@@ -237,17 +255,24 @@ impl World {
 
     /// One more gate over the same store, with the column or without.
     pub fn another(&self, with_column: bool) -> TestGate {
-        let Self { cells, faults, sink, keyring, users, clock, .. } = self;
+        let Self { policy, cells, faults, sink, keyring, users, clock, .. } = self;
         let table = with_column.then_some(&self.table);
-        start(cells, faults, sink, keyring, users, table, clock)
+        start(policy, cells, faults, sink, keyring, users, table, clock)
     }
 
     pub fn lets_in(&self, password: &str) -> bool {
+        match self.refuses(password) {
+            None => true,
+            Some(code) if code.message() == Code::WrongCredentials.message() => false,
+            Some(other) => panic!("{other}"),
+        }
+    }
+
+    /// Why it does not let her in, if it does not.
+    pub fn refuses(&self, password: &str) -> Option<Code> {
         match block_on(self.gate.login("ada", password)) {
-            Login::SignedIn(_) => true,
-            Login::Refused(refused) if refused.message() == Code::WrongCredentials.message() => {
-                false
-            }
+            Login::SignedIn(_) => None,
+            Login::Refused(refused) => Some(refused.code()),
             other => panic!("{other:?}"),
         }
     }
@@ -285,7 +310,9 @@ impl World {
     }
 }
 
+#[expect(clippy::too_many_arguments, reason = "a world's parts")]
 fn start(
+    policy: &Policy,
     cells: &AnyCells,
     faults: &Arc<Faults>,
     sink: &VecSink,
@@ -294,7 +321,7 @@ fn start(
     table: Option<&Arc<Table>>,
     clock: &Arc<ManualClock>,
 ) -> TestGate {
-    let policies = (TestGate::tenant(), Policy::preset("zoomph-2018").unwrap());
+    let policies = (TestGate::tenant(), policy.clone());
     let plan = Arc::clone(faults);
     let store = FaultyStore::new(cells.clone(), move |_| plan.next());
     let gate = TestGate::recording(policies, store, sink.clone(), sink.clone(), |gate| {
