@@ -47,13 +47,19 @@ pub trait Accounts: Send + Sync {
 /// ```
 ///
 /// What the host writes there itself wins. It is noticed when somebody next signs in, changes a
-/// password, asks for a link or uses one: then sessions and links from before are void. Checking a
-/// session does not look, so a host that sets a password also calls
+/// password, asks for a link or uses one: then sessions and links from before are void. So they are
+/// when the column is emptied: it holds `NULL`, an empty text, or Django's `!` and noise. Checking a
+/// session does not look, so a host that sets a password or takes one away also calls
 /// [`Acting::end_sessions`](super::Acting::end_sessions).
 ///
-/// A text that the gate saw replaced is not believed when it comes back; a host that puts its table
-/// back from a copy sends those whose passwords changed since a link. For the same reason both calls
-/// go where the last write is seen, and to no replica that lags.
+/// A text from before the present password, of the last 64 that the gate saw, is not believed when it
+/// comes back; a host that puts its table back from a copy sends those whose passwords changed since a
+/// link. For the same reason both calls go where the last write is seen, and to no replica that lags.
+/// An older hash of the present password is written over with the newer one.
+///
+/// A text that cannot be read changes nothing and lets nobody in: every password is answered with
+/// [`Code::Corrupt`](super::Code::Corrupt), which is recorded and counts on nobody. A link, or the
+/// host, puts it right.
 ///
 /// Each call is given five seconds. Without an answer nobody is let in or refused for a wrong
 /// password; a password that was set is in force all the same, and is written later.

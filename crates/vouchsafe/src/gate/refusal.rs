@@ -24,8 +24,9 @@ pub struct Refused {
 pub enum Code {
     /// Nobody answers to the name, or the password is wrong.
     WrongCredentials,
-    /// The password was withdrawn after the store was put back from a copy: only a mailed link sets
-    /// a new one. To the outside, the same as a wrong password.
+    /// The password was withdrawn after the store was put back from a copy, or the host's own column
+    /// was emptied or holds one from before the last: a mailed link sets a new one. To the outside,
+    /// the same as a wrong password.
     ResetRequired,
     /// Too many failures: refused without looking at the password.
     Locked,
@@ -59,7 +60,7 @@ pub enum Code {
     Unavailable,
     /// The access log did not take the record.
     LogUnavailable,
-    /// The stored state does not read: an operator has to look.
+    /// The stored state, or the text in the host's own column, does not read: an operator has to look.
     Corrupt,
 }
 
