@@ -123,6 +123,7 @@ fn a_disabled_account_has_nothing_to_match_and_nothing_to_set() {
     assert_eq!(step(&mut state, &reset), Verdict::Refused);
     assert_eq!(step(&mut state, &mine), Verdict::Refused, "nor is an old event heard again");
     assert_eq!(step(&mut state, &Event::Enable), Verdict::Enabled);
+    assert_eq!(step(&mut state, &Event::Enable), Verdict::Enabled);
     assert_eq!((state.generation(), state.standing()), (3, Some(Standing::Chosen)));
 }
 
@@ -154,6 +155,46 @@ fn a_withdrawn_password_is_good_for_nothing_but_being_known() {
     assert_eq!(step(&mut state, &Event::Void), Verdict::Voided);
     assert_eq!((state.generation(), state.record().cloned()), (7, before));
     assert_eq!(state.standing(), standing, "what is void is what was issued");
+}
+
+#[test]
+fn a_change_is_required_of_the_password_that_is_meant() {
+    let pool = pool(PoolConfig::new(cheap()).workers(1));
+    let mut state = Credential::default();
+    let require = |expect| Event::RequireChange { expect };
+    assert_eq!(step(&mut state, &require(0)), Verdict::Superseded { generation: 0 });
+    let record = chosen(&pool, "mine");
+    let mine = record.as_record().clone();
+    let _ = step(&mut state, &Event::Set { expect: 0, record });
+    assert_eq!(step(&mut state, &require(0)), Verdict::Superseded { generation: 1 });
+    assert_eq!(state.record(), Some(&mine));
+    for _ in 0..2 {
+        assert_eq!(step(&mut state, &require(1)), Verdict::ChangeRequired);
+        assert_eq!((state.generation(), state.standing()), (1, Some(Standing::MustChange)));
+        assert_eq!(state.record(), Some(&mine.clone().must_change()));
+    }
+}
+
+#[test]
+fn what_is_withdrawn_matches_nothing_until_another_is_there() {
+    let pool = pool(PoolConfig::new(cheap()).workers(1));
+    let mut state = Credential::default();
+    let of = |state: &Credential| (state.generation(), state.standing(), state.is_withdrawn());
+    assert_eq!(step(&mut state, &Event::Withdraw), Verdict::Withdrawn);
+    assert_eq!(of(&state), (0, None, false), "there was none");
+    let record = chosen(&pool, "mine");
+    let found = record.as_record().clone();
+    let _ = step(&mut state, &Event::Set { expect: 0, record });
+    assert_eq!(of(&state), (1, Some(Standing::Chosen), false));
+    assert_eq!(step(&mut state, &Event::Withdraw), Verdict::Withdrawn);
+    assert_eq!(of(&state), (2, None, true));
+    assert!(matches!(state.stored(), Stored::Absent));
+    assert_eq!(step(&mut state, &Event::Disable), Verdict::Disabled);
+    assert_eq!(of(&state), (3, None, false), "nothing is to be set");
+    assert_eq!(step(&mut state, &Event::Enable), Verdict::Enabled);
+    assert_eq!(of(&state), (4, None, true));
+    assert_eq!(step(&mut state, &Event::Adopt { record: found }), Verdict::Adopted);
+    assert_eq!(of(&state), (5, Some(Standing::Chosen), false));
 }
 
 #[test]

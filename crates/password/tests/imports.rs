@@ -433,6 +433,9 @@ fn bounds_are_where_they_are_said_to_be() {
     let of = |text: &str| Record::import(text, Standing::Chosen).err();
     assert_eq!(of(&"x".repeat(512)), Some(RecordError::NotARecord));
     assert_eq!(of(&"x".repeat(513)), Some(RecordError::TooLong { max: 512 }));
+    let ours = |length| "x".repeat(length).parse::<Record>().unwrap_err();
+    assert_eq!(ours(1024), RecordError::NotARecord);
+    assert_eq!(ours(1025), RecordError::TooLong { max: 1024 });
     let bytes = |length| Base64Unpadded::encode_string(&vec![7; length]);
     let pbkdf2 = |rounds, salt, hash| {
         of(&format!("$pbkdf2-sha256${rounds}${}${}", bytes(salt), bytes(hash)))
@@ -479,6 +482,12 @@ fn each_says_of_which_scheme_it_is() {
     for Row { maker, text, .. } in rows() {
         let maker = maker.to_lowercase();
         let (_, expected) = schemes.iter().find(|(part, _)| maker.contains(part)).unwrap();
-        assert_eq!(Record::import(&text, Standing::Chosen).unwrap().scheme(), *expected, "{text}");
+        let record = Record::import(&text, Standing::Chosen).unwrap();
+        assert_eq!((record.scheme(), record.is_bound()), (*expected, false), "{text}");
+        // The text of other software could not say that it must be changed.
+        let Stored::Record(bare) = Stored::import(Some(&text)) else { panic!("{text}") };
+        assert_eq!(bare.to_string(), text);
+        let told: Record = bare.must_change().to_string().parse().unwrap();
+        assert_eq!(told, record.must_change());
     }
 }

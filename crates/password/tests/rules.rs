@@ -229,6 +229,13 @@ fn records_enrolled_elsewhere_verify_as_typed_or_normalised() {
     // The fallback is for flagged records only: one of our own text is never compared raw.
     let ours: Record = of_typed.to_string().replace(":raw:", ":nfc:").parse().unwrap();
     assert_eq!(verify(typed, &ours), None);
+    // A second run is for what was typed otherwise than normalised.
+    let runs = |text| {
+        let before = pool.work().runs;
+        assert_eq!(verify(text, &of_typed), None);
+        pool.work().runs - before
+    };
+    assert_eq!([runs("wrong"), runs("wro\u{308}ng")], [1, 2]);
 }
 
 #[test]
@@ -328,5 +335,50 @@ fn a_policy_says_what_it_refuses() {
         let builder = PasswordPolicy::builder().refuse_common(common).refuse_personal(personal);
         let policy = builder.build().unwrap();
         assert_eq!((policy.refuses_common(), policy.refuses_personal()), (common, personal));
+    }
+}
+
+#[test]
+fn habits_end_where_they_are_said_to() {
+    let policy = PasswordPolicy::builder().min_length(1).build().unwrap();
+    let attributes = Attributes::none().with("tannhof").with("qzx").with("vk").with("w.j-m");
+    for (text, expected) in [
+        // At most eight digits, signs or spaces around it.
+        ("dragon83746592", Some(Guessable::Padded)),
+        ("8374dragon6592", Some(Guessable::Padded)),
+        ("dragon837465920", None),
+        // A core of three characters, and of two.
+        ("##asd##", Some(Guessable::Padded)),
+        ("##as##", None),
+        // A piece of four characters, and of five.
+        ("x7kpx7kp", Some(Guessable::Repeated)),
+        ("x7kpzx7kpz", None),
+        ("x7kpx7kpx", None),
+        ("éé", Some(Guessable::Repeated)),
+        // Runs of three, and of two.
+        ("asd7k", Some(Guessable::Walk)),
+        ("asd7kp", None),
+        ("k7asdp", None),
+        ("k7asd", Some(Guessable::Walk)),
+        ("asdlkjoiu", Some(Guessable::Walk)),
+        ("as7kl9we", None),
+        ("k7", None),
+    ] {
+        let expected: Vec<_> = expected.map(Unmet::Common).into_iter().collect();
+        assert_eq!(unmet(&policy, text, &attributes), expected, "{text}");
+    }
+    for (text, personal) in [
+        ("tannhof83746592", true),
+        ("tannhof837465920", false),
+        ("tannhofx", false),
+        ("tannhofpassword", true),
+        ("83746592", false),
+        // Words of three characters, and of two; what points and hyphens divide is one, too.
+        ("qzx83", true),
+        ("vk83", false),
+        ("wjm83", true),
+    ] {
+        let expected = if personal { vec![Unmet::Personal] } else { Vec::new() };
+        assert_eq!(unmet(&policy, text, &attributes), expected, "{text}");
     }
 }
