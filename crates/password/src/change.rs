@@ -5,7 +5,7 @@ use vouchsafe_core::Standing;
 
 use crate::hash::{Memory, NotRun};
 use crate::hashed::Kdf;
-use crate::history::{Entry, History};
+use crate::history::{Entry, History, HistoryKey};
 use crate::job::{Bench, Candidate};
 use crate::nfc::nfd;
 use crate::record::Form;
@@ -25,6 +25,14 @@ impl Former<'_> {
         match self {
             Self::Remembered(history) => Kdf::new(history.params),
             Self::Newest(candidate) => candidate.kdf(),
+        }
+    }
+
+    /// Whether `key` is the one that it is keyed with, if it is.
+    pub(crate) fn opens_with(&self, key: Option<&HistoryKey>) -> bool {
+        match self {
+            Self::Remembered(history) => history.opens_with(key),
+            Self::Newest(_) => true,
         }
     }
 }
@@ -50,6 +58,7 @@ impl Bench {
         memory: &mut Memory,
     ) -> Result<Result<Option<History>, PasswordError>, NotRun> {
         let former = previous.and_then(|previous| self.former(previous, remember));
+        let key = self.history.as_ref();
         let history = match former {
             Some(Former::Remembered(history)) => history.clone(),
             Some(Former::Newest(newest)) if self.is_right(newest, password, binding, memory)? => {
@@ -61,6 +70,7 @@ impl Bench {
                 Err(error) => return Ok(Err(error.into())),
             },
         };
+        let history = history.keyed(key);
         let entry = self.entry(&history, password, binding, memory)?;
         if history.holds(&entry, remember.max(1)) {
             return Ok(Err(PasswordError::Reused));
@@ -95,6 +105,6 @@ impl Bench {
         memory: &mut Memory,
     ) -> Result<Entry, NotRun> {
         self.count(Kdf::new(history.params));
-        history.entry(password.nfc(), binding, memory)
+        history.entry(self.history.as_ref(), password.nfc(), binding, memory)
     }
 }

@@ -49,6 +49,10 @@ pub enum PasswordError {
         /// Blocks of 1 KiB, memory times passes.
         blocks: u64,
     },
+    /// The new password has to be compared with those before it, and they are keyed with another key
+    /// than the pool's ([`PoolKeys::remember_with`](crate::PoolKeys::remember_with)).
+    #[error("what it is to be compared with is keyed with another key")]
+    PreviousKey,
     /// The new password has to be compared with the one before it, whose record does not open.
     #[error("what it is to be compared with was sealed for another account, or tampered with")]
     PreviousTampered,

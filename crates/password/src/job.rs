@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 
 use crate::hash::{Memory, NotRun};
 use crate::hashed::{Hashed, Input, Kdf};
-use crate::history::History;
+use crate::history::{History, HistoryKey};
 use crate::pepper::{self, PepperError};
 use crate::pool::{PoolKeys, not_verified};
 use crate::record::{Form, Inner};
@@ -83,6 +83,8 @@ pub(crate) struct Bench {
     dummy: Hashed,
     /// What digests of wrong passwords are keyed with.
     wrong: MacKey,
+    /// What is remembered of passwords is keyed with it.
+    pub(crate) history: Option<HistoryKey>,
     pub(crate) peppers: Option<Arc<Peppers>>,
     runs: AtomicU64,
     blocks: AtomicU64,
@@ -233,7 +235,7 @@ impl Bench {
         entropy: Arc<dyn Entropy>,
         keys: PoolKeys,
     ) -> Result<Self, PasswordError> {
-        let PoolKeys { wrong, peppers } = keys;
+        let PoolKeys { wrong, history, peppers } = keys;
         let (mut salt, mut hash) = (vec![0; Record::SALT], vec![0; Record::HASH]);
         entropy.fill(&mut salt)?;
         entropy.fill(&mut hash)?;
@@ -248,7 +250,7 @@ impl Bench {
         };
         let dummy = Hashed { input: Input::Plain, kdf: Kdf::new(policy.params()), salt, hash };
         let (runs, blocks) = (AtomicU64::new(0), AtomicU64::new(0));
-        Ok(Self { policy, clock, entropy, dummy, wrong, peppers, runs, blocks })
+        Ok(Self { policy, clock, entropy, dummy, wrong, history, peppers, runs, blocks })
     }
 
     /// The present moment; with a clock that panics it is too late for anybody.

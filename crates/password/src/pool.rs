@@ -10,6 +10,7 @@ use vouchsafe_crypto::MacKey;
 use zeroize::Zeroizing;
 
 use crate::hashed::{Affixes, Input, Kdf};
+use crate::history::HistoryKey;
 use crate::job::{Bench, Candidate, HashJob, Job, VerifyJob, WrapJob};
 use crate::queue::{Config, Queue};
 use crate::{
@@ -82,10 +83,11 @@ impl PoolConfig {
 }
 
 /// The keys that a [`HashPool`] is given; it does without any.
-#[derive(Debug, Default)]
+#[derive(Default)]
 #[must_use]
 pub struct PoolKeys {
     pub(crate) wrong: Option<MacKey>,
+    pub(crate) history: Option<HistoryKey>,
     pub(crate) peppers: Option<Arc<Peppers>>,
 }
 
@@ -102,10 +104,28 @@ impl PoolKeys {
         self
     }
 
+    /// What is remembered of passwords ([`HashPool::replace`]) is keyed with it: whoever has the table
+    /// and not the key can try no guess against them. What was remembered under no key is keyed at
+    /// the next new password.
+    ///
+    /// It must stay the same, and so must every pool's over the same records: what is remembered under
+    /// another key bars a new password ([`PasswordError::PreviousKey`]).
+    pub fn remember_with(mut self, key: MacKey) -> Self {
+        self.history = Some(HistoryKey::new(key));
+        self
+    }
+
     /// New records are sealed with the current pepper, and older ones when they are next used.
     pub fn peppers(mut self, peppers: Arc<Peppers>) -> Self {
         self.peppers = Some(peppers);
         self
+    }
+}
+
+impl fmt::Debug for PoolKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (wrong, history) = (self.wrong.is_some(), self.history.is_some());
+        write!(f, "PoolKeys(recognise: {wrong}, remember: {history}, {:?})", self.peppers)
     }
 }
 
@@ -302,15 +322,17 @@ impl HashPool {
     /// What was set before the policy remembered anything is known only as the newest. Entries that
     /// cost less than a record under the pool's policy are dropped, as they would be guessed instead.
     ///
-    /// Whoever has the table (and its pepper) tries a guess against all remembered passwords at the
-    /// cost of one: a long memory is of use to them, too.
+    /// Whoever has the table (and its pepper, and the key that is given to
+    /// [`PoolKeys::remember_with`]) tries a guess against all remembered passwords at the cost of one: a
+    /// long memory is of use to them, too.
     ///
     /// A `previous` that is no record ([`Stored::Unusable`]) is compared with nothing. One that cannot
     /// be compared with where the policy asks for it is in the way of the change; for whoever should
     /// have a new password all the same, `previous` is [`Stored::Absent`].
     ///
     /// The answer is an error as for [`hash`](Self::hash), [`PasswordError::Reused`],
-    /// [`PasswordError::PreviousCosts`] or [`PasswordError::PreviousTampered`].
+    /// [`PasswordError::PreviousCosts`], [`PasswordError::PreviousKey`] or
+    /// [`PasswordError::PreviousTampered`].
     pub fn replace(
         &self,
         accepted: Accepted,
@@ -408,12 +430,17 @@ impl HashPool {
             Err(_) if asked => return Err(PasswordError::PreviousTampered),
             Err(_) => return Ok(None),
         };
-        match bench.former(&candidate, remember).map(|former| former.kdf()) {
-            Some(kdf) if !self.affords(kdf) => {
-                Err(PasswordError::PreviousCosts { kib: kdf.kib(), blocks: kdf.blocks() })
+        if let Some(former) = bench.former(&candidate, remember) {
+            let kdf = former.kdf();
+            if !self.affords(kdf) {
+                let (kib, blocks) = (kdf.kib(), kdf.blocks());
+                return Err(PasswordError::PreviousCosts { kib, blocks });
             }
-            _ => Ok(Some(Box::new(candidate))),
+            if !former.opens_with(bench.history.as_ref()) {
+                return Err(PasswordError::PreviousKey);
+            }
         }
+        Ok(Some(Box::new(candidate)))
     }
 
     /// Decided before anything is allocated.

@@ -69,13 +69,14 @@ impl Bench {
         binding: &Binding,
         memory: &mut Memory,
     ) -> Result<Option<History>, NotRun> {
+        let key = self.history.as_ref();
         match history {
             None => Ok(None),
-            Some(history) if !self.policy.upgrades(history.params) => Ok(Some(*history)),
+            Some(history) if !self.policy.upgrades(history.params) => Ok(Some(history.keyed(key))),
             // Entries that cost less than records do would be guessed instead of them.
             Some(old) => match self.salt() {
                 Ok(salt) => {
-                    let fresh = History::new(params, salt);
+                    let fresh = History::new(params, salt).keyed(key);
                     let entry = self.entry(&fresh, password, binding, memory)?;
                     Ok(Some(fresh.with(entry, old.depth())))
                 }

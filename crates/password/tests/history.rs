@@ -19,7 +19,7 @@ use std::sync::Arc;
 use common::{ACCOUNT, charged, cheap, martha, password};
 use proptest::prelude::*;
 use vouchsafe_core::{Standing, TenantId, UserId};
-use vouchsafe_crypto::RootKey;
+use vouchsafe_crypto::{MacKey, RootKey};
 use vouchsafe_password::{
     Accepted, Attributes, Binding, HashPolicy, HashPool, OwnerPresent, PasswordError,
     PasswordPolicy, Peppers, PolicyProblem, PoolConfig, PoolKeys, Record, RecordError, Stored,
@@ -34,7 +34,8 @@ fn accepted(text: &str, remember: u8) -> Accepted {
 
 fn peppered(policy: HashPolicy) -> HashPool {
     let peppers = Peppers::new(&RootKey::new(&[1; 32]));
-    common::pool_with(policy, PoolKeys::new().peppers(Arc::new(peppers)))
+    let keys = PoolKeys::new().remember_with(MacKey::new(&[7; 32]));
+    common::pool_with(policy, keys.peppers(Arc::new(peppers)))
 }
 
 fn pool(policy: HashPolicy) -> HashPool {
@@ -209,10 +210,14 @@ fn a_password_that_must_be_changed_is_not_taken_again() {
 
 #[test]
 fn a_damaged_history_is_no_record() {
-    let pool = pool(cheap());
+    let pool = keyed(Some(7));
     let text = replace(&pool, "one", 4, Stored::Absent).unwrap().to_string();
     let (head, history) = text.split_once(';').unwrap();
     let of = |history: &str| format!("{head};{history}").parse::<Record>().unwrap_err();
+    let (history, key) = history.rsplit_once('$').unwrap();
+    for key in ["", "x", &key[1..], &format!("{key}AAAA"), &format!("{key}$x")] {
+        assert_eq!(of(&format!("{history}${key}")), RecordError::Field("history"), "{key}");
+    }
     let (rest, entries) = history.rsplit_once('$').unwrap();
     assert_eq!(of(""), RecordError::Field("history"));
     assert_eq!(of(rest), RecordError::Field("history"));
@@ -260,6 +265,123 @@ fn a_history_that_costs_too_much_bars_a_change_and_no_sign_in() {
     let pool = of(64, 32_768);
     let costs = Err(PasswordError::PreviousCosts { kib: 32_768, blocks: 1 << 21 });
     assert_eq!(replace(&pool, "the third", 4, Stored::read(Some(&endless))), costs);
+}
+
+/// Sealed and keyed, as many as there can be.
+#[test]
+fn the_longest_history_reads_back() {
+    let pool = peppered(cheap());
+    let mut stored = Stored::Absent;
+    for number in 0..26 {
+        stored = replace(&pool, &format!("number {number}"), 24, stored).unwrap().into();
+    }
+    for (number, reused) in [(1, false), (2, true), (25, true)] {
+        let again = replace(&pool, &format!("number {number}"), 24, stored.clone());
+        assert_eq!(again.err(), reused.then_some(PasswordError::Reused), "{number}");
+    }
+}
+
+fn keyed(key: Option<u8>) -> HashPool {
+    let keys = PoolKeys::new();
+    common::pool_with(
+        cheap(),
+        match key {
+            Some(key) => keys.remember_with(MacKey::new(&[key; 32])),
+            None => keys,
+        },
+    )
+}
+
+/// The digests of a record's history, and what follows them.
+fn digests(record: &Record) -> (String, Option<String>) {
+    let text = record.to_string();
+    let parts: Vec<_> = text.split_once(';').unwrap().1.split('$').collect();
+    (parts[2].to_owned(), parts.get(3).map(ToString::to_string))
+}
+
+/// What is remembered is of no use without the key, to a thief or to a pool: it bars a new password
+/// there, rather than let an old one pass.
+#[test]
+fn what_is_remembered_is_keyed() {
+    let (pool, other, without) = (keyed(Some(7)), keyed(Some(8)), keyed(None));
+    let mut stored = Stored::Absent;
+    for number in 0..4 {
+        stored = replace(&pool, &format!("number {number}"), 4, stored).unwrap().into();
+    }
+    let Stored::Record(record) = stored else { panic!() };
+    for number in 0..4 {
+        let again = replace(&pool, &format!("number {number}"), 4, record.clone());
+        assert_eq!(again, Err(PasswordError::Reused), "{number}");
+    }
+    assert!(replace(&pool, "number 4", 4, record.clone()).is_ok());
+    for stranger in [&other, &without] {
+        for text in ["number 0", "number 4"] {
+            let barred = replace(stranger, text, 4, record.clone());
+            assert_eq!(barred, Err(PasswordError::PreviousKey), "{text}");
+        }
+        // Nobody is kept out, and nothing is in the way where nothing is compared.
+        let verified = stranger.verify(charged(1), &password("number 3"), record.clone(), martha());
+        assert_eq!(common::matched(verified.wait()), Some(Standing::Chosen));
+        assert!(replace(stranger, "number 0", 0, record.clone()).is_ok());
+    }
+    // The digests are others under another key: the same salt and password, put beside one another.
+    let text = record.to_string();
+    let bare = text.rsplit_once('$').unwrap().0;
+    assert!(replace(&without, "number 0", 4, Stored::read(Some(bare))).is_ok());
+    let relabelled =
+        format!("{bare}${}", digests(&replace(&other, "x", 4, Stored::Absent).unwrap()).1.unwrap());
+    assert!(replace(&other, "number 0", 4, Stored::read(Some(&relabelled))).is_ok());
+}
+
+/// A key that comes later: what was remembered without one is keyed as it is, and still refused.
+#[test]
+fn what_was_remembered_without_a_key_is_keyed_when_there_is_one() {
+    let (pool, without) = (keyed(Some(7)), keyed(None));
+    let mut stored = Stored::Absent;
+    for number in 0..3 {
+        stored = replace(&without, &format!("number {number}"), 4, stored).unwrap().into();
+    }
+    let Stored::Record(before) = stored else { panic!() };
+    assert_eq!(digests(&before).1, None);
+    for number in 0..3 {
+        let again = replace(&pool, &format!("number {number}"), 4, before.clone());
+        assert_eq!(again, Err(PasswordError::Reused), "{number}");
+    }
+    let after = replace(&pool, "number 3", 4, before.clone()).unwrap();
+    assert_eq!(after.remembered(), Some(4));
+    let ((old, _), (new, key)) = (digests(&before), digests(&after));
+    assert!(key.is_some());
+    // Each digest is 16 letters.
+    for at in (0..old.len()).step_by(16) {
+        assert!(!new.contains(&old[at..at + 16]), "left as it was");
+    }
+    for number in 0..4 {
+        let again = replace(&pool, &format!("number {number}"), 4, after.clone());
+        assert_eq!(again, Err(PasswordError::Reused), "{number}");
+    }
+    assert!(replace(&pool, "number 4", 4, after).is_ok());
+}
+
+/// An upgrade keys what it keeps, and what it begins anew.
+#[test]
+fn an_upgrade_keys_what_is_remembered() {
+    let weak = pool(cheapest());
+    let of =
+        |policy| common::pool_with(policy, PoolKeys::new().remember_with(MacKey::new(&[7; 32])));
+    let first = replace(&weak, "the first", 4, Stored::Absent).unwrap();
+    let second = replace(&weak, "the second", 4, first).unwrap();
+    for (strong, first_is_known) in [(of(cheap()), false), (of(cheapest()), true)] {
+        // Told as of other software, so that it is hashed anew under its own policy as well.
+        let text = second.to_string().replace(":nfc:", ":raw:");
+        let stored = Stored::read(Some(&text));
+        let verified = strong.verify(charged(1), &password("the second"), stored, martha());
+        let Verified::Match { upgrade: Some(upgrade), .. } = verified.wait() else { panic!() };
+        let new = upgrade.new_record().clone();
+        assert!(digests(&new).1.is_some());
+        assert_eq!(replace(&strong, "the second", 4, new.clone()), Err(PasswordError::Reused));
+        let again = replace(&strong, "the first", 4, new);
+        assert_eq!(again.err(), first_is_known.then_some(PasswordError::Reused));
+    }
 }
 
 /// A record that does not open is compared with nothing, so where the policy asks for it, no password

@@ -382,6 +382,7 @@ impl GateBuilder {
         let root = found.cell.unwrap_or_default().root(keyring.token_root());
         let devices = MacKey::new(&root.derive("vouchsafe device cookies v1", &[]));
         let keys = PoolKeys::new().recognise_with(keyring.digest_key());
+        let keys = keys.remember_with(keyring.digest_key());
         let keys = match self.peppers {
             Some(peppers) => keys.peppers(peppers),
             None => keys,
