@@ -167,13 +167,12 @@ impl Hashed {
 
     /// Whether a match says that all of `password` is right: bcrypt does not look behind 72 bytes.
     pub(crate) fn takes_all_of(&self, password: &Password) -> bool {
-        match (&self.input, self.kdf) {
+        let most = match (&self.input, self.kdf) {
             #[cfg(feature = "import")]
-            (Input::Plain, Kdf::Bcrypt { .. }) => {
-                password.raw().len().max(password.nfc().len()) <= crate::bcrypt::MOST
-            }
-            _ => true,
-        }
+            (Input::Plain, Kdf::Bcrypt { .. }) => crate::bcrypt::MOST,
+            _ => usize::MAX,
+        };
+        password.raw().len().max(password.nfc().len()) <= most
     }
 
     /// The same of `password`, bound to `binding` where that is given.

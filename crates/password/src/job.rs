@@ -21,14 +21,16 @@ use crate::record::{Form, Inner};
 use crate::renewal::Renewal;
 use crate::ticket::Answer;
 use crate::{
-    Binding, HashPolicy, NewRecord, NotVerifiedReason, OwnerPresent, Params, Password,
-    PasswordError, Peppers, Record, Verified,
+    Accepted, Attributes, Binding, Breached, HashPolicy, NewRecord, NotVerifiedReason,
+    OwnerPresent, Params, Password, PasswordError, PasswordPolicy, Peppers, Record, Unmet,
+    Verified,
 };
 
 pub(crate) enum Job {
     Verify(VerifyJob),
     Hash(HashJob),
     Wrap(WrapJob),
+    Check(CheckJob),
 }
 
 /// A record, and what was sealed in it.
@@ -61,6 +63,15 @@ pub(crate) struct WrapJob {
     pub(crate) standing: Standing,
     pub(crate) binding: Binding,
     pub(crate) answer: Answer<Result<Record, PasswordError>>,
+}
+
+/// A new password is to be looked up in a list, which may be on a disk.
+pub(crate) struct CheckJob {
+    pub(crate) policy: PasswordPolicy,
+    pub(crate) password: Password,
+    pub(crate) attributes: Attributes,
+    pub(crate) list: Arc<dyn Breached>,
+    pub(crate) answer: Answer<Result<Accepted, Vec<Unmet>>>,
 }
 
 pub(crate) struct HashJob {
@@ -114,6 +125,7 @@ impl Job {
                 former.map_or(0, |former| former.kdf().kib()).max(own)
             }
             Self::Verify(_) | Self::Hash(_) | Self::Wrap(_) => own,
+            Self::Check(_) => 0,
         }
     }
 
@@ -122,6 +134,7 @@ impl Job {
             Self::Verify(job) => job.answer.is_abandoned(),
             Self::Hash(job) => job.answer.is_abandoned(),
             Self::Wrap(job) => job.answer.is_abandoned(),
+            Self::Check(job) => job.answer.is_abandoned(),
         }
     }
 
@@ -130,6 +143,7 @@ impl Job {
             Self::Verify(job) => job.answer.give(not_verified(job.charged, reason)),
             Self::Hash(job) => job.answer.give(Err(PasswordError::NotHashed(reason))),
             Self::Wrap(job) => job.answer.give(Err(PasswordError::NotHashed(reason))),
+            Self::Check(job) => job.not_screened(),
         }
     }
 
@@ -138,6 +152,7 @@ impl Job {
             Self::Verify(job) => job.run(bench, memory),
             Self::Hash(job) => job.run(bench, memory),
             Self::Wrap(job) => job.run(bench, memory),
+            Self::Check(job) => job.run(),
         }
     }
 }
@@ -208,6 +223,21 @@ impl WrapJob {
             bench.record(params, standing, what, &binding, memory)
         });
         answer.give(hashed(record));
+    }
+}
+
+impl CheckJob {
+    fn run(self) {
+        let Self { policy, password, attributes, list, .. } = &self;
+        match caught(|| Ok(policy.check_against(password, attributes, &**list))) {
+            Ok(checked) => self.answer.give(checked),
+            Err(NotRun) => self.not_screened(),
+        }
+    }
+
+    /// Every other rule is answered all the same.
+    fn not_screened(self) {
+        self.answer.give(self.policy.check(&self.password, &self.attributes));
     }
 }
 

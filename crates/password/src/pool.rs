@@ -11,11 +11,12 @@ use zeroize::Zeroizing;
 
 use crate::hashed::{Affixes, Input, Kdf};
 use crate::history::HistoryKey;
-use crate::job::{Bench, Candidate, HashJob, Job, VerifyJob, WrapJob};
+use crate::job::{Bench, Candidate, CheckJob, HashJob, Job, VerifyJob, WrapJob};
 use crate::queue::{Config, Queue};
 use crate::{
-    Accepted, Binding, Digest, HashPolicy, Hashing, NewRecord, NotVerifiedReason, OwnerPresent,
-    Password, PasswordError, PepperError, Peppers, Record, RecordError, Stored, Verified,
+    Accepted, Attributes, Binding, Breached, Digest, HashPolicy, Hashing, NewRecord,
+    NotVerifiedReason, OwnerPresent, Password, PasswordError, PasswordPolicy, PepperError, Peppers,
+    Record, RecordError, Stored, Unmet, Verified,
 };
 
 /// How much a [`HashPool`] may use.
@@ -299,6 +300,31 @@ impl HashPool {
         let password = password.share();
         let job = VerifyJob { charged, password, record, binding, answer };
         self.queue.push(Job::Verify(job), self.clock.now());
+        hashing
+    }
+
+    /// Whether `policy` accepts a password of a user with these attributes, as
+    /// [`PasswordPolicy::check_against`] answers, on one of the pool's threads: `list` may be on a disk
+    /// that is slow. It takes none of the memory for hashes. A policy that refuses no breached
+    /// password is answered at once.
+    ///
+    /// The answer is the unmet rules, with [`Unmet::NotScreened`] where the list does not answer, or
+    /// the pool has no place for it.
+    pub fn check(
+        &self,
+        policy: &PasswordPolicy,
+        password: &Password,
+        attributes: &Attributes,
+        list: Arc<dyn Breached>,
+    ) -> Hashing<Result<Accepted, Vec<Unmet>>> {
+        let (answer, hashing) = self.queue.ticket();
+        if policy.refuses_breached() {
+            let (policy, attributes) = (policy.clone(), attributes.clone());
+            let job = CheckJob { policy, password: password.share(), attributes, list, answer };
+            self.queue.push(Job::Check(job), self.clock.now());
+        } else {
+            answer.give(policy.check(password, attributes));
+        }
         hashing
     }
 

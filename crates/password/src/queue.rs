@@ -194,7 +194,10 @@ impl Queue {
                 match memory {
                     Some(mut memory) => {
                         job.run(&self.bench, &mut memory);
-                        self.lock().free.push(memory);
+                        // None at all is kept for nobody.
+                        if memory.kib() > 0 {
+                            self.lock().free.push(memory);
+                        }
                     }
                     None => self.refuse(job, NotVerifiedReason::Failed),
                 }
@@ -229,6 +232,9 @@ impl State {
     /// Memory of at least `kib`: the smallest that is free, or new, in place of free ones where
     /// the budget wants that. `None` until others are done.
     fn place(&mut self, kib: u32, budget_kib: u32) -> Option<Place> {
+        if kib == 0 {
+            return Some(Place::Fresh { kib, instead_of: Vec::new() });
+        }
         let fits = self.free.iter().enumerate().filter(|(_, memory)| memory.kib() >= kib);
         if let Some((at, _)) = fits.min_by_key(|(_, memory)| memory.kib()) {
             return Some(Place::Kept(self.free.swap_remove(at)));

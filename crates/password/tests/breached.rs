@@ -6,15 +6,23 @@
     clippy::indexing_slicing,
     clippy::arithmetic_side_effects,
     clippy::disallowed_methods,
+    clippy::string_slice,
     missing_docs,
     reason = "tests"
 )]
 
-use std::io::Cursor;
+mod common;
 
+use std::io::Cursor;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use vouchsafe_core::Standing;
 use vouchsafe_password::{
-    Attributes, BreachBuilder, BreachError, BreachFilter, BreachKey, Breached, FingerprintBits,
-    Kind, Password, PasswordPolicy, Unmet,
+    Accepted, Attributes, BreachBuilder, BreachError, BreachFilter, BreachKey, Breached,
+    FingerprintBits, HashPool, Hashing, Kind, Password, PasswordPolicy, PoolConfig, Unmet,
 };
 
 const KNOWN: &str = "Brass-Lantern7";
@@ -74,6 +82,91 @@ fn without_a_list_nothing_is_accepted() {
         assert!(policy.check(&password(text), &Attributes::none()).is_ok());
         assert_eq!(unmet(&policy, text, &filter), []);
     }
+}
+
+/// A list on a disk that stands still until it is told to go on.
+struct Slow {
+    came: Sender<String>,
+    go: Mutex<Receiver<()>>,
+    waits: AtomicBool,
+}
+
+impl Breached for Slow {
+    fn is_breached(&self, password: &Password) -> Result<bool, BreachError> {
+        let name = std::thread::current().name().unwrap_or_default().to_owned();
+        self.waits.store(true, Ordering::SeqCst);
+        self.came.send(name).unwrap();
+        // Far longer than any test takes: whoever waits for it fails, rather than hang.
+        let _ = self.go.lock().unwrap().recv_timeout(Duration::from_secs(30));
+        self.waits.store(false, Ordering::SeqCst);
+        BreachFilter::from_bytes(list(KNOWN)).unwrap().is_breached(password)
+    }
+}
+
+fn slow() -> (Arc<Slow>, Receiver<String>, Sender<()>) {
+    let ((came, comes), (go, let_go)) = (channel(), channel());
+    (Arc::new(Slow { came, go: Mutex::new(let_go), waits: AtomicBool::new(false) }), comes, go)
+}
+
+fn asking() -> PasswordPolicy {
+    PasswordPolicy::builder().refuse_breached(true).build().unwrap()
+}
+
+fn check(
+    pool: &HashPool,
+    policy: &PasswordPolicy,
+    text: &str,
+    list: &Arc<Slow>,
+) -> Hashing<Result<Accepted, Vec<Unmet>>> {
+    let list: Arc<dyn Breached> = Arc::<Slow>::clone(list);
+    pool.check(policy, &password(text), &Attributes::none(), list)
+}
+
+/// On a thread of the pool, and without the memory of those who hash meanwhile.
+#[test]
+fn a_slow_list_is_in_nobodys_way() {
+    let kib = common::cheap().params().memory_kib();
+    let pool = common::pool(PoolConfig::new(common::cheap()).workers(2).budget_kib(kib));
+    let record = common::record(&pool, KNOWN);
+    let (list, comes, go) = slow();
+    for (text, refused) in [(KNOWN, Some(vec![Unmet::Breached])), (OTHER, None)] {
+        let checked = check(&pool, &asking(), text, &list);
+        assert!(comes.recv().unwrap().starts_with("password-hash-"));
+        // All the memory that there is, kept from the last hash or fresh.
+        let verified =
+            pool.verify(common::charged(1), &password(KNOWN), record.clone(), common::martha());
+        assert_eq!(common::matched(verified.wait()), Some(Standing::Chosen));
+        assert!(list.waits.load(Ordering::SeqCst), "the hash waited for the list");
+        assert_eq!(pool.work().held_kib, kib);
+        go.send(()).unwrap();
+        assert_eq!(checked.wait().err(), refused);
+    }
+    assert_eq!(pool.work().runs, 3, "a look is no hash");
+}
+
+/// No place, no list that answers: nothing is accepted, and every other rule is answered.
+#[test]
+fn what_is_not_looked_up_is_not_accepted() {
+    let pool = common::pool(PoolConfig::new(common::cheap()).workers(1).queue(1));
+    let (list, comes, go) = slow();
+    let first = check(&pool, &asking(), OTHER, &list);
+    comes.recv().unwrap();
+    let second = check(&pool, &asking(), KNOWN, &list);
+    let third = check(&pool, &asking(), "qjvwkx", &list).wait();
+    assert_eq!(third.err().unwrap(), [Unmet::TooShort(8), Unmet::NotScreened]);
+    // Who asks for no list waits for nobody.
+    let rule = PasswordPolicy::builder().build().unwrap();
+    assert!(check(&pool, &rule, KNOWN, &list).wait().is_ok());
+    go.send(()).unwrap();
+    assert!(first.wait().is_ok());
+    comes.recv().unwrap();
+    go.send(()).unwrap();
+    assert_eq!(second.wait().err().unwrap(), [Unmet::Breached]);
+    // Nobody listens to it any more: it panics, and the worker is there afterwards.
+    drop(comes);
+    let refused = check(&pool, &asking(), OTHER, &list).wait().err();
+    assert_eq!(refused.unwrap(), [Unmet::NotScreened]);
+    drop(common::record(&pool, KNOWN));
 }
 
 #[test]

@@ -28,7 +28,7 @@ const THIRD: &str = "Silver-Anchor9-Harbour";
 
 /// As a host that loads a newer list does it; without any, it fails.
 #[derive(Clone, Default)]
-struct List(Arc<Mutex<Option<BreachFilter>>>);
+struct List(Arc<Mutex<Option<BreachFilter>>>, Arc<Mutex<Vec<String>>>);
 
 impl List {
     fn of(&self, breached: &str) {
@@ -46,6 +46,8 @@ impl List {
 
 impl Breached for List {
     fn is_breached(&self, password: &Password) -> Result<bool, BreachError> {
+        let thread = std::thread::current().name().unwrap_or_default().to_owned();
+        self.1.lock().unwrap().push(thread);
         match &*self.0.lock().unwrap() {
             Some(filter) => filter.is_breached(password),
             None => Err(BreachError::Io(std::io::ErrorKind::NotFound)),
@@ -122,7 +124,15 @@ fn new_passwords_are_looked_up_and_so_are_those_of_sign_ins() {
         other => panic!("{other:?}"),
     }
     block_on(change().set(THIRD.to_owned())).unwrap();
-    drop(gate.sign_in(ADA, THIRD));
+    let issued = gate.sign_in(ADA, THIRD);
+    let call = TestGate::call();
+    let by = gate.gate.by(issued.principal(), &call).unwrap();
+    let typed = Password::new(SECOND.to_owned()).unwrap();
+    assert_eq!(block_on(by.unmet(&user, &typed)).unwrap(), [Unmet::Breached]);
+    // Nobody's thread stands still while a disk does.
+    let asked = list.1.lock().unwrap().clone();
+    assert!(asked.len() > 8, "{asked:?}");
+    assert!(asked.iter().all(|thread| thread.starts_with("password-hash-")), "{asked:?}");
 }
 
 #[test]

@@ -4,17 +4,24 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::arithmetic_side_effects,
+    clippy::disallowed_methods,
     missing_docs,
     reason = "tests"
 )]
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
+use vouchsafe::core::{AccountDigest, TenantId, UserId};
 use vouchsafe::crypto::RootKey;
 use vouchsafe::envelope::Keyring;
-use vouchsafe::gate::{Code, Issued, Login, NotSet, Purpose, Refused};
-use vouchsafe::os::SystemEntropy;
-use vouchsafe::password::{Peppers, Unmet};
+use vouchsafe::gate::{
+    Code, Credentials, HostError, Issued, Login, NotSet, Purpose, Refused, Swapped,
+};
+use vouchsafe::os::{SystemClock, SystemEntropy};
+use vouchsafe::password::{
+    Attributes, Binding, HashPolicy, HashPool, OwnerPresent, Password, PasswordError,
+    PasswordPolicy, Peppers, PoolConfig, Stored, Unmet,
+};
 use vouchsafe::policy::Policy;
 use vouchsafe::store::MemoryStore;
 use vouchsafe_testkit::{TestGate, block_on};
@@ -88,6 +95,60 @@ fn where_nothing_is_remembered_everything_is_taken() {
     assert!(!is_reused(reset(&gate, 0)));
 }
 
+/// A host's own column.
+#[derive(Default)]
+struct Column(Mutex<Option<String>>);
+
+impl Credentials for Column {
+    async fn load(&self, _: &TenantId, _: &UserId) -> Result<Option<String>, HostError> {
+        Ok(self.0.lock().unwrap().clone())
+    }
+
+    async fn swap(
+        &self,
+        _: &TenantId,
+        _: &UserId,
+        expected: Option<&str>,
+        new: &str,
+    ) -> Result<Swapped, HostError> {
+        let mut text = self.0.lock().unwrap();
+        if text.as_deref() != expected {
+            return Ok(Swapped::Superseded);
+        }
+        *text = Some(new.to_owned());
+        Ok(Swapped::Done)
+    }
+}
+
+/// What stands in the host's column without a pepper is no use for guessing at what was used before: a
+/// pool without the gate's key cannot so much as compare.
+#[test]
+fn what_a_gate_remembers_is_keyed() {
+    let column = Arc::new(Column::default());
+    let opened =
+        TestGate::over((TestGate::tenant(), policy(4)), MemoryStore::new(1 << 24), |gate| {
+            gate.credentials(Arc::clone(&column))
+        });
+    let gate = block_on(opened).unwrap();
+    let ada = gate.add("ada", "staff", &numbered(0));
+    let issued = gate.sign_in("ada", &numbered(0));
+    let issued = change(&gate, &issued, 0, 1).unwrap();
+    assert!(is_reused(change(&gate, &issued, 1, 0)));
+    let text = column.0.lock().unwrap().clone().unwrap();
+    assert!(text.contains(":-:$argon2id$"), "under no pepper: {text}");
+
+    let config = PoolConfig::new(HashPolicy::danger_below_floor(8, 1).unwrap()).workers(1);
+    let entropy = Arc::new(SystemEntropy::new());
+    let alone = HashPool::new(config, Arc::new(SystemClock), entropy).unwrap();
+    let rule = PasswordPolicy::builder().refuse_common(false).remember(4).build().unwrap();
+    let typed = Password::new(numbered(0)).unwrap();
+    let accepted = rule.check(&typed, &Attributes::none()).unwrap();
+    let owner = OwnerPresent::assertion(AccountDigest::new([7; 16]));
+    let binding = Binding::new(&TestGate::tenant(), &ada);
+    let replaced = alone.replace(accepted, owner, binding, Stored::read(Some(&text))).wait();
+    assert_eq!(replaced.err(), Some(PasswordError::PreviousKey));
+}
+
 /// A gate over the same store each time, with these peppers.
 struct House {
     store: Arc<MemoryStore>,
@@ -128,7 +189,7 @@ fn a_missing_pepper_counts_nobodys_attempts() {
     let keyring = Arc::new(Keyring::ephemeral(&SystemEntropy::new()).unwrap());
     let house = House { store, keyring };
     let first = house.open(Some(Peppers::new(&pepper(1))));
-    let user = vouchsafe::core::UserId::new("u-ada").unwrap();
+    let user = UserId::new("u-ada").unwrap();
     first.activate(&TestGate::tenant(), &user, &numbered(0));
     let _session = first.sign_in("ada", &numbered(0));
     drop(first);

@@ -498,8 +498,10 @@ impl Acting<'_> {
     /// [`Code::NoUser`], or that a part did not answer.
     pub async fn unmet(&self, user: &UserId, password: &Password) -> Result<Vec<Unmet>, Refused> {
         let draft = self.draft(Operation::Read, user_target(user));
-        let account = self.find(user).await;
-        let unmet = account.and_then(|user| self.gate.unmet(&self.tenant, &user, password));
+        let unmet = match self.find(user).await {
+            Ok(user) => self.gate.unmet(&self.tenant, &user, password).await,
+            Err(refused) => Err(refused),
+        };
         let unmet = self.gate.or_refuse(&draft, unmet).await?;
         self.gate.used(&draft).await?;
         Ok(unmet)

@@ -235,8 +235,9 @@ impl GateBuilder {
     /// password looks alike: take fingerprints of 16 bits. A sign-in while the list cannot be read goes
     /// on, as the password was looked up when it was chosen.
     ///
-    /// It is asked on the thread of the call. A filter in a file reads some kilobytes, mostly from the
-    /// system's cache; where that disk may stand still, give one in memory (`BreachFilter::from_bytes`).
+    /// It is asked on a thread of the hash pool. A filter in a file reads some kilobytes, mostly from the
+    /// system's cache; where that disk may stand still, which keeps those threads from hashing, give
+    /// one in memory (`BreachFilter::from_bytes`).
     pub fn breached(mut self, list: impl Breached + 'static) -> Self {
         self.breached = Some(Arc::new(list));
         self

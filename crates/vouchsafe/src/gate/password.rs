@@ -38,7 +38,7 @@ impl Gate {
     ///
     /// # Errors
     /// [`Code::WrongTenant`], or [`Code::NoUser`] for a class that the policy does not have.
-    pub fn unmet(
+    pub async fn unmet(
         &self,
         tenant: &TenantId,
         user: &Account,
@@ -47,18 +47,20 @@ impl Gate {
         let policy = self.policy(tenant)?;
         let class = class_of(&policy, user)?;
         let attributes = attributes(tenant, Some(user));
-        Ok(self.meets(class.password(), password, &attributes).err().unwrap_or_default())
+        let meets = self.meets(class.password(), password, &attributes).await;
+        Ok(meets.err().unwrap_or_default())
     }
 
-    /// Checks a password against a rule, with the gate's list of breached ones.
-    pub(super) fn meets(
+    /// Checks a password against a rule, with the gate's list of breached ones, which may be on a disk:
+    /// it is asked on a thread of the hash pool.
+    pub(super) async fn meets(
         &self,
         rule: &PasswordPolicy,
         password: &Password,
         attributes: &Attributes,
     ) -> Result<Accepted, Vec<Unmet>> {
         match &self.inner.breached {
-            Some(list) => rule.check_against(password, attributes, &**list),
+            Some(list) => self.inner.pool.check(rule, password, attributes, Arc::clone(list)).await,
             None => rule.check(password, attributes),
         }
     }
@@ -75,9 +77,10 @@ impl Gate {
     ) -> Result<NewRecord, NotSet> {
         let attributes = attributes(&draft.tenant, Some(user));
         let class = self.or_refuse(draft, class_of(policy, user)).await?;
-        let accepted = Password::new(new)
-            .map_err(|_| vec![Unmet::TooLong(class.password().max_length())])
-            .and_then(|new| self.meets(class.password(), &new, &attributes));
+        let accepted = match Password::new(new) {
+            Ok(new) => self.meets(class.password(), &new, &attributes).await,
+            Err(_) => Err(vec![Unmet::TooLong(class.password().max_length())]),
+        };
         let accepted = match accepted {
             Ok(accepted) => accepted,
             Err(unmet) => return Err(self.unmet_by(draft, unmet).await),

@@ -16,7 +16,7 @@ use vouchsafe_lockout::{
 use vouchsafe_password::{
     Binding, CredentialEvent, NotVerifiedReason, OwnerPresent, Password, Unmet, Verified,
 };
-use vouchsafe_policy::{ClassPolicy, Policy};
+use vouchsafe_policy::Policy;
 
 use super::account::{AccountEvent, View};
 use super::call::{Attempt, Call, Draft};
@@ -444,11 +444,13 @@ impl Gate {
         };
         let words = attributes(tenant, found.as_ref());
         // A list of breached passwords that cannot be read just now is no reason to change one.
-        let rule = |class: &ClassPolicy| self.meets(class.password(), &password, &words);
-        let meets = class.is_some_and(|class| match rule(class) {
-            Ok(_) => true,
-            Err(unmet) => unmet.iter().all(|unmet| *unmet == Unmet::NotScreened),
-        });
+        let meets = match class {
+            Some(class) => match self.meets(class.password(), &password, &words).await {
+                Ok(_) => true,
+                Err(unmet) => unmet.iter().all(|unmet| *unmet == Unmet::NotScreened),
+            },
+            None => false,
+        };
         let verified = self.verify(policy, tenant, found.as_ref(), charged, &password, &view).await;
         let seen = match &verified {
             Ok(_) => Some(Seen::SignedIn),

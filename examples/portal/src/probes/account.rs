@@ -38,7 +38,7 @@ pub(super) async fn run(bench: &Bench) -> Report {
     let classes: Vec<&str> = bench.document.classes().map(|(name, _)| name).collect();
     let staff = classes.iter().find(|class| **class == "staff").or(classes.first());
     let Some(class) = staff else { return Report::new() };
-    let mut report = rules_of(bench, class, &classes);
+    let mut report = rules_of(bench, class, &classes).await;
     report.push(("A1.1", one_person_each(bench)));
     report.push(("Z4.3", one_person_each(bench)));
     report.push(("Z7.3", masked(bench, class)));
@@ -267,49 +267,51 @@ fn masked(bench: &Bench, class: &str) -> Seen {
     Ok("every password field of the page is masked".to_owned())
 }
 
-fn rules_of(bench: &Bench, class: &str, classes: &[&str]) -> Report {
+async fn rules_of(bench: &Bench, class: &str, classes: &[&str]) -> Report {
     let mut report = Report::new();
-    let unmet = |class: &str, text: &str| -> Result<Vec<Unmet>, String> {
+    let unmet = async |class: &str, text: &str| -> Result<Vec<Unmet>, String> {
         let id = UserId::new("probe").map_err(|error| error.to_string())?;
         let account = Account::new(id, class, "probe@probe.invalid");
         let password = Password::new(text.to_owned()).map_err(|error| error.to_string())?;
-        bench.gate.unmet(&bench.tenant, &account, &password).map_err(|refused| told(&refused))
+        let unmet = bench.gate.unmet(&bench.tenant, &account, &password).await;
+        unmet.map_err(|refused| told(&refused))
     };
-    let lacks = |class: &str, text: &str, kind: Kind| match unmet(class, text) {
+    let lacks = async |class: &str, text: &str, kind: Kind| match unmet(class, text).await {
         Ok(rules) if rules.contains(&Unmet::Missing(kind)) => Ok(()),
         Ok(_) => Err(format!("{kind:?} was not asked for")),
         Err(why) => Err(why),
     };
-    let length = || -> Seen {
+    let length = async || -> Seen {
         let Ok(document) = bench.document.class(class) else { return Err("no such class".into()) };
         let min = usize::try_from(document.password().min_length()).unwrap_or(usize::MAX);
         let text: String = "Kz7-wq5+Xv9/Rb3-".chars().cycle().take(min).collect();
         let short: String = text.chars().take(min.saturating_sub(1)).collect();
         let is_short = |rule: &Unmet| matches!(rule, Unmet::TooShort(_));
-        if !unmet(class, &short)?.iter().any(is_short) {
+        if !unmet(class, &short).await?.iter().any(is_short) {
             return Err(format!("a password of {} characters was not refused", short.len()));
         }
-        if unmet(class, &text)?.iter().any(is_short) {
+        if unmet(class, &text).await?.iter().any(is_short) {
             return Err(format!("a password of {min} characters was refused as too short"));
         }
         Ok(format!("a password of {} characters was refused, one of {min} not", short.len()))
     };
-    report.push(("Z7.1", length()));
-    let kinds = || -> Seen {
-        lacks(class, "kz7-wq5+xv9/", Kind::Upper)?;
-        lacks(class, "Kz-wq+Xv/Rb=", Kind::Number)?;
-        lacks(class, "Kz7wq5Xv9Rb3", Kind::Special)?;
+    report.push(("Z7.1", length().await));
+    let kinds = async || -> Seen {
+        lacks(class, "kz7-wq5+xv9/", Kind::Upper).await?;
+        lacks(class, "Kz-wq+Xv/Rb=", Kind::Number).await?;
+        lacks(class, "Kz7wq5Xv9Rb3", Kind::Special).await?;
         Ok("passwords without capital, number and special character were refused".to_owned())
     };
-    report.push(("Z7.2", kinds()));
+    report.push(("Z7.2", kinds().await));
     let digits = "49-27-58-31+60";
     report.push((
         "Z7.5",
         lacks(class, digits, Kind::Letter)
+            .await
             .map(|()| format!("a password without letters was refused for {class}")),
     ));
-    let by_class = || -> Seen {
-        if unmet("of no class", digits).is_ok() {
+    let by_class = async || -> Seen {
+        if unmet("of no class", digits).await.is_ok() {
             return Err("somebody of no class was measured by some rule".to_owned());
         }
         for class in classes {
@@ -317,7 +319,7 @@ fn rules_of(bench: &Bench, class: &str, classes: &[&str]) -> Report {
             for text in [digits, "kz7-wq5+xv9/", "Kz7wq5Xv9Rb3", "Kz7-"] {
                 let password = Password::new(text.to_owned()).map_err(|e| e.to_string())?;
                 let promised = rules.password().check(&password, &Attributes::none());
-                if unmet(class, text)? != promised.err().unwrap_or_default() {
+                if unmet(class, text).await? != promised.err().unwrap_or_default() {
                     return Err(format!("{class} does not stand under the rules for {class}"));
                 }
             }
@@ -325,6 +327,6 @@ fn rules_of(bench: &Bench, class: &str, classes: &[&str]) -> Report {
         let count = classes.len();
         Ok(format!("somebody of no class was refused; {count} classes have their own rules"))
     };
-    report.push(("Z7.11", by_class()));
+    report.push(("Z7.11", by_class().await));
     report
 }
