@@ -257,3 +257,76 @@ impl State {
         Some(Place::Fresh { kib, instead_of })
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, reason = "tests")]
+mod tests {
+    use vouchsafe_testkit::{ManualClock, SeededEntropy};
+
+    use super::*;
+    use crate::HashPolicy;
+    use crate::pool::PoolKeys;
+
+    fn queue() -> Queue {
+        let policy = HashPolicy::danger_below_floor(64, 2).unwrap();
+        let clock = Arc::new(ManualClock::at(Timestamp::EPOCH));
+        let entropy = Arc::new(SeededEntropy::new(1));
+        let bench = Bench::new(policy, clock, entropy, PoolKeys::new()).unwrap();
+        let config = Config { length: 1, budget_kib: 64, max_wait: Duration::MAX };
+        Queue::new(config, Arc::new(bench))
+    }
+
+    /// The first time without work it waits for more, the second it wipes, and then waits for ever.
+    #[test]
+    fn memory_is_wiped_when_nobody_came() {
+        let queue = queue();
+        let next = |idle_for_long| queue.next(&mut queue.lock(), idle_for_long);
+        assert!(matches!(next(true), Next::Wait { idle: false }));
+        let mut used = Memory::new(8).unwrap();
+        used.blocks_mut();
+        queue.lock().free.push(used);
+        assert!(matches!(next(false), Next::Wait { idle: true }));
+        let wipe = next(true);
+        assert!(matches!(&wipe, Next::Wipe(free) if free.len() == 1));
+        assert!(queue.lock().free.is_empty());
+        queue.act(wipe);
+        let kept: Vec<_> = queue.lock().free.iter().map(|m| (m.kib(), m.dirty)).collect();
+        assert_eq!(kept, [(8, false)]);
+        assert!(matches!(next(true), Next::Wait { idle: false }));
+        queue.stop();
+        assert!(matches!(next(false), Next::Stop));
+    }
+
+    /// From these free memories under a budget of 64 KiB, with so much in use beside them: the memory
+    /// that is kept, or what is given up for a new one.
+    fn place(free: &[u32], used: u32, kib: u32) -> Option<Result<u32, Vec<u32>>> {
+        let held_kib = used + free.iter().sum::<u32>();
+        let free = free.iter().map(|kib| Memory::new(*kib).unwrap()).collect();
+        let mut state = State { waiting: VecDeque::new(), free, held_kib, stopped: false };
+        let place = state.place(kib, 64)?;
+        let grown = state.held_kib - held_kib;
+        Some(match place {
+            Place::Kept(memory) => {
+                assert_eq!(grown, 0);
+                Ok(memory.kib())
+            }
+            Place::Fresh { kib: fresh, instead_of } => {
+                assert_eq!((fresh, grown), (kib, kib), "both are counted until one is gone");
+                Err(instead_of.iter().map(Memory::kib).collect())
+            }
+        })
+    }
+
+    #[test]
+    fn as_little_memory_as_will_do_and_no_more_given_up_than_must_be() {
+        assert_eq!(place(&[32, 8, 16], 0, 8), Some(Ok(8)));
+        assert_eq!(place(&[32, 8, 16], 0, 9), Some(Ok(16)));
+        assert_eq!(place(&[8, 8], 0, 48), Some(Err(vec![])));
+        assert_eq!(place(&[8, 8], 0, 49), Some(Err(vec![8])));
+        assert_eq!(place(&[8, 8], 0, 56), Some(Err(vec![8])));
+        assert_eq!(place(&[8, 8], 0, 64), Some(Err(vec![8, 8])));
+        assert_eq!(place(&[8], 48, 16), Some(Err(vec![8])));
+        assert_eq!(place(&[8], 48, 17), None);
+        assert_eq!(place(&[], 0, 64), Some(Err(vec![])));
+    }
+}

@@ -149,6 +149,14 @@ fn going_away_frees_a_place_in_the_queue_and_no_memory_in_use() {
     let next = ask();
     assert_eq!(matched(next.wait()), None);
     assert_eq!(pool.work().runs, 2, "the abandoned one ran to its end, the waiting one never");
+    // Nor is one refused whom nobody asks for when its turn comes.
+    let running = ask();
+    until(|| pool.work().queued == 0);
+    drop(ask());
+    assert_eq!(matched(running.wait()), None);
+    until(|| pool.work().queued == 0);
+    assert_eq!(matched(ask().wait()), None);
+    assert_eq!((pool.work().runs, pool.work().refused), (4, 0));
 }
 
 fn poll<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
