@@ -12,40 +12,37 @@ use crate::record::Form;
 use crate::{Binding, Password, PasswordError};
 
 /// What a new password is compared with.
-pub(crate) enum Former<'a> {
-    /// All that is remembered, the one in force among them.
-    Remembered(&'a History),
-    /// The one in force, as nothing else is known.
-    Newest(&'a Candidate),
+#[derive(Default)]
+pub(crate) struct Former<'a> {
+    /// The one in force, where it is not among those remembered: nothing was remembered yet, or it was
+    /// set elsewhere.
+    newest: Option<&'a Candidate>,
+    remembered: Option<&'a History>,
 }
 
 impl Former<'_> {
     /// What comparing runs.
-    pub(crate) const fn kdf(&self) -> Kdf {
-        match self {
-            Self::Remembered(history) => Kdf::new(history.params),
-            Self::Newest(candidate) => candidate.kdf(),
-        }
+    pub(crate) fn kdfs(&self) -> impl Iterator<Item = Kdf> + use<> {
+        let remembered = self.remembered.map(|history| Kdf::new(history.params));
+        [self.newest.map(Candidate::kdf), remembered].into_iter().flatten()
     }
 
     /// Whether `key` is the one that it is keyed with, if it is.
     pub(crate) fn opens_with(&self, key: Option<&HistoryKey>) -> bool {
-        match self {
-            Self::Remembered(history) => history.opens_with(key),
-            Self::Newest(_) => true,
-        }
+        self.remembered.is_none_or(|history| history.opens_with(key))
     }
 }
 
 impl Bench {
     /// What replacing `previous` is compared with, where `remember` passwords are remembered.
-    pub(crate) fn former<'a>(&self, previous: &'a Candidate, remember: u8) -> Option<Former<'a>> {
+    pub(crate) fn former<'a>(&self, previous: &'a Candidate, remember: u8) -> Former<'a> {
         if remember == 0 && previous.standing == Standing::Chosen {
-            return None;
+            return Former::default();
         }
         let kept = previous.inner.history.as_deref();
-        let kept = kept.filter(|history| !self.policy.upgrades(history.params));
-        Some(kept.map_or(Former::Newest(previous), Former::Remembered))
+        let remembered = kept.filter(|history| !self.policy.upgrades(history.params));
+        let among = previous.stored.bound && remembered.is_some();
+        Former { newest: (!among).then_some(previous), remembered }
     }
 
     /// What is to be remembered once `password` has replaced `previous`, if it may.
@@ -57,15 +54,17 @@ impl Bench {
         binding: &Binding,
         memory: &mut Memory,
     ) -> Result<Result<Option<History>, PasswordError>, NotRun> {
-        let former = previous.and_then(|previous| self.former(previous, remember));
+        let former = previous.map(|previous| self.former(previous, remember)).unwrap_or_default();
         let key = self.history.as_ref();
-        let history = match former {
-            Some(Former::Remembered(history)) => history.clone(),
-            Some(Former::Newest(newest)) if self.is_right(newest, password, binding, memory)? => {
-                return Ok(Err(PasswordError::Reused));
-            }
-            _ if remember == 0 => return Ok(Ok(None)),
-            _ => match self.salt() {
+        if let Some(newest) = former.newest
+            && self.is_right(newest, password, binding, memory)?
+        {
+            return Ok(Err(PasswordError::Reused));
+        }
+        let history = match former.remembered {
+            Some(history) => history.clone(),
+            None if remember == 0 => return Ok(Ok(None)),
+            None => match self.salt() {
                 Ok(salt) => History::new(self.policy.params(), salt),
                 Err(error) => return Ok(Err(error.into())),
             },

@@ -122,7 +122,7 @@ impl Job {
             }
             Self::Hash(HashJob { previous: Some(previous), remember, .. }) => {
                 let former = bench.former(previous, *remember);
-                former.map_or(0, |former| former.kdf().kib()).max(own)
+                former.kdfs().map(Kdf::kib).fold(own, u32::max)
             }
             Self::Verify(_) | Self::Hash(_) | Self::Wrap(_) => own,
             Self::Check(_) => 0,

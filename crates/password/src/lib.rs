@@ -26,6 +26,7 @@ pub use vouchsafe_crypto as crypto;
 mod bcrypt;
 mod breach;
 mod calibrate;
+mod carried;
 mod change;
 mod common;
 mod error;

@@ -456,17 +456,18 @@ impl HashPool {
             Err(_) if asked => return Err(PasswordError::PreviousTampered),
             Err(_) => return Ok(None),
         };
-        if let Some(former) = bench.former(&candidate, remember) {
-            let kdf = former.kdf();
-            if !self.affords(kdf) {
-                let (kib, blocks) = (kdf.kib(), kdf.blocks());
-                return Err(PasswordError::PreviousCosts { kib, blocks });
-            }
-            if !former.opens_with(bench.history.as_ref()) {
-                return Err(PasswordError::PreviousKey);
-            }
+        let former = bench.former(&candidate, remember);
+        if let Some(kdf) = former.kdfs().find(|kdf| !self.affords(*kdf)) {
+            return Err(PasswordError::PreviousCosts { kib: kdf.kib(), blocks: kdf.blocks() });
+        }
+        if !former.opens_with(bench.history.as_ref()) {
+            return Err(PasswordError::PreviousKey);
         }
         Ok(Some(Box::new(candidate)))
+    }
+
+    pub(crate) fn bench(&self) -> &Bench {
+        self.queue.bench()
     }
 
     /// Decided before anything is allocated.

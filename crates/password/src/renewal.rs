@@ -48,7 +48,8 @@ impl Bench {
         let Candidate { stored: expected, standing, inner } = candidate;
         let new = match renewal {
             Some(Renewal::Hash(params)) => {
-                let history = self.remembered(inner.history, params, password, binding, memory)?;
+                let kept = inner.history.map(|history| (*history, expected.bound));
+                let history = self.remembered(kept, params, password, binding, memory)?;
                 let what = What { input: Input::Plain, text: password.nfc(), history };
                 self.record(params, standing, what, binding, memory)?
             }
@@ -60,28 +61,31 @@ impl Bench {
         Ok(new.ok().map(|new| Upgrade::new(expected, new)))
     }
 
-    /// What is remembered beside a password that is hashed anew with `params`.
+    /// What is remembered beside a password that is hashed anew with `params`; whether it was among
+    /// what was `kept`.
     fn remembered(
         &self,
-        history: Option<Box<History>>,
+        kept: Option<(History, bool)>,
         params: Params,
         password: &Password,
         binding: &Binding,
         memory: &mut Memory,
     ) -> Result<Option<History>, NotRun> {
         let key = self.history.as_ref();
-        match history {
-            None => Ok(None),
-            Some(history) if !self.policy.upgrades(history.params) => Ok(Some(history.keyed(key))),
-            // Entries that cost less than records do would be guessed instead of them.
-            Some(old) => match self.salt() {
-                Ok(salt) => {
-                    let fresh = History::new(params, salt).keyed(key);
-                    let entry = self.entry(&fresh, password, binding, memory)?;
-                    Ok(Some(fresh.with(entry, old.depth())))
-                }
-                Err(_) => Ok(None),
-            },
+        let Some((old, among)) = kept else { return Ok(None) };
+        // Entries that cost less than records do would be guessed instead of them.
+        let dropped = self.policy.upgrades(old.params);
+        if among && !dropped {
+            return Ok(Some(old.keyed(key)));
         }
+        let depth = if among { old.depth() } else { old.depth().saturating_add(1) };
+        let history = match (dropped, self.salt()) {
+            (false, _) => old,
+            (true, Ok(salt)) => History::new(params, salt),
+            (true, Err(_)) => return Ok(None),
+        }
+        .keyed(key);
+        let entry = self.entry(&history, password, binding, memory)?;
+        Ok(Some(history.with(entry, depth.min(crate::PasswordPolicy::MAX_REMEMBERED))))
     }
 }

@@ -208,6 +208,58 @@ fn a_password_that_must_be_changed_is_not_taken_again() {
     assert!(!another.to_string().contains(';'), "{another}");
 }
 
+/// A hash by other software that took the place of a record takes over what that one remembered, and is
+/// remembered itself once its password is known.
+#[test]
+fn what_was_remembered_is_taken_over_beside_a_hash_by_other_software() {
+    const HOSTS: &str = "$argon2id$v=19$m=8,t=1,p=1$c2FsdCBvZiB0aGVpcnM$txFcoGohkog0IqXDJK+6gGXBBf8dQFfq2zWNvDuxahk";
+    for pool in [pool(cheapest()), peppered(cheapest())] {
+        let first = replace(&pool, "first", 3, Stored::Absent).unwrap();
+        let second = replace(&pool, "second", 3, first.clone()).unwrap();
+        let hosts = Record::import(HOSTS, Standing::Chosen).unwrap();
+        let set = pool.remembering(hosts.clone(), &second, &martha());
+        assert_eq!(set.pepper(), second.pepper());
+        let set: Record = set.to_string().parse().unwrap();
+        let refused = |texts: [&str; 3], stored: &Record| {
+            for text in texts {
+                let set = replace(&pool, text, 3, stored.clone());
+                assert_eq!(set, Err(PasswordError::Reused), "{text}");
+            }
+        };
+        refused(["first", "second", "the host's"], &set);
+        let verified = pool.verify(charged(1), &password("the host's"), set.clone(), martha());
+        let upgraded = common::upgrade(verified.wait()).unwrap().new_record().clone();
+        refused(["first", "second", "the host's"], &upgraded);
+        let third = replace(&pool, "third", 3, upgraded).unwrap();
+        refused(["second", "the host's", "third"], &third);
+        assert!(replace(&pool, "first", 3, third.clone()).is_ok());
+        // Replaced before anybody has signed in with it, it is not known afterwards.
+        let third = replace(&pool, "third", 3, set).unwrap();
+        refused(["first", "second", "third"], &third);
+        // Nothing to take over, nobody's to take over, or no room for it.
+        let nothing = replace(&pool, "first", 0, Stored::Absent).unwrap();
+        let elsewhere =
+            Binding::new(&TenantId::new("elsewhere").unwrap(), &UserId::new("martha").unwrap());
+        assert_eq!(pool.remembering(hosts.clone(), &nothing, &martha()), hosts);
+        for ours in [&first, &nothing] {
+            assert_eq!(pool.remembering(ours.clone(), &second, &martha()), *ours);
+        }
+        if second.pepper().is_some() {
+            assert_eq!(pool.remembering(hosts.clone(), &second, &elsewhere), hosts);
+        }
+        let (salt, hash) = ("A".repeat(171), "A".repeat(86));
+        let long = format!("$pbkdf2-sha256$1000000${salt}${hash}");
+        let long = Record::import(&long, Standing::Chosen).unwrap();
+        let deep = (0..24).fold(Stored::Absent, |stored, number| {
+            replace(&pool, &format!("number {number}"), 24, stored).unwrap().into()
+        });
+        let Stored::Record(deep) = deep else { panic!() };
+        let with = pool.remembering(long.clone(), &deep, &martha());
+        assert_eq!(with.to_string().parse::<Record>().as_ref(), Ok(&with));
+        assert_eq!(with == long, deep.pepper().is_some());
+    }
+}
+
 #[test]
 fn a_damaged_history_is_no_record() {
     let pool = keyed(Some(7));

@@ -229,7 +229,8 @@ fn what_was_used_before_is_known_whatever_the_column_holds() {
         Err(NotSet::Unmet(unmet)) => unmet == [Unmet::Reused],
         other => panic!("{other:?}"),
     };
-    for found in ["the last", "the one before", "garbage", ""] {
+    let hosts = foreign(HOSTS);
+    for found in ["the last", "the one before", "garbage", "", &hosts] {
         let world = World::under(policy.clone(), Place::Memory);
         world.gate.activate(&TestGate::tenant(), &world.ada, OLD);
         let before = world.table.text(&world.ada).unwrap();
@@ -240,6 +241,12 @@ fn what_was_used_before_is_known_whatever_the_column_holds() {
             other => world.table.update(&world.ada, Some(other)),
         }
         assert!(is_reused(&world, NEW) && is_reused(&world, OLD), "{found}");
+        if found == hosts {
+            assert!(is_reused(&world, HOSTS) && world.lets_in(HOSTS));
+            for password in [OLD, NEW, HOSTS] {
+                assert!(is_reused(&world, password), "{password}, once it was upgraded");
+            }
+        }
         reset(&world, THIRD).unwrap();
         for password in [OLD, NEW, THIRD] {
             assert!(is_reused(&world, password), "{found} {password}");

@@ -26,7 +26,7 @@ use std::time::Duration;
 use vouchsafe_access_log::Operation;
 use vouchsafe_core::{AccountDigest, Standing, TenantId, Timestamp, UserId};
 use vouchsafe_crypto::MacKey;
-use vouchsafe_password::{CredentialEvent, CredentialVerdict, Record, Stored};
+use vouchsafe_password::{Binding, CredentialEvent, CredentialVerdict, Record, Stored};
 use vouchsafe_policy::Policy;
 
 use super::account::{AccountEvent, AccountState, AccountVerdict, Owner, Parts, View};
@@ -388,7 +388,8 @@ impl Gate {
                     }
                 }
                 Judged::Unknown => {
-                    record = read(text.as_deref());
+                    let found = read(text.as_deref());
+                    record = found.map(|found| self.remembering(found, &view, tenant, user));
                     if record.is_none() && known {
                         return Ok(view.unreadable());
                     }
@@ -422,6 +423,16 @@ impl Gate {
             }
         }
         Err(Refused::new(Code::Busy, policy.digest()))
+    }
+
+    /// What the host set itself, with what is remembered of the passwords before.
+    fn remembering(&self, found: Record, view: &View, tenant: &TenantId, user: &Account) -> Record {
+        match &view.last {
+            Some(last) => {
+                self.inner.pool.remembering(found, last, &Binding::new(tenant, &user.user))
+            }
+            None => found,
+        }
     }
 
     /// What was looked at, with a new record for it.
