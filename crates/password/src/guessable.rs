@@ -179,5 +179,5 @@ const fn neighbours() -> [u128; 128] {
 fn are_neighbours(a: char, b: char) -> bool {
     let bit = u32::from(b);
     let row = NEIGHBOURS.get(usize::try_from(u32::from(a)).unwrap_or(usize::MAX));
-    a == b || row.is_some_and(|row| bit < 128 && row.checked_shr(bit).is_some_and(|r| r & 1 == 1))
+    a == b || row.is_some_and(|row| row.checked_shr(bit).is_some_and(|r| r & 1 == 1))
 }

@@ -51,3 +51,23 @@ fn nothing_is_left_after_the_last_use() {
     }
     assert_eq!(found(&MASKED_FOLDED), 0);
 }
+
+/// Bytes of what scrypt makes of the password and its salt first, and keeps in the pool's memory: by
+/// Python's `pbkdf2_hmac("sha256", b"secret", b"saltsaltsaltsalt", 1, 1024)[512:536]`.
+const MASKED_ENTRY: [u8; 24] = masked(
+    *b"\x39\x39\x92\xac\x90\x8f\x57\x40\x40\x20\x84\x2f\x0c\xae\xe7\x6e\xc9\x55\x9a\x14\x31\x9c\x73\xa4",
+);
+
+#[test]
+fn memory_is_wiped_before_it_is_given_back() {
+    // Not its hash: after a match Argon2id would write over what scrypt wrote.
+    let text = format!("$scrypt$ln=4,r=8,p=1$c2FsdHNhbHRzYWx0c2FsdA${}", "A".repeat(43));
+    for _ in 0..4 {
+        let pool = common::pool(PoolConfig::new(common::cheap()).workers(1));
+        let (password, stored) = (common::password("secret"), Stored::import(Some(&text)));
+        let verified = pool.verify(common::charged(1), &password, stored, common::martha());
+        assert_eq!(common::matched(verified.wait()), None);
+        drop(pool);
+        assert_eq!(found(&MASKED_ENTRY), 0);
+    }
+}
