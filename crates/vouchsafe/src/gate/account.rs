@@ -16,7 +16,8 @@ use vouchsafe_session::{
     SessionVerdict, Sessions,
 };
 
-use super::column::{Column, Held, Looked, Setting};
+use super::column::{Looked, Setting};
+use super::column_texts::{Column, Held};
 
 /// Whose account it is. Written with the first link, so that a session alone says whose it is.
 #[derive(Clone, PartialEq, Eq)]

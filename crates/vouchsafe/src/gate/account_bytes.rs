@@ -11,7 +11,7 @@ use vouchsafe_password::Credential;
 use vouchsafe_session::{Links, Sessions};
 
 use super::account::{AccountState, Owner};
-use super::column::Column;
+use super::column_texts::Column;
 
 const VERSION: u8 = 3;
 

@@ -15,7 +15,7 @@
 //! | `crossings`, `sprays`, `events` | what is announced, and when more is asked for |
 //! | `account` | what is one account's state, and what changes in one swap |
 //! | `account_bytes` | how is that written |
-//! | `column` | how a host's own column of passwords is kept in step with it |
+//! | `column`, `column_texts` | how a host's own column of passwords is kept in step with it |
 //! | `refusal`, `call` | what is said about a call, and what is written |
 //! | `generation`, `restore` | is the store the latest, and what if not |
 //! | `outage` | what is counted while the store of the failures does not answer |
@@ -31,6 +31,7 @@ mod builder;
 mod call;
 mod coalesce;
 mod column;
+mod column_texts;
 mod crossings;
 mod devices;
 mod events;
