@@ -180,10 +180,22 @@ impl Clock for Steps {
 
 #[test]
 fn time_is_the_given_clocks() {
-    let clock = Steps(AtomicI64::new(0), 10_000);
-    let found = calibrate(Duration::from_micros(9_999), 12_288, &clock).unwrap();
-    assert_eq!((found.fit(), found.took()), (Fit::FloorTakesLonger, Duration::from_millis(10)));
-    assert_eq!(Some(found.policy().params()), Params::new(12_288, 3, 1));
+    // Three hashes, and one where that is more than twice too long.
+    for (wish, hashes) in [(9_999, 3), (5_000, 3), (4_999, 1)] {
+        let clock = Steps(AtomicI64::new(0), 10_000);
+        let found = calibrate(Duration::from_micros(wish), 12_288, &clock).unwrap();
+        assert_eq!((found.fit(), found.took()), (Fit::FloorTakesLonger, Duration::from_millis(10)));
+        assert_eq!(Some(found.policy().params()), Params::new(12_288, 3, 1));
+        assert_eq!(clock.0.into_inner(), hashes * 2 * 10_000, "{wish}");
+    }
+}
+
+/// Of what takes as long it is the one with the most memory.
+#[test]
+fn the_first_of_the_floor_among_equals() {
+    let found = calibrate_with(Duration::ZERO, 65_536, |_| Ok(Duration::from_millis(1))).unwrap();
+    assert_eq!(found.fit(), Fit::FloorTakesLonger);
+    assert_eq!(Some(found.policy().params()), Params::new(47_104, 1, 1));
 }
 
 struct Real(Instant);
