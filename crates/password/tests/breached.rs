@@ -151,12 +151,14 @@ fn what_is_not_looked_up_is_not_accepted() {
     let (list, comes, go) = slow();
     let first = check(&pool, &asking(), OTHER, &list);
     comes.recv().unwrap();
+    // Who asks for no list waits for nobody.
+    let rule = PasswordPolicy::builder().build().unwrap();
+    let unasked = check(&pool, &rule, KNOWN, &list);
+    assert_eq!(pool.work().queued, 0);
+    assert!(unasked.wait().is_ok());
     let second = check(&pool, &asking(), KNOWN, &list);
     let third = check(&pool, &asking(), "qjvwkx", &list).wait();
     assert_eq!(third.err().unwrap(), [Unmet::TooShort(8), Unmet::NotScreened]);
-    // Who asks for no list waits for nobody.
-    let rule = PasswordPolicy::builder().build().unwrap();
-    assert!(check(&pool, &rule, KNOWN, &list).wait().is_ok());
     go.send(()).unwrap();
     assert!(first.wait().is_ok());
     comes.recv().unwrap();
