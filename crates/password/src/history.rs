@@ -92,8 +92,8 @@ impl History {
         let entry = first(digest);
         match (self.key, key) {
             (None, _) => Ok(entry),
-            (Some(_), Some(key)) => Ok(key.of(&entry)),
-            (Some(_), None) => Err(NotRun),
+            (Some(id), Some(key)) if key.id == id => Ok(key.of(&entry)),
+            (Some(_), _) => Err(NotRun),
         }
     }
 

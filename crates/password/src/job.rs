@@ -21,7 +21,7 @@ use crate::record::{Form, Inner};
 use crate::renewal::Renewal;
 use crate::ticket::Answer;
 use crate::{
-    Accepted, Attributes, Binding, Breached, HashPolicy, NewRecord, NotVerifiedReason,
+    Accepted, Attributes, Binding, Breached, HashPolicy, HashPool, NewRecord, NotVerifiedReason,
     OwnerPresent, Params, Password, PasswordError, PasswordPolicy, Peppers, Record, Unmet,
     Verified,
 };
@@ -88,6 +88,7 @@ pub(crate) struct HashJob {
 /// What every job needs.
 pub(crate) struct Bench {
     pub(crate) policy: HashPolicy,
+    budget_kib: u32,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     /// Nobody's password.
@@ -115,7 +116,10 @@ impl Job {
         match self {
             Self::Verify(VerifyJob { record: Some(candidate), password, .. }) => {
                 let renewed = match bench.renewal(candidate, password) {
-                    Some(Renewal::Hash(params)) => params.memory_kib(),
+                    Some(Renewal::Hash(params)) => {
+                        let entering = bench.entering(candidate).map_or(0, Kdf::kib);
+                        params.memory_kib().max(entering)
+                    }
                     Some(Renewal::Seal) | None => 0,
                 };
                 candidate.kdf().kib().max(renewed)
@@ -261,6 +265,7 @@ fn caught<T>(work: impl FnOnce() -> Result<T, NotRun>) -> Result<T, NotRun> {
 impl Bench {
     pub(crate) fn new(
         policy: HashPolicy,
+        budget_kib: u32,
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
         keys: PoolKeys,
@@ -280,7 +285,23 @@ impl Bench {
         };
         let dummy = Hashed { input: Input::Plain, kdf: Kdf::new(policy.params()), salt, hash };
         let (runs, blocks) = (AtomicU64::new(0), AtomicU64::new(0));
-        Ok(Self { policy, clock, entropy, dummy, wrong, history, peppers, runs, blocks })
+        Ok(Self {
+            policy,
+            budget_kib,
+            clock,
+            entropy,
+            dummy,
+            wrong,
+            history,
+            peppers,
+            runs,
+            blocks,
+        })
+    }
+
+    /// Whether it may be run at all: decided before anything is allocated.
+    pub(crate) fn affords(&self, kdf: Kdf) -> bool {
+        kdf.kib() <= self.budget_kib && kdf.blocks() <= HashPool::MAX_BLOCKS
     }
 
     /// The present moment; with a clock that panics it is too late for anybody.

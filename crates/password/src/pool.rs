@@ -9,7 +9,7 @@ use vouchsafe_core::{Charged, Clock, Entropy, NotVerified, Standing};
 use vouchsafe_crypto::MacKey;
 use zeroize::Zeroizing;
 
-use crate::hashed::{Affixes, Input, Kdf};
+use crate::hashed::{Affixes, Input};
 use crate::history::HistoryKey;
 use crate::job::{Bench, Candidate, CheckJob, HashJob, Job, VerifyJob, WrapJob};
 use crate::queue::{Config, Queue};
@@ -209,7 +209,6 @@ pub struct Work {
 pub struct HashPool {
     queue: Arc<Queue>,
     policy: HashPolicy,
-    budget_kib: u32,
     clock: Arc<dyn Clock>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -260,10 +259,10 @@ impl HashPool {
         if budget_kib < one {
             return Err(PasswordError::Pool("memory for at least one hash under the policy"));
         }
-        let bench = Arc::new(Bench::new(policy, Arc::clone(&clock), entropy, keys)?);
+        let bench = Arc::new(Bench::new(policy, budget_kib, Arc::clone(&clock), entropy, keys)?);
         let queue = Arc::new(Queue::new(Config { length: queue, budget_kib, max_wait }, bench));
         // Dropping it stops the workers that were started, should a later one fail to.
-        let mut pool = Self { queue, policy, budget_kib, clock, threads: Vec::new() };
+        let mut pool = Self { queue, policy, clock, threads: Vec::new() };
         for number in 0..workers {
             let queue = Arc::clone(&pool.queue);
             let name = format!("password-hash-{number}");
@@ -286,10 +285,11 @@ impl HashPool {
         binding: Binding,
     ) -> Hashing<Verified> {
         let (answer, hashing) = self.queue.ticket();
+        let bench = self.bench();
         let record = match stored.into() {
             Stored::Absent | Stored::Unusable(_) => None,
-            Stored::Record(record) => match self.queue.bench().open(record, &binding) {
-                Ok(candidate) => self.affords(candidate.kdf()).then(|| Box::new(candidate)),
+            Stored::Record(record) => match bench.open(record, &binding) {
+                Ok(candidate) => bench.affords(candidate.kdf()).then(|| Box::new(candidate)),
                 Err(PepperError::NoPepper(_)) => {
                     answer.give(not_verified(charged, NotVerifiedReason::NoPepper));
                     return hashing;
@@ -447,7 +447,7 @@ impl HashPool {
     ) -> Result<Option<Box<Candidate>>, PasswordError> {
         let Stored::Record(record) = stored else { return Ok(None) };
         let asked = remember > 0 || record.standing() == Standing::MustChange;
-        let bench = self.queue.bench();
+        let bench = self.bench();
         let candidate = match bench.open(record, binding) {
             Ok(candidate) => candidate,
             Err(PepperError::NoPepper(_)) => {
@@ -457,7 +457,7 @@ impl HashPool {
             Err(_) => return Ok(None),
         };
         let former = bench.former(&candidate, remember);
-        if let Some(kdf) = former.kdfs().find(|kdf| !self.affords(*kdf)) {
+        if let Some(kdf) = former.kdfs().find(|kdf| !bench.affords(*kdf)) {
             return Err(PasswordError::PreviousCosts { kib: kdf.kib(), blocks: kdf.blocks() });
         }
         if !former.opens_with(bench.history.as_ref()) {
@@ -468,11 +468,6 @@ impl HashPool {
 
     pub(crate) fn bench(&self) -> &Bench {
         self.queue.bench()
-    }
-
-    /// Decided before anything is allocated.
-    fn affords(&self, kdf: Kdf) -> bool {
-        kdf.kib() <= self.budget_kib && kdf.blocks() <= Self::MAX_BLOCKS
     }
 }
 

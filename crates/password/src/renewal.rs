@@ -21,11 +21,27 @@ impl Bench {
             Some(old) => self.policy.upgrades(old) || !stored.bound || stored.form == Form::Raw,
             None => true,
         };
-        if due && hashed.takes_all_of(password) {
+        if due && hashed.takes_all_of(password) && self.can_enter(candidate) {
             return Some(Renewal::Hash(self.no_less_than(hashed.kdf)));
         }
         let current = self.peppers.as_ref().map(|peppers| peppers.current());
         (current.is_some() && stored.pepper() != current).then_some(Renewal::Seal)
+    }
+
+    /// What is remembered beside a record that is not among it.
+    fn carried<'a>(&self, candidate: &'a Candidate) -> Option<&'a History> {
+        let carried = candidate.inner.history.as_deref().filter(|_| !candidate.stored.bound);
+        carried.filter(|history| !self.policy.upgrades(history.params))
+    }
+
+    /// What is run to remember the password among that.
+    pub(crate) fn entering(&self, candidate: &Candidate) -> Option<Kdf> {
+        self.carried(candidate).map(|history| Kdf::new(history.params))
+    }
+
+    fn can_enter(&self, candidate: &Candidate) -> bool {
+        self.entering(candidate).is_none_or(|kdf| self.affords(kdf))
+            && self.carried(candidate).is_none_or(|old| old.opens_with(self.history.as_ref()))
     }
 
     /// What is made of `old`: with no less memory than it took, whichever function it was.

@@ -25,7 +25,11 @@ use vouchsafe_password::{
     PasswordPolicy, Peppers, PolicyProblem, PoolConfig, PoolKeys, Record, RecordError, Stored,
     Verified,
 };
-use vouchsafe_testkit::runs;
+use vouchsafe_testkit::{ManualClock, SeededEntropy, runs};
+
+/// Other software's, of `the host's`.
+const HOSTS: &str =
+    "$argon2id$v=19$m=8,t=1,p=1$c2FsdCBvZiB0aGVpcnM$txFcoGohkog0IqXDJK+6gGXBBf8dQFfq2zWNvDuxahk";
 
 fn accepted(text: &str, remember: u8) -> Accepted {
     let any = PasswordPolicy::builder().min_length(1).refuse_common(false).remember(remember);
@@ -212,7 +216,6 @@ fn a_password_that_must_be_changed_is_not_taken_again() {
 /// remembered itself once its password is known.
 #[test]
 fn what_was_remembered_is_taken_over_beside_a_hash_by_other_software() {
-    const HOSTS: &str = "$argon2id$v=19$m=8,t=1,p=1$c2FsdCBvZiB0aGVpcnM$txFcoGohkog0IqXDJK+6gGXBBf8dQFfq2zWNvDuxahk";
     for pool in [pool(cheapest()), peppered(cheapest())] {
         let first = replace(&pool, "first", 3, Stored::Absent).unwrap();
         let second = replace(&pool, "second", 3, first.clone()).unwrap();
@@ -257,6 +260,40 @@ fn what_was_remembered_is_taken_over_beside_a_hash_by_other_software() {
         let with = pool.remembering(long.clone(), &deep, &martha());
         assert_eq!(with.to_string().parse::<Record>().as_ref(), Ok(&with));
         assert_eq!(with == long, deep.pepper().is_some());
+    }
+}
+
+/// Taken over from a pool with more memory or with another key: nothing can be entered there, so the
+/// record stays until a pool that can has it. Nobody is kept out meanwhile.
+#[test]
+fn what_cannot_be_entered_is_left_as_it_is() {
+    let of = |kib, budget, key| {
+        let policy = HashPolicy::danger_below_floor(kib, 1).unwrap();
+        let keys = PoolKeys::new().remember_with(MacKey::new(&[key; 32]));
+        let config = PoolConfig::new(policy).workers(1).budget_kib(budget);
+        let (clock, entropy) = (ManualClock::at(common::NOW), SeededEntropy::new(1));
+        HashPool::with_keys(config, Arc::new(clock), Arc::new(entropy), keys).unwrap()
+    };
+    let last = replace(&of(64, 64, 7), "first", 3, Stored::Absent).unwrap();
+    let right = of(8, 64, 7);
+    let hosts = Record::import(HOSTS, Standing::Chosen).unwrap();
+    let set = right.remembering(hosts, &last, &martha());
+    assert_eq!(set.remembered(), Some(1));
+    let upgrade = |pool: &HashPool| {
+        let verified = pool.verify(charged(1), &password("the host's"), set.clone(), martha());
+        common::upgrade(verified.wait())
+    };
+    for (less, barred) in [
+        (of(8, 63, 7), PasswordError::PreviousCosts { kib: 64, blocks: 64 }),
+        (of(8, 64, 8), PasswordError::PreviousKey),
+    ] {
+        assert!(upgrade(&less).is_none());
+        assert_eq!(replace(&less, "first", 3, set.clone()), Err(barred));
+    }
+    let upgraded = upgrade(&right).unwrap().new_record().clone();
+    for text in ["first", "the host's"] {
+        let again = replace(&right, text, 3, upgraded.clone());
+        assert_eq!(again, Err(PasswordError::Reused), "{text}");
     }
 }
 
