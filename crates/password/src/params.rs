@@ -211,3 +211,22 @@ impl Order for HashPolicy {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// More memory, and no more blocks than a record may cost.
+    #[test]
+    fn memory_is_raised_and_passes_are_cut() {
+        let raised = |(memory, passes): (u32, u32), kib, blocks| {
+            let params = Params::of(memory, passes).with_memory_of(kib, blocks);
+            (params.memory_kib, params.passes)
+        };
+        assert_eq!(raised((64, 20), 32, 1 << 20), (64, 20));
+        assert_eq!(raised((64, 20), 65_536, 1 << 20), (65_536, 16));
+        assert_eq!(raised((64, 16), 65_536, 1 << 20), (65_536, 16));
+        assert_eq!(raised((64, 15), 65_536, 1 << 20), (65_536, 15));
+        assert_eq!(raised((64, 20), 1 << 20, 1 << 20), (1 << 20, 1));
+    }
+}

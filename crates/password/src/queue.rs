@@ -271,7 +271,7 @@ mod tests {
         let policy = HashPolicy::danger_below_floor(64, 2).unwrap();
         let clock = Arc::new(ManualClock::at(Timestamp::EPOCH));
         let entropy = Arc::new(SeededEntropy::new(1));
-        let bench = Bench::new(policy, clock, entropy, PoolKeys::new()).unwrap();
+        let bench = Bench::new(policy, 64, clock, entropy, PoolKeys::new()).unwrap();
         let config = Config { length: 1, budget_kib: 64, max_wait: Duration::MAX };
         Queue::new(config, Arc::new(bench))
     }
