@@ -250,11 +250,9 @@ fn an_upgrade_weakens_nothing() {
         }
     }
     // 1 MiB in scrypt, 2 MiB, and none at all.
-    for (log_n, r, policy, expected) in [
-        (10, 8, (64, 2), (1024, 2)),
-        (10, 16, (64, 2), (2048, 2)),
-        (10, 8, (2048, 1), (2048, 1)),
-    ] {
+    for (log_n, r, policy, expected) in
+        [(10, 8, (64, 2), (1024, 2)), (10, 16, (64, 2), (2048, 2)), (10, 8, (2048, 1), (2048, 1))]
+    {
         let made = scrypt::Params::new(log_n, r, 1).unwrap();
         scrypt::scrypt(b"secret", salt, &made, &mut hash).unwrap();
         let text = format!("$scrypt$ln={log_n},r={r},p=1${}${}", base64(salt), base64(&hash));
