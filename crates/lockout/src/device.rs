@@ -45,7 +45,7 @@ pub struct Device {
 ///
 /// It is a number that the host keeps beside the account's password, and raises in the very write that
 /// replaces the password or forgets the devices: so nothing falls between, and no clock, no outage and
-/// no loss of the counters brings back what is void.
+/// no loss of the counters brings back what is void. No number is to come twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct DeviceEpoch(u64);
 
@@ -61,8 +61,8 @@ impl DeviceKey {
     /// Length of a cookie's text.
     pub const LENGTH: usize = (RAW * 4).div_ceil(3);
 
-    /// The key. Whoever has it can pass for a known device, and save nothing but the strangers'
-    /// counter by it.
+    /// The key. Whoever has it can pass for a known device: past the strangers' counter, and past what
+    /// a host bounds strangers by.
     #[must_use]
     pub const fn new(key: MacKey) -> Self {
         Self(key)

@@ -100,6 +100,17 @@ impl LockoutEvent {
         }
     }
 
+    /// The same event, for whoever has to deliver it again: none of one that carries a proof, which is
+    /// there once.
+    #[must_use]
+    pub const fn again(&self) -> Option<Self> {
+        match *self {
+            Self::Unlock { account, id } => Some(Self::Unlock { account, id }),
+            Self::Announced { account, crossing } => Some(Self::Announced { account, crossing }),
+            Self::Begin(_) | Self::Matched(_) | Self::NotMatched(_) | Self::NotVerified(_) => None,
+        }
+    }
+
     /// The cell to drive it through.
     #[must_use]
     pub const fn cell(&self) -> CellKey {

@@ -39,7 +39,8 @@ pub enum OnSuccess {
     /// owner's daily sign-in hands nobody fresh guesses.
     OwnCharge,
     /// Older failures of the same known device, whose user has just shown who they are. From a
-    /// stranger's browser, nothing.
+    /// stranger's browser, nothing. Whoever has a copy of its cookie gets fresh guesses with each of
+    /// the owner's sign-ins: see [`LockoutPolicy::guess_budget_beside_owner`].
     #[default]
     SameDevice,
     /// The account's older failures too. Each sign-in of the owner then gives a stranger new

@@ -41,7 +41,8 @@ pub(crate) struct AccountState {
     pub(crate) sessions: Option<Sessions>,
     /// How often every session was ended at once: a sign-in that began before does not open one.
     pub(crate) epoch: u64,
-    /// How often every device cookie was voided at once: with each new password, and by whoever asks.
+    /// Which device cookies count: another number with each new password, and when whoever asks for it
+    /// has them forgotten.
     pub(crate) devices: u64,
     /// Where the host has a column of its own for the record, and it was looked at.
     pub(crate) column: Option<Column>,
@@ -118,8 +119,8 @@ pub(crate) enum AccountEvent {
     Looked(Looked),
     /// Any other change of the credential.
     Credential(CredentialEvent),
-    /// No browser is known any more.
-    ForgetDevices,
+    /// No browser is known any more: cookies are of this epoch from now on, which is random.
+    ForgetDevices { id: u64 },
     /// The user class changed: it takes effect at the next sign-in, so every session ends.
     Reclass(String),
 }
@@ -257,7 +258,7 @@ impl Parts<'_> {
         }
         let (changed, verdict) = part(&CredentialMachine, &mut state.credential, event, now);
         if state.generation() != before {
-            state.devices = state.devices.saturating_add(1);
+            state.devices = state.devices.wrapping_add(1);
             let (_, _ended) = self.sessions(state, &SessionEvent::RevokeAll, now);
             let (_, _withdrawn) = self.links(state, &LinkEvent::WithdrawAll, now);
         }
@@ -401,9 +402,10 @@ impl AccountMachine {
                 let changed = parts.looked(&mut state, looked, now);
                 finish(state, changed, AccountVerdict::Looked)
             }
-            AccountEvent::ForgetDevices => {
-                state.devices = state.devices.saturating_add(1);
-                finish(state, true, AccountVerdict::DevicesForgotten)
+            AccountEvent::ForgetDevices { id } => {
+                let changed = state.devices != *id;
+                state.devices = *id;
+                finish(state, changed, AccountVerdict::DevicesForgotten)
             }
             AccountEvent::Reclass(class) => {
                 let changed = match &mut state.owner {

@@ -252,7 +252,8 @@ impl Acting<'_> {
     /// # Errors
     /// [`Code::NoUser`], or that a part did not answer.
     pub async fn forget_devices(&self, user: &UserId) -> Result<(), Refused> {
-        let event = || AccountEvent::ForgetDevices;
+        let id = self.gate.fresh_number(&self.policy)?;
+        let event = || AccountEvent::ForgetDevices { id };
         self.changing(user, Operation::DevicesForgotten, event, changed).await
     }
 
@@ -284,7 +285,11 @@ impl Acting<'_> {
         let account = self.gate.account_of(&self.tenant, user);
         let view = self.gate.view(&self.policy, account).await?;
         let (state, now) = self.gate.failures(&self.policy, account).await?;
-        let lock = counting_by(&self.policy).lock(state.as_ref(), now);
+        let machine = counting_by(&self.policy);
+        let lock = machine.lock(state.as_ref(), now).or_else(|| {
+            let overflow = self.gate.inner.overflow.as_ref()?;
+            overflow.lock(&machine, account, state.as_ref(), now).map(|(lock, _)| lock)
+        });
         let active = self.gate.has_password(&self.policy, &self.tenant, user, &view).await?;
         Ok(UserState { active, lock })
     }
@@ -448,6 +453,7 @@ impl Acting<'_> {
         // It is recorded, or changes nothing before it is.
         underway.end();
         let record = hashed?;
+        let known = gate.device(policy, account, self.call).await;
         // The session opens under the generation that setting the password makes.
         let generation = stand.generation.saturating_add(1);
         let opening = gate.opening(policy, &changed, proof, generation, None);
@@ -458,7 +464,7 @@ impl Acting<'_> {
             match set.await? {
                 AccountVerdict::Set { owner: Some(owner), opened: Some(verdict), devices } => {
                     let mut issued = gate.opened(policy, tenant, owner, opening, verdict)?;
-                    let device = gate.new_device(policy, account, self.call, devices, at);
+                    let device = gate.new_device(policy, account, known, devices, at);
                     issued.known_by(device.ok().flatten());
                     Ok(issued)
                 }

@@ -108,7 +108,8 @@ impl GateBuilder {
     /// A store of its own for the failures of accounts: one that all nodes share, say, beside
     /// credentials in a store that loses nothing. By default they are in the same one. One that may
     /// roll back ([`Durability::MayRollBack`]) has to be named by every policy in force:
-    /// `lockout.may_roll_back = "counters"`.
+    /// `lockout.may_roll_back = "counters"`. A `MemoryStore` ends with the process, of which nobody is
+    /// told here: take [`counters_in_memory`](Self::counters_in_memory).
     pub fn counters(mut self, store: impl Cells + 'static) -> Self {
         self.counters = Some(AnyCells::new(store));
         self.counter_memory = None;

@@ -66,7 +66,7 @@ impl Gate {
         };
         let lock = crossed.draft(&draft);
         let Err(unwritten) = self.append(&lock, outcome.clone()).await else {
-            let _ = self.surely(policy, crossed.account, || crossed.announced()).await;
+            self.surely(policy, crossed.announced()).now().await;
             return refusal;
         };
         let (policy, lock) = (Arc::clone(policy), Box::new(lock));

@@ -8,12 +8,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use vouchsafe_core::{AccountDigest, SecretString, TenantId, Timestamp};
-use vouchsafe_lockout::{Cookie, Device, DeviceEpoch, LockoutEvent, LockoutState, LockoutVerdict};
+use vouchsafe_lockout::{Device, DeviceEpoch, LockoutState};
 use vouchsafe_policy::Policy;
 use vouchsafe_store::Cells;
 
 use super::call::Call;
-use super::{Gate, Later, Refused, store_refusal};
+use super::{Gate, Refused, counting_by, store_refusal};
 
 /// The cookie of a browser that has signed in. It lets nobody in: with it, strangers' failures do
 /// not lock its owner out, and floods of others do not hold the owner up.
@@ -38,13 +38,6 @@ impl DeviceCookie {
 }
 
 impl Gate {
-    /// The cookie of a call, if it is one of ours, for this account, and not too old.
-    fn cookie(&self, policy: &Policy, account: AccountDigest, call: &Call) -> Option<Cookie> {
-        let devices = policy.lockout().devices()?;
-        let cookie = self.inner.devices.verify(account, call.device()?)?;
-        (cookie.issued().after(devices.valid_for) > self.now()).then_some(cookie)
-    }
-
     /// The browser behind a call, if its cookie counts. Where that cannot be told, it does not.
     pub(super) async fn device(
         &self,
@@ -52,23 +45,40 @@ impl Gate {
         account: AccountDigest,
         call: &Call,
     ) -> Option<Device> {
-        let cookie = self.cookie(policy, account, call)?;
+        policy.lockout().devices()?;
+        // Nothing is asked for the sake of a cookie that we did not make.
+        let cookie = self.inner.devices.verify(account, call.device()?)?;
         let view = self.view(policy, account).await.ok()?;
-        cookie.of_epoch(view.devices)
+        self.known(policy, cookie.of_epoch(view.devices)?)
     }
 
-    /// A cookie for a browser that signed in to `account` at `at`, when its cookies were of `epoch`;
-    /// none where the policy has no device counters. A browser that is known keeps its counter.
-    pub(super) fn new_device(
+    /// As [`device`](Self::device), where cookies are known to be of `epoch`.
+    pub(super) fn device_of(
         &self,
         policy: &Policy,
         account: AccountDigest,
         call: &Call,
         epoch: DeviceEpoch,
+    ) -> Option<Device> {
+        let cookie = self.inner.devices.verify(account, call.device()?)?;
+        self.known(policy, cookie.of_epoch(epoch)?)
+    }
+
+    fn known(&self, policy: &Policy, device: Device) -> Option<Device> {
+        counting_by(policy).knows(&device, self.now()).then_some(device)
+    }
+
+    /// A cookie for a browser that signed in to `account` at `at`, when its cookies were of `epoch`;
+    /// none where the policy has no device counters. One that was `known` keeps its counter.
+    pub(super) fn new_device(
+        &self,
+        policy: &Policy,
+        account: AccountDigest,
+        known: Option<Device>,
+        epoch: DeviceEpoch,
         at: Timestamp,
     ) -> Result<Option<DeviceCookie>, Refused> {
         let Some(devices) = policy.lockout().devices() else { return Ok(None) };
-        let known = self.cookie(policy, account, call).and_then(|cookie| cookie.of_epoch(epoch));
         let id = match known {
             Some(known) => known.id(),
             None => self.fresh_number(policy)?,
@@ -78,7 +88,8 @@ impl Gate {
     }
 
     /// Ahead of everything that costs: is this source trying too often? Whoever comes from a browser
-    /// that is known is not held up by what others do from the same address.
+    /// that is known is not held up by what others do from the same address, unless nothing else
+    /// bounds the attempts just now.
     pub(super) async fn throttle_strangers(
         &self,
         tenant: &TenantId,
@@ -86,9 +97,11 @@ impl Gate {
         account: AccountDigest,
         call: &Call,
     ) -> Result<(), Refused> {
-        match self.throttle(tenant, policy, call) {
-            Err(refusal) if self.device(policy, account, call).await.is_none() => Err(refusal),
-            _ => Ok(()),
+        let Err(refusal) = self.throttle(tenant, policy, call) else { return Ok(()) };
+        let counted = self.counters_down().is_none() || policy.lockout().degraded().is_some();
+        match counted && self.device(policy, account, call).await.is_some() {
+            true => Ok(()),
+            false => Err(refusal),
         }
     }
 
@@ -102,34 +115,5 @@ impl Gate {
         let loaded = self.inner.cells.load(key).await.map_err(refusal)?;
         let now = loaded.time.unwrap_or_else(|| self.now());
         Ok((loaded.state(key).map_err(refusal)?, now))
-    }
-
-    /// Does something to an account's counter now, or leaves it for the upkeep when the store does
-    /// not answer, or when nobody waits for it any more.
-    pub(super) async fn surely(
-        &self,
-        policy: &Arc<Policy>,
-        account: AccountDigest,
-        event: impl Fn() -> LockoutEvent,
-    ) -> Option<LockoutVerdict> {
-        let mut left = Left { gate: self, policy, event: Some(event()) };
-        let verdict = self.settle(policy, account, event()).await.ok()?;
-        left.event = None;
-        Some(verdict)
-    }
-}
-
-/// What is to be tried again by the upkeep, unless it was done.
-struct Left<'a> {
-    gate: &'a Gate,
-    policy: &'a Arc<Policy>,
-    event: Option<LockoutEvent>,
-}
-
-impl Drop for Left<'_> {
-    fn drop(&mut self) {
-        if let Some(event) = self.event.take() {
-            self.gate.inner.leave(Later::Settle { policy: Arc::clone(self.policy), event });
-        }
     }
 }

@@ -257,7 +257,7 @@ pub(super) const fn matters(event: &AccountEvent) -> bool {
         | AccountEvent::Redeem { .. }
         | AccountEvent::SetPassword { .. }
         | AccountEvent::Credential(_)
-        | AccountEvent::ForgetDevices
+        | AccountEvent::ForgetDevices { .. }
         | AccountEvent::Reclass(_) => true,
         AccountEvent::Open { .. }
         | AccountEvent::Issue { .. }

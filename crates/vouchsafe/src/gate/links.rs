@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use vouchsafe_access_log::{Actor, Operation};
 use vouchsafe_core::{
-    AccountDigest, Identifier, SecretString, Standing, TenantId, Timestamp, UserId,
+    AccountDigest, Charged, Identifier, SecretString, Standing, TenantId, Timestamp, UserId,
 };
 use vouchsafe_lockout::LockoutEvent;
 use vouchsafe_password::{CredentialEvent, CredentialVerdict, OwnerPresent};
@@ -15,7 +15,7 @@ use super::account::{AccountEvent, AccountVerdict, Owner};
 use super::call::{Attempt, Call, Draft, user_target};
 use super::column::Stand;
 use super::password::class_of;
-use super::signin::Failure;
+use super::signin::{Failure, unverified};
 use super::{Account, Code, Gate, Later, Mail, NotSet, Refused, Underway};
 
 /// What a link is good for, before it is used.
@@ -160,18 +160,20 @@ impl Gate {
         // a stranger with an old link must not lock the owner out of signing in.
         let counter = self.link_counter(account);
         let charged = self.charge(policy, counter, call).await?;
+        let mut unproven = Unproven { gate: self, policy, charged: Some(charged) };
         let found = self.find_link(policy, tenant, purpose, text).await;
-        // A handle that opens was sealed by us together with its secret: whoever has it did not
-        // guess it, whether or not it still works, so the charge never stays.
-        #[expect(clippy::disallowed_methods, reason = "the link's verifier was compared just now")]
-        let event = match &found {
-            Ok(_) => LockoutEvent::Matched(vouchsafe_core::Matched::assertion(
-                charged,
-                Standing::MustChange,
-            )),
-            Err(_) => LockoutEvent::NotVerified(vouchsafe_core::NotVerified::assertion(charged)),
+        let settled = match (&found, unproven.charged.take()) {
+            (Ok(_), Some(charged)) => {
+                #[expect(clippy::disallowed_methods, reason = "the link was compared just now")]
+                let matched = vouchsafe_core::Matched::assertion(charged, Standing::MustChange);
+                self.settle(policy, counter, LockoutEvent::Matched(matched)).await.map(|_| ())
+            }
+            (_, Some(charged)) => {
+                self.unverified(policy, charged).await;
+                Ok(())
+            }
+            (_, None) => Ok(()),
         };
-        let settled = self.settle(policy, counter, event).await;
         let found = found.map_err(|(_, refusal)| refusal)?;
         settled?;
         Ok(found)
@@ -212,20 +214,20 @@ impl Gate {
             Ok(AccountEvent::Redeem { redeem, set })
         };
         let event = self.or_refuse(&draft, event()).await?;
-        let refusal = |code| Refused::new(code, policy.digest());
         self.recorded(&draft, async {
-            match self.account(policy, account, event).await? {
-                AccountVerdict::Set { .. } => {
-                    self.put_in_column(policy, &draft.tenant, account, &user, &stand).await?;
-                    // Whoever has chosen a new password need not wait for guesses at the old one.
-                    self.forgive(policy, account).await;
-                    Ok(())
-                }
-                AccountVerdict::Credential(CredentialVerdict::Superseded { .. }) => {
-                    Err(refusal(Code::Raced))
-                }
-                _ => Err(refusal(Code::NoLink)),
+            // Whoever has chosen a new password need not wait for guesses at the old one.
+            let unlocking = self.unlocking(policy, account)?;
+            let set = self.account(policy, account, event).await;
+            if let Ok(AccountVerdict::Set { .. }) = set {
+                unlocking.now().await;
+                return self.put_in_column(policy, &draft.tenant, account, &user, &stand).await;
             }
+            unlocking.never();
+            let code = match set? {
+                AccountVerdict::Credential(CredentialVerdict::Superseded { .. }) => Code::Raced,
+                _ => Code::NoLink,
+            };
+            Err(Refused::new(code, policy.digest()))
         })
         .await?;
         Ok(Redeemed { user: user.user, purpose })
@@ -387,6 +389,22 @@ impl Gate {
     pub(super) fn link_counter(&self, account: AccountDigest) -> AccountDigest {
         let digest = self.inner.digests.digest("vouchsafe link door v1", &[account.as_bytes()]);
         AccountDigest::new(digest)
+    }
+}
+
+/// The charge of a link that is looked at. A handle that opens was sealed by us together with its
+/// secret: whoever has it did not guess it, whether or not it still works, so the charge never stays.
+struct Unproven<'a> {
+    gate: &'a Gate,
+    policy: &'a Arc<Policy>,
+    charged: Option<Charged>,
+}
+
+impl Drop for Unproven<'_> {
+    fn drop(&mut self) {
+        if let Some(charged) = self.charged.take() {
+            self.gate.refund_later(self.policy, unverified(charged));
+        }
     }
 }
 

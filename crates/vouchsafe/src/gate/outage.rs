@@ -18,6 +18,7 @@ use vouchsafe_policy::Policy;
 use vouchsafe_store::{Cells, MemoryStore, StoreError, Undelivered, drive};
 
 use super::events::event;
+use super::upkeep::Holding;
 use super::{Gate, Later, Policies};
 
 /// What a process keeps of failures by itself, in bytes: some 50 000 accounts. Beyond, attempts are
@@ -123,6 +124,14 @@ impl Gate {
         let own = settles(&event).and_then(|id| outages.inside().charges.remove(&id));
         if let Some(given) = own {
             return self.settle_own(policy, machine, event, given).await;
+        }
+        if let (LockoutEvent::Unlock { account, id }, Some(stricter), Some(_)) =
+            (&event, policy.lockout().degraded(), self.counters_down())
+        {
+            // What this process keeps by itself meanwhile, too.
+            let machine = LockoutMachine::new(stricter, policy.digest());
+            let unlock = LockoutEvent::Unlock { account: *account, id: *id };
+            let _ = self.drive_own(&machine, unlock).await;
         }
         let asked = policy.lockout().when_store_is_down() != Outage::Refuse;
         let event = match event {
@@ -248,12 +257,17 @@ impl Gate {
     /// it. Both records bear the moment of its beginning.
     async fn note_outage(&self, since: Timestamp, outcome: Outcome) {
         let text = format!("{:016x}  failures cannot be counted in their store", since.micros());
-        for (tenant, policy) in self.inner.policies.iter() {
+        let drafts = self.inner.policies.iter().map(|(tenant, policy)| {
             let target = event(name!("counters"), &text);
-            let draft = self.own(tenant, Operation::Degraded, target, policy.digest());
-            if self.append(&draft, outcome.clone()).await.is_err() {
-                let (draft, outcome) = (Box::new(draft), outcome.clone());
-                self.inner.leave(Later::Correct { draft, outcome });
+            let draft = Box::new(self.own(tenant, Operation::Degraded, target, policy.digest()));
+            let later = Later::Correct { draft: draft.clone(), outcome: outcome.clone() };
+            (draft, Holding(&self.inner, Some(later)))
+        });
+        // All of them at once: whoever met it may go away any moment.
+        let mut drafts: Vec<_> = drafts.collect();
+        for (draft, holding) in &mut drafts {
+            if self.append(draft, outcome.clone()).await.is_ok() {
+                holding.1 = None;
             }
         }
     }

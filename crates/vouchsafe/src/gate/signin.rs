@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use vouchsafe_access_log::{Actor, Operation, Outcome};
 use vouchsafe_core::{
-    AccountDigest, ChargeId, Charged, NotVerified, SecretString, TenantId, Timestamp,
+    AccountDigest, Cell, CellKey, ChargeId, Charged, NotVerified, SecretString, TenantId, Timestamp,
 };
 use vouchsafe_lockout::{
     Begin, DeviceEpoch, Lock, LockoutEvent, LockoutState, LockoutVerdict, Reason, Seen, Subject,
@@ -180,13 +180,17 @@ impl Gate {
         let key = LockoutState::key(account);
         let busy = || Refused::new(Code::Busy, policy.digest());
         let mut limit = pin!(self.inner.timer.0.sleep_boxed(policy.lockout().wait().time));
-        let mut line = pin!(self.inner.turns.take(key));
+        let device = self.device(policy, account, call).await;
+        // A browser that is known stands in a line of its own, as it counts on a counter of its own.
+        let line = device.map_or(0, |device| u128::from(device.id()).wrapping_add(1));
+        let line = u128::from_be_bytes(*account.as_bytes()).wrapping_add(line);
+        let line = CellKey::new(LockoutState::SPACE, line.to_be_bytes());
+        let mut line = pin!(self.inner.turns.take(line));
         let turn = poll_fn(|context| match line.as_mut().poll(context) {
             Poll::Ready(turn) => Poll::Ready(turn.ok()),
             Poll::Pending => limit.as_mut().poll(context).map(|()| None),
         });
         let _turn = turn.await.ok_or_else(busy)?;
-        let device = self.device(policy, account, call).await;
         let waiting = self.inner.settlements.watch(key);
         loop {
             let begin = Begin::new(account, self.fresh_id(policy)?).from_device(device);
@@ -248,24 +252,24 @@ impl Gate {
         self.inner.settlements.settled(LockoutState::key(account));
         settled.map_err(|undelivered| {
             let refusal = store_refusal(&undelivered.error, policy);
-            if let event @ LockoutEvent::NotVerified(_) = undelivered.event {
+            if let event @ (LockoutEvent::NotVerified(_) | LockoutEvent::Matched(_)) =
+                undelivered.event
+            {
                 self.refund_later(policy, event);
             }
             refusal
         })
     }
 
-    fn refund_later(&self, policy: &Arc<Policy>, event: LockoutEvent) {
+    pub(super) fn refund_later(&self, policy: &Arc<Policy>, event: LockoutEvent) {
         self.inner.leave(Later::Settle { policy: Arc::clone(policy), event });
     }
 
     /// Takes back the charge of an attempt whose password was not looked at.
-    async fn unverified(&self, policy: &Arc<Policy>, charged: Charged) {
+    pub(super) async fn unverified(&self, policy: &Arc<Policy>, charged: Charged) {
         let account = charged.account();
-        #[expect(clippy::disallowed_methods, reason = "nothing was hashed under this charge")]
-        let event = LockoutEvent::NotVerified(NotVerified::assertion(charged));
         // A refund that the store does not take now waits for it.
-        let _ = self.settle(policy, account, event).await;
+        let _ = self.settle(policy, account, unverified(charged)).await;
     }
 
     /// Verifies a password against `view` under a charge, and settles it.
@@ -330,6 +334,12 @@ impl Gate {
     pub(super) fn fresh_number(&self, policy: &Policy) -> Result<u64, Refused> {
         self.fresh_id(policy).map(ChargeId::get)
     }
+}
+
+/// The refund of a charge under which nothing was compared.
+pub(super) fn unverified(charged: Charged) -> LockoutEvent {
+    #[expect(clippy::disallowed_methods, reason = "nothing was hashed under this charge")]
+    LockoutEvent::NotVerified(NotVerified::assertion(charged))
 }
 
 /// Why an attempt did not get in.
@@ -487,7 +497,9 @@ impl Authenticated {
             self;
         let late = gate.now().since(proof.at()) > policy.lockout().settle_within();
         let replaces = replaces.as_ref().map(|token| token.expose());
-        let device = gate.new_device(&policy, proof.account(), &draft.call, devices, proof.at());
+        let account = proof.account();
+        let known = gate.device_of(&policy, account, &draft.call, devices);
+        let device = gate.new_device(&policy, account, known, devices, proof.at());
         let opening = gate.opening(&policy, &draft, proof, generation, replaces);
         let opening = opening.and_then(|opening| match late {
             true => Err(Refused::new(Code::NoSession, policy.digest())),

@@ -10,7 +10,7 @@ use vouchsafe_session::{LinkEvent, LinkVerdict, Purpose};
 
 use super::account::{AccountEvent, AccountVerdict};
 use super::call::{Attempt, Call, Draft, user_target};
-use super::{Code, Gate, Refused};
+use super::{Code, Gate, Later, Refused};
 
 impl Gate {
     /// Somebody whose account is locked asks for a link that unlocks it. The answer is the same
@@ -54,22 +54,65 @@ impl Gate {
         underway.end();
         let event = event?;
         self.recorded(&draft, async {
-            match self.account(&policy, account, event).await? {
-                AccountVerdict::Link(LinkVerdict::Redeemed) => {
-                    self.forgive(&policy, account).await;
-                    Ok(())
-                }
-                _ => Err(Refused::new(Code::NoLink, policy.digest())),
+            let unlocking = self.unlocking(&policy, account)?;
+            let used = self.account(&policy, account, event).await;
+            if let Ok(AccountVerdict::Link(LinkVerdict::Redeemed)) = used {
+                unlocking.now().await;
+                return Ok(());
             }
+            unlocking.never();
+            used.and(Err(Refused::new(Code::NoLink, policy.digest())))
         })
         .await?;
         Ok(user)
     }
 
-    /// Takes back every failure of an account whose owner has shown a link: now, or as soon as the
-    /// store answers again.
-    pub(super) async fn forgive(&self, policy: &Arc<Policy>, account: AccountDigest) {
-        let Ok(id) = self.fresh_id(policy) else { return };
-        let _ = self.surely(policy, account, || LockoutEvent::Unlock { account, id }).await;
+    /// What an owner who has shown a link is about to have: every failure of the account taken back.
+    pub(super) fn unlocking<'a>(
+        &'a self,
+        policy: &'a Arc<Policy>,
+        account: AccountDigest,
+    ) -> Result<Surely<'a>, Refused> {
+        let event = LockoutEvent::Unlock { account, id: self.fresh_id(policy)? };
+        Ok(self.surely(policy, event))
+    }
+
+    pub(super) const fn surely<'a>(
+        &'a self,
+        policy: &'a Arc<Policy>,
+        event: LockoutEvent,
+    ) -> Surely<'a> {
+        Surely { gate: self, policy, event: Some(event) }
+    }
+}
+
+/// What an account's counter is to be told: when it is said, or by the upkeep when the store does not
+/// answer then, or when nobody waits for it any more.
+#[must_use = "dropped, it is left for the upkeep"]
+pub(super) struct Surely<'a> {
+    gate: &'a Gate,
+    policy: &'a Arc<Policy>,
+    event: Option<LockoutEvent>,
+}
+
+impl Surely<'_> {
+    pub(super) async fn now(mut self) {
+        let Some(event) = self.event.as_ref().and_then(LockoutEvent::again) else { return };
+        if self.gate.settle(self.policy, event.account(), event).await.is_ok() {
+            self.event = None;
+        }
+    }
+
+    /// There is no reason for it.
+    pub(super) fn never(mut self) {
+        self.event = None;
+    }
+}
+
+impl Drop for Surely<'_> {
+    fn drop(&mut self) {
+        if let Some(event) = self.event.take() {
+            self.gate.inner.leave(Later::Settle { policy: Arc::clone(self.policy), event });
+        }
     }
 }

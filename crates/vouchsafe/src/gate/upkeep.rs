@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use vouchsafe_access_log::{Name, Operation, Outcome, RecordSink, name};
 use vouchsafe_core::{Doubt, Space, Timestamp};
-use vouchsafe_lockout::{LockoutEvent, LockoutState};
+use vouchsafe_lockout::LockoutState;
 use vouchsafe_store::{Cells, StoreError, Undelivered};
 
 use super::builder::own_draft;
@@ -62,7 +62,7 @@ impl Drop for Counting<'_> {
 }
 
 /// A record that is being written for later; dropped before it was, it goes back.
-struct Holding<'a>(&'a Inner, Option<Later>);
+pub(super) struct Holding<'a>(pub(super) &'a Inner, pub(super) Option<Later>);
 
 impl Drop for Holding<'_> {
     fn drop(&mut self) {
@@ -321,21 +321,19 @@ impl Gate {
     /// Does once what had to wait, in the order in which it came.
     async fn catch_up(&self, done: &mut Upkeep) {
         let waiting = self.inner.later().len();
+        // Asked once: each time costs its deadline.
+        let mut gone = false;
         for _ in 0..waiting {
             let Some(later) = self.inner.later().pop_front() else { return };
             match later {
+                Later::Settle { .. } if gone => {
+                    self.inner.leave(later);
+                    done.left = true;
+                }
                 Later::Settle { policy, event } => {
                     let key = LockoutState::key(event.account());
                     // Dropped here, a refund is lost and its charge stays: a proof is there once.
-                    let again = match &event {
-                        LockoutEvent::Unlock { account, id } => {
-                            Some(LockoutEvent::Unlock { account: *account, id: *id })
-                        }
-                        LockoutEvent::Announced { account, crossing } => {
-                            Some(LockoutEvent::Announced { account: *account, crossing: *crossing })
-                        }
-                        _ => None,
-                    };
+                    let again = event.again();
                     let later = |event| Later::Settle { policy: Arc::clone(&policy), event };
                     let mut holding = Holding(&self.inner, again.map(later));
                     match self.lockout(&policy, event).await {
@@ -344,6 +342,7 @@ impl Gate {
                             done.refunds = done.refunds.saturating_add(1);
                         }
                         Err(undelivered) => {
+                            gone = matches!(undelivered.error, StoreError::Unavailable(_));
                             holding.1 = Some(later(undelivered.event));
                             done.left = true;
                         }
