@@ -13,10 +13,11 @@
 mod common;
 
 use common::{accepted, charged, cheap, martha, password, pool, record};
-use vouchsafe_crypto::RootKey;
+use vouchsafe_crypto::{MacKey, RootKey};
 use vouchsafe_password::{
     Attributes, BreachBuilder, BreachFilter, BreachKey, Deficit, FingerprintBits, HashPolicy,
-    HashWitness, Kind, Params, PasswordPolicy, PasswordWitness, Peppers, PoolConfig, Stored,
+    HashWitness, Kind, Params, PasswordPolicy, PasswordWitness, Peppers, PoolConfig, PoolKeys,
+    Stored,
 };
 
 #[test]
@@ -51,6 +52,8 @@ fn debug_says_what_it_is_and_nothing_more() {
     assert!(id.to_string().len() == 16 && id.to_string().bytes().all(|b| b.is_ascii_hexdigit()));
     assert_eq!(format!("{id:?}"), format!("PepperId({id})"));
     assert_eq!(format!("{peppers:?}"), format!("Peppers({id}, 1 older)"));
+    let keys = PoolKeys::new().recognise_with(MacKey::new(&[7; 32]));
+    assert_eq!(format!("{keys:?}"), "PoolKeys(recognise: true, remember: false, None)");
     // Kinds that others imply are among them.
     let policy = PasswordPolicy::builder().require(Kind::Upper).build().unwrap();
     assert!(format!("{policy:?}").contains("kinds: {Letter, Upper},"), "{policy:?}");
