@@ -219,8 +219,7 @@ impl PasswordPolicy {
     /// upper-case letter and a number already are.
     #[must_use]
     pub const fn zoomph_staff() -> Self {
-        let consumer = Self::zoomph_consumer();
-        Self { kinds: consumer.kinds.with(Kind::Letter).with(Kind::Number), ..consumer }
+        Self::zoomph_consumer()
     }
 
     /// Least code points.
