@@ -39,10 +39,23 @@ impl Bench {
         if remember == 0 && previous.standing == Standing::Chosen {
             return Former::default();
         }
-        let kept = previous.inner.history.as_deref();
-        let remembered = kept.filter(|history| !self.policy.upgrades(history.params));
-        let among = previous.stored.bound && remembered.is_some();
+        let remembered = self.worth(previous);
+        // An initial password is not among what is remembered beside it.
+        let among = previous.stored.bound && previous.standing == Standing::Chosen;
+        let among = among && remembered.is_some();
         Former { newest: (!among).then_some(previous), remembered }
+    }
+
+    /// What is remembered beside it, unless that costs less than a record does: then it would be guessed
+    /// instead.
+    fn worth<'a>(&self, previous: &'a Candidate) -> Option<&'a History> {
+        let kept = previous.inner.history.as_deref();
+        kept.filter(|history| !self.policy.upgrades(history.params))
+    }
+
+    /// What stays remembered beside a password that somebody else put in the place of `previous`.
+    pub(crate) fn kept(&self, previous: &Candidate) -> Option<History> {
+        self.worth(previous).map(|history| history.clone().keyed(self.history.as_ref()))
     }
 
     /// What is to be remembered once `password` has replaced `previous`, if it may.
@@ -92,8 +105,9 @@ impl Bench {
             Form::Raw => vec![nfc, raw, &nfd],
         };
         texts.dedup();
+        let hashed = &candidate.inner.hashed;
         let tag = self.tag(candidate, &texts, binding, memory)?;
-        Ok(tag.ct_eq(&candidate.inner.hashed.hash).into())
+        Ok(hashed.tells(nfc) && tag.ct_eq(&hashed.hash).into())
     }
 
     pub(crate) fn entry(

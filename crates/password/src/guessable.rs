@@ -1,5 +1,6 @@
 //! The habits by which people make passwords that a guesser tries first.
 
+use unicode_general_category::{GeneralCategory as Category, get_general_category};
 use zeroize::Zeroizing;
 
 use crate::common::CommonPasswords;
@@ -22,32 +23,42 @@ const MAX_PADDING: usize = 8;
 /// Shortest core worth looking up, and shortest word of an account that counts.
 const MIN_CORE: usize = 3;
 
-/// The text in lower case, as its characters; wiped on drop.
+/// The text in lower case, as its characters; wiped on drop. A sigma is one wherever it stands: in
+/// capitals nobody sees which it was.
 pub(crate) fn fold(text: &str) -> Zeroizing<Vec<char>> {
     // A character has at most three in lower case: no reallocation, so no copy is left behind.
     let mut folded = Zeroizing::new(Vec::with_capacity(text.len().saturating_mul(3)));
-    folded.extend(text.chars().flat_map(char::to_lowercase));
+    let lower = text.chars().flat_map(char::to_lowercase);
+    folded.extend(lower.map(|character| if character == 'ς' { 'σ' } else { character }));
     folded
 }
 
 /// How `folded` is easy to guess, if it is.
 pub(crate) fn guessable(folded: &[char]) -> Option<Guessable> {
-    bare(folded).or_else(|| {
-        let core = core(folded);
-        let padding = folded.len().saturating_sub(core.len());
-        let padded = core.len() >= MIN_CORE && (1..=MAX_PADDING).contains(&padding);
-        (padded && bare(core).is_some()).then_some(Guessable::Padded)
-    })
+    bare(folded)
+        .or_else(|| cores(folded).any(|core| bare(core).is_some()).then_some(Guessable::Padded))
 }
 
 /// Whether `folded` is made of `words` (folded, longest first) and little else: what is left is at
-/// most eight digits, signs or spaces, or is itself easy to guess.
+/// most eight digits, signs or spaces, or is itself easy to guess. Signs and spaces inside a word do not
+/// count.
 pub(crate) fn personal(folded: &[char], words: &[Vec<char>]) -> bool {
+    let signs = || folded.iter().any(|character| !is_of_words(*character));
+    made_of(folded, words, <[char]>::strip_prefix)
+        || (signs() && made_of(folded, words, strip_spaced))
+}
+
+/// `strip` says what is left of a text behind a word that it begins with.
+fn made_of(
+    folded: &[char],
+    words: &[Vec<char>],
+    strip: impl for<'a> Fn(&'a [char], &[char]) -> Option<&'a [char]>,
+) -> bool {
     let mut rest = Zeroizing::new(Vec::with_capacity(folded.len()));
     let mut at = folded;
     let mut found = false;
     while let Some((first, behind)) = at.split_first() {
-        match words.iter().find_map(|word| at.strip_prefix(word.as_slice())) {
+        match words.iter().find_map(|word| strip(at, word)) {
             Some(behind) => {
                 found = true;
                 at = behind;
@@ -65,14 +76,35 @@ pub(crate) fn personal(folded: &[char], words: &[Vec<char>]) -> bool {
     (plain && rest.len() <= MAX_PADDING) || guessable(&rest).is_some()
 }
 
-/// The words of an attribute that count: its alphanumeric pieces, and all of them together.
+/// With signs and spaces between the letters of the word.
+fn strip_spaced<'a>(mut text: &'a [char], word: &[char]) -> Option<&'a [char]> {
+    let (first, others) = word.split_first()?;
+    text = text.strip_prefix(std::slice::from_ref(first))?;
+    for letter in others {
+        let at = text.iter().position(|character| is_of_words(*character))?;
+        text = text.get(at..)?.strip_prefix(std::slice::from_ref(letter))?;
+    }
+    Some(text)
+}
+
+/// The words of an attribute that count: its pieces of letters, marks and digits, and all of them together.
 pub(crate) fn words(attribute: &str) -> Vec<Vec<char>> {
     let folded = fold(attribute);
-    let pieces = folded.split(|character| !character.is_alphanumeric());
+    let pieces = folded.split(|character| !is_of_words(*character));
     let mut words: Vec<Vec<char>> = pieces.map(<[char]>::to_vec).collect();
-    words.push(folded.iter().copied().filter(|c| c.is_alphanumeric()).collect());
+    words.push(folded.iter().copied().filter(|character| is_of_words(*character)).collect());
     words.retain(|word| word.len() >= MIN_CORE);
     words
+}
+
+/// A letter, a digit, or a mark, which many scripts cannot be written without.
+fn is_of_words(character: char) -> bool {
+    use Category as C;
+    let mark = || {
+        let category = get_general_category(character);
+        matches!(category, C::NonspacingMark | C::SpacingMark | C::EnclosingMark)
+    };
+    character.is_alphanumeric() || (!character.is_ascii() && mark())
 }
 
 fn bare(folded: &[char]) -> Option<Guessable> {
@@ -87,15 +119,23 @@ fn bare(folded: &[char]) -> Option<Guessable> {
     }
 }
 
-/// What stands between the first and the last letter.
-fn core(folded: &[char]) -> &[char] {
+/// What may be worth looking up in it: all letters, and what stands between them, once one to eight
+/// digits, signs or spaces are taken away at its ends.
+fn cores(folded: &[char]) -> impl Iterator<Item = &[char]> {
     let letter = |character: &char| character.is_alphabetic();
-    let (Some(first), Some(last)) =
-        (folded.iter().position(letter), folded.iter().rposition(letter))
-    else {
-        return &[];
+    let first = folded.iter().position(letter);
+    let last = folded.iter().rposition(letter);
+    let (before, behind) = match (first, last) {
+        (Some(first), Some(last)) => (first, folded.len().saturating_sub(last).saturating_sub(1)),
+        _ => (0, 0),
     };
-    folded.get(first..=last).unwrap_or_default()
+    let most = move |left: usize| behind.min(MAX_PADDING.saturating_sub(left));
+    let padding = (0..=before.min(MAX_PADDING))
+        .flat_map(move |left| (0..=most(left)).map(move |right| (left, right)));
+    padding.filter(|padding| *padding != (0, 0)).filter_map(move |(left, right)| {
+        let core = folded.get(left..folded.len().checked_sub(right)?)?;
+        (core.len() >= MIN_CORE).then_some(core)
+    })
 }
 
 fn is_repeated(folded: &[char]) -> bool {

@@ -165,14 +165,28 @@ impl Hashed {
         }
     }
 
-    /// Whether a match says that all of `password` is right: bcrypt does not look behind 72 bytes.
-    pub(crate) fn takes_all_of(&self, password: &Password) -> bool {
-        let most = match (&self.input, self.kdf) {
+    /// Whether it tells `text` from every other. HMAC fills its key up with NULs, and bcrypt ends its key
+    /// with one and repeats it: a text with a NUL in it agrees with one that has fewer.
+    pub(crate) fn tells(&self, text: &str) -> bool {
+        let argon2 = matches!(self.kdf, Kdf::Argon2(..));
+        argon2 || self.input != Input::Plain || !text.contains('\0')
+    }
+
+    /// Whether a match says what the password is, all of it. bcrypt does not look behind 72 bytes. HMAC
+    /// takes the digest of a key that is longer than its block: as long as a digest, or longer than a
+    /// block, there may be two.
+    pub(crate) fn pins_down(&self, password: &Password) -> bool {
+        let (block, digest) = match self.kdf {
+            _ if self.input != Input::Plain => return true,
+            Kdf::Argon2(..) => return true,
             #[cfg(feature = "import")]
-            (Input::Plain, Kdf::Bcrypt { .. }) => crate::bcrypt::MOST,
-            _ => usize::MAX,
+            Kdf::Bcrypt { .. } => (crate::bcrypt::MOST, usize::MAX),
+            Kdf::Pbkdf2(Prf::Sha1, _) => (64, 20),
+            Kdf::Pbkdf2(Prf::Sha256, _) | Kdf::Scrypt(_) => (64, 32),
+            Kdf::Pbkdf2(Prf::Sha512, _) => (128, 64),
         };
-        password.raw().len().max(password.nfc().len()) <= most
+        let lengths = [password.raw().len(), password.nfc().len()];
+        lengths.iter().all(|length| *length <= block && *length != digest)
     }
 
     /// The same of `password`, bound to `binding` where that is given.

@@ -124,7 +124,7 @@ impl Job {
                 };
                 candidate.kdf().kib().max(renewed)
             }
-            Self::Hash(HashJob { previous: Some(previous), remember, .. }) => {
+            Self::Hash(HashJob { previous: Some(previous), remember, owner: Some(_), .. }) => {
                 let former = bench.former(previous, *remember);
                 former.kdfs().map(Kdf::kib).fold(own, u32::max)
             }
@@ -206,7 +206,12 @@ impl HashJob {
         let owner = owner.map(|owner| owner.account());
         let made = caught(|| {
             let previous = previous.as_deref();
-            let history = match bench.history(previous, remember, &password, &binding, memory)? {
+            let history = if owner.is_some() {
+                bench.history(previous, remember, &password, &binding, memory)?
+            } else {
+                Ok(previous.and_then(|previous| bench.kept(previous)))
+            };
+            let history = match history {
                 Ok(history) => history,
                 Err(refused) => return Ok(Err(refused)),
             };
@@ -342,7 +347,9 @@ impl Bench {
             Form::Raw => &[raw],
         };
         let tag = self.tag(candidate, texts, binding, memory)?;
-        Ok(self.compared(account, &tag, expected))
+        let compared = self.compared(account, &tag, expected);
+        let right = compared.right && candidate.inner.hashed.tells(nfc);
+        Ok(Compared { right, ..compared })
     }
 
     /// What `texts`, the forms of one password, come to under `candidate`: of the first that is right,

@@ -33,20 +33,27 @@ pub struct Password {
 pub struct TooLong;
 
 impl Password {
-    /// Most bytes of UTF-8, before and after normalisation: 256 code points of four bytes each. A
-    /// bound keeps long inputs from costing work (CVE-2021-45115 and its like).
+    /// Most bytes of UTF-8 once normalised: 256 code points of four bytes each. A bound keeps long
+    /// inputs from costing work (CVE-2021-45115 and its like).
     pub const MAX_BYTES: usize = 1024;
+    /// Most bytes as typed: in parts, as some keyboards send it, a text is up to three times as long
+    /// (Unicode FAQ, Normalization).
+    pub const MAX_TYPED_BYTES: usize = 3 * Self::MAX_BYTES;
 
     /// Takes the text over; it is wiped even when refused.
     ///
     /// # Errors
-    /// [`TooLong`] for more than [`MAX_BYTES`](Self::MAX_BYTES), before or after normalisation.
+    /// [`TooLong`] for more than [`MAX_TYPED_BYTES`](Self::MAX_TYPED_BYTES), and for more than
+    /// [`MAX_BYTES`](Self::MAX_BYTES) once normalised.
     pub fn new(text: impl Into<SecretString>) -> Result<Self, TooLong> {
         let raw = text.into();
-        if raw.expose().len() > Self::MAX_BYTES {
+        if raw.expose().len() > Self::MAX_TYPED_BYTES {
             return Err(TooLong);
         }
         if is_nfc_quick(raw.expose().chars()) == IsNormalized::Yes {
+            if raw.expose().len() > Self::MAX_BYTES {
+                return Err(TooLong);
+            }
             return Ok(Self { nfc: Arc::new(raw), raw: None });
         }
         let mut nfc = nfc(raw.expose());

@@ -42,14 +42,27 @@ impl PoolConfig {
     }
 
     /// Least memory for all hashes together unless [`budget_kib`](Self::budget_kib) says otherwise,
-    /// in KiB: 100 MiB, which runs what Django makes with Argon2 and any record of a published
-    /// recommendation (RFC 9106, section 4, the second; OWASP's equivalents). It is taken only when
-    /// such a record comes.
+    /// in KiB: 100 MiB, which runs what Django makes with Argon2, passlib's scrypt, and Argon2 as it is
+    /// recommended (RFC 9106, section 4, the second; OWASP's equivalents). It is taken only when such a
+    /// record comes.
+    ///
+    /// OWASP's first choice of scrypt (N = 2^17, r = 8, p = 1) takes 128 MiB and does not run in it: where
+    /// such records are, set `budget_kib(131_072)` or more, as they never match otherwise.
     pub const LEAST_DEFAULT_KIB: u32 = 102_400;
     /// Most workers.
     pub const MAX_WORKERS: usize = 64;
     /// Longest queue.
     pub const MAX_QUEUE: usize = 65_536;
+
+    /// Hashes as its own policy says where that is no weaker than `policy`, and as both say together
+    /// where it is.
+    #[must_use]
+    pub fn no_weaker_than(mut self, policy: HashPolicy) -> Self {
+        if !self.policy.params().is_no_weaker_than(policy.params()) {
+            self.policy = self.policy.join(policy);
+        }
+        self
+    }
 
     /// How many hashes run at once, 1 to 64.
     #[must_use]
@@ -378,7 +391,7 @@ impl HashPool {
     }
 
     /// A record of a default or initial password, or of one that somebody else chose: good for
-    /// nothing but changing it.
+    /// nothing but changing it. For an account that has none so far.
     ///
     /// The answer is an error as for [`hash`](Self::hash).
     pub fn hash_initial(
@@ -387,6 +400,31 @@ impl HashPool {
         binding: Binding,
     ) -> Hashing<Result<NewRecord, PasswordError>> {
         self.enrol(password.share(), 0, None, None, binding)
+    }
+
+    /// As [`hash_initial`](Self::hash_initial), in place of another password: it is compared with nothing,
+    /// and what is remembered beside `previous` is remembered beside it. Whoever gets it takes none of
+    /// those passwords again, nor this one.
+    ///
+    /// A `previous` that does not open leaves nothing to remember; without its pepper the answer is
+    /// [`NotVerifiedReason::NoPepper`].
+    pub fn replace_initial(
+        &self,
+        password: &Password,
+        binding: Binding,
+        previous: impl Into<Stored>,
+    ) -> Hashing<Result<NewRecord, PasswordError>> {
+        let opened = match previous.into() {
+            Stored::Record(record) => Some(self.bench().open(record, &binding)),
+            Stored::Absent | Stored::Unusable(_) => None,
+        };
+        if let Some(Err(PepperError::NoPepper(_))) = opened {
+            let (answer, hashing) = self.queue.ticket();
+            answer.give(Err(PasswordError::NotHashed(NotVerifiedReason::NoPepper)));
+            return hashing;
+        }
+        let previous = opened.and_then(Result::ok).map(Box::new);
+        self.enrol(password.share(), 0, previous, None, binding)
     }
 
     /// A record of a password of which there is a bare digest, wrapped in Argon2id without the

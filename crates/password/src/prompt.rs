@@ -220,7 +220,10 @@ struct Line {
 
 impl Line {
     fn new() -> Self {
-        Self { bytes: Zeroizing::new(Vec::with_capacity(Password::MAX_BYTES)), too_long: false }
+        Self {
+            bytes: Zeroizing::new(Vec::with_capacity(Password::MAX_TYPED_BYTES)),
+            too_long: false,
+        }
     }
 
     /// One more byte; `Some` when it ends the line.
@@ -249,7 +252,7 @@ impl Line {
             while self.bytes.last().is_some_and(|last| *last != b' ') {
                 self.erase();
             }
-        } else if self.too_long || self.bytes.len() == Password::MAX_BYTES {
+        } else if self.too_long || self.bytes.len() == Password::MAX_TYPED_BYTES {
             self.too_long = true;
             self.bytes.zeroize();
         } else {
@@ -338,7 +341,10 @@ mod tests {
     fn both_sides_of_the_bound() {
         let most = vec![b'a'; Password::MAX_BYTES];
         assert_eq!(text(&[&most, &b"\n"[..]].concat()).unwrap().len(), Password::MAX_BYTES);
-        for more in [&b"a\n"[..], b"a\x7f\x7f\n", b"a\x04"] {
+        assert_eq!(text(&[&most, &b"a\n"[..]].concat()), Err(PromptError::TooLong));
+        // As typed it may be longer, up to what a text in parts can be.
+        let most = vec![b'a'; Password::MAX_TYPED_BYTES];
+        for more in [&b"\n"[..], b"a\n", b"a\x7f\x7f\n", b"a\x04"] {
             assert_eq!(text(&[&most, more].concat()), Err(PromptError::TooLong));
         }
         // Nothing of a line that is too long is kept, and taking all of it back begins anew.

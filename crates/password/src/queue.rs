@@ -35,6 +35,8 @@ struct State {
     free: Vec<Memory>,
     /// KiB of all memory there is or is about to be, free or in use.
     held_kib: u32,
+    /// Of that, what is being given up for memory that is counted already.
+    twice_kib: u32,
     stopped: bool,
 }
 
@@ -61,7 +63,7 @@ enum Place {
 impl Queue {
     pub(crate) fn new(config: Config, bench: Arc<Bench>) -> Self {
         let waiting = VecDeque::new();
-        let state = State { waiting, free: Vec::new(), held_kib: 0, stopped: false };
+        let state = State { waiting, free: Vec::new(), held_kib: 0, twice_kib: 0, stopped: false };
         let (state, changed) = (Mutex::new(state), Condvar::new());
         let (refused, somebody_left) = (AtomicU64::new(0), Arc::default());
         Self { config, bench, state, changed, refused, somebody_left }
@@ -116,7 +118,7 @@ impl Queue {
         let (runs, blocks) = self.bench.done();
         let refused = self.refused.load(Ordering::Relaxed);
         let state = self.lock();
-        let held_kib = state.held_kib.min(self.config.budget_kib);
+        let held_kib = state.held_kib.saturating_sub(state.twice_kib);
         Work { runs, blocks, refused, queued: state.waiting.len(), held_kib }
     }
 
@@ -221,6 +223,7 @@ impl Queue {
         let not_got = if memory.is_some() { 0 } else { kib };
         let mut state = self.lock();
         state.held_kib = state.held_kib.saturating_sub(given_up).saturating_sub(not_got);
+        state.twice_kib = state.twice_kib.saturating_sub(given_up);
         drop(state);
         // What was given up may be more than what was taken.
         self.changed.notify_all();
@@ -254,6 +257,7 @@ impl State {
         }
         // Counted twice until they are gone, so that nobody takes the room in between.
         self.held_kib = self.held_kib.saturating_add(kib);
+        self.twice_kib = self.twice_kib.saturating_add(given_up);
         Some(Place::Fresh { kib, instead_of })
     }
 }
@@ -302,7 +306,8 @@ mod tests {
     fn place(free: &[u32], used: u32, kib: u32) -> Option<Result<u32, Vec<u32>>> {
         let held_kib = used + free.iter().sum::<u32>();
         let free = free.iter().map(|kib| Memory::new(*kib).unwrap()).collect();
-        let mut state = State { waiting: VecDeque::new(), free, held_kib, stopped: false };
+        let mut state =
+            State { waiting: VecDeque::new(), free, held_kib, twice_kib: 0, stopped: false };
         let place = state.place(kib, 64)?;
         let grown = state.held_kib - held_kib;
         Some(match place {
@@ -312,7 +317,10 @@ mod tests {
             }
             Place::Fresh { kib: fresh, instead_of } => {
                 assert_eq!((fresh, grown), (kib, kib), "both are counted until one is gone");
-                Err(instead_of.iter().map(Memory::kib).collect())
+                let given_up: Vec<u32> = instead_of.iter().map(Memory::kib).collect();
+                assert_eq!(state.twice_kib, given_up.iter().sum::<u32>());
+                assert!(state.held_kib - state.twice_kib <= 64, "over the budget");
+                Err(given_up)
             }
         })
     }

@@ -21,7 +21,7 @@ impl Bench {
             Some(old) => self.policy.upgrades(old) || !stored.bound || stored.form == Form::Raw,
             None => true,
         };
-        if due && hashed.takes_all_of(password) && self.can_enter(candidate) {
+        if due && hashed.pins_down(password) && self.can_enter(candidate) {
             return Some(Renewal::Hash(self.no_less_than(hashed.kdf)));
         }
         let current = self.peppers.as_ref().map(|peppers| peppers.current());

@@ -112,11 +112,18 @@ fn what_is_not_sorted_is_refused_with_its_place() {
         builder.push(BreachKey::from_bits(bits)).unwrap();
     }
     assert_eq!(builder.push(BreachKey::from_bits(6)), Err(BreachError::Unsorted { at: 5 }));
+    assert_eq!(builder.push(BreachKey::from_bits(8)), Err(BreachError::Failed));
+    assert_eq!(builder.finish().unwrap_err(), BreachError::Failed);
 
     let mut builder = BreachBuilder::new(Cursor::new(Vec::new()), BOTH[0], 1).unwrap();
     let pushed: Result<Vec<()>, _> =
         (0..70_000).map(|bits| builder.push(BreachKey::from_bits(bits))).collect();
     assert_eq!(pushed.unwrap_err(), BreachError::Crowded { shard: 0, most: 65_536 });
+    // The key that was refused is no more in than those behind it.
+    for bits in [65_536, 65_537] {
+        assert_eq!(builder.push(BreachKey::from_bits(bits)), Err(BreachError::Failed));
+    }
+    assert_eq!(builder.finish().unwrap_err(), BreachError::Failed);
 }
 
 /// Each bit of a small file and a sample of a large one's, when it is opened.

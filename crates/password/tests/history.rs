@@ -212,6 +212,47 @@ fn a_password_that_must_be_changed_is_not_taken_again() {
     assert!(!another.to_string().contains(';'), "{another}");
 }
 
+/// An administrator's initial password in between: what was used before is still refused, and so is that.
+#[test]
+fn an_initial_password_does_not_empty_the_history() {
+    for pool in [pool(cheap()), peppered(cheap())] {
+        let first = replace(&pool, "first", 3, Stored::Absent).unwrap();
+        let second = replace(&pool, "second", 3, first).unwrap();
+        let initial = |previous: Stored| {
+            let new = pool.replace_initial(&password("handed out"), martha(), previous).wait();
+            new.unwrap().as_record().clone()
+        };
+        let before = pool.work().runs;
+        let handed_out = initial(second.clone().into());
+        assert_eq!(pool.work().runs - before, 1, "compared with nothing");
+        assert_eq!(handed_out.standing(), Standing::MustChange);
+        // Twice in a row is as good as once.
+        for now in [handed_out.clone(), initial(handed_out.clone().into())] {
+            for old in ["first", "second", "handed out"] {
+                let again = replace(&pool, old, 3, now.clone());
+                assert_eq!(again, Err(PasswordError::Reused), "{old}");
+            }
+            assert_eq!(replace(&pool, "handed out", 0, now.clone()), Err(PasswordError::Reused));
+            let third = replace(&pool, "third", 3, now).unwrap();
+            for old in ["first", "second", "third"] {
+                let again = replace(&pool, old, 3, third.clone());
+                assert_eq!(again, Err(PasswordError::Reused), "{old}");
+            }
+        }
+        // Another account's opens under a pepper as little as it matches; there is nothing to take over.
+        let luisa = Binding::new(&TenantId::new("acme").unwrap(), &UserId::new("luisa").unwrap());
+        let hers = pool.replace_initial(&password("hers"), luisa, second).wait().unwrap();
+        assert_eq!(hers.standing(), Standing::MustChange);
+        for nothing in [Stored::Absent, Stored::read(Some("garbage"))] {
+            assert_eq!(initial(nothing).standing(), Standing::MustChange);
+        }
+    }
+    let sealed = replace(&peppered(cheap()), "first", 3, Stored::Absent).unwrap();
+    let without = pool(cheap()).replace_initial(&password("handed out"), martha(), sealed).wait();
+    let missing = PasswordError::NotHashed(vouchsafe_password::NotVerifiedReason::NoPepper);
+    assert_eq!(without.err(), Some(missing));
+}
+
 /// A hash by other software that took the place of a record takes over what that one remembered, and is
 /// remembered itself once its password is known.
 #[test]

@@ -177,6 +177,12 @@ fn zoomph_by_category_and_at_the_boundary() {
 fn the_byte_cap_holds_before_and_after_normalisation() {
     assert!(Password::new("x".repeat(1024)).is_ok());
     assert!(Password::new("x".repeat(1025)).is_err());
+    // Longer in parts than composed, and still the same password.
+    let composed = "\u{390}".repeat(512);
+    let parts: String = unicode_normalization::UnicodeNormalization::nfd(&*composed).collect();
+    assert_eq!((composed.len(), parts.len()), (1024, 3072));
+    assert!(Password::new(composed).is_ok() && Password::new(parts.clone()).is_ok());
+    assert!(Password::new(format!("{parts}\u{301}")).is_err());
     // U+1D160 composes to three code points: twelve bytes of four.
     assert!(Password::new("\u{1d160}".repeat(85)).is_ok());
     assert!(Password::new("\u{1d160}".repeat(86)).is_err());

@@ -164,7 +164,7 @@ impl TestGate {
             .notify(mail.clone())
             .origin(must(LinkOrigin::new("https://portal.example")))
             .application(name!("test"))
-            .pool(PoolConfig::new(must(HashPolicy::danger_below_floor(8, 1))))
+            .danger_pool_below_policy(PoolConfig::new(must(HashPolicy::danger_below_floor(8, 1))))
             .clock(Arc::<ManualClock>::clone(&clock));
         let gate = more(builder).open().await?;
         Ok(Self { gate, clock, records, users, mail })

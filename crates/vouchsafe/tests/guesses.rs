@@ -119,7 +119,7 @@ fn ten_thousand_wrong_logins_hash_five_on_sqlite() {
 fn correct_logins_at_once_all_succeed() {
     let gate = over(memory(), |gate| {
         let policy = HashPolicy::danger_below_floor(8, 1).unwrap();
-        gate.pool(PoolConfig::new(policy).queue(2_000))
+        gate.danger_pool_below_policy(PoolConfig::new(policy).queue(2_000))
     });
     gate.add("ada", "staff", PASSWORD);
     // Each thread is one caller, so the line is never longer than its 256 places.

@@ -149,6 +149,32 @@ fn what_a_gate_remembers_is_keyed() {
     assert_eq!(replaced.err(), Some(PasswordError::PreviousKey));
 }
 
+/// The column outlives the keyring: its owner signs in, and what was used before cannot be compared with.
+/// That is no outage, which would pass.
+#[test]
+fn what_cannot_be_compared_with_is_told_as_such() {
+    let column = Arc::new(Column::default());
+    let open = || {
+        let policies = (TestGate::tenant(), policy(4));
+        let opened = TestGate::over(policies, MemoryStore::new(1 << 24), |gate| {
+            gate.credentials(Arc::clone(&column))
+        });
+        block_on(opened).unwrap()
+    };
+    open().add("ada", "staff", &numbered(0));
+    let later = open();
+    let ada = later.users.add(&TestGate::tenant(), "u-ada", "staff", &["ada"]);
+    let issued = later.sign_in("ada", &numbered(0));
+    let (tenant, call) = (TestGate::tenant(), TestGate::call());
+    let (purpose, link) = later.invite(&ada);
+    let by_link = || later.gate.redeem(&tenant, purpose, &link, numbered(1), &call);
+    for set in [change(&later, &issued, 0, 1).map(|_| ()), block_on(by_link()).map(|_| ())] {
+        let told = matches!(&set, Err(NotSet::Refused(refused)) if refused.code() == Code::Corrupt);
+        assert!(told, "{set:?}");
+    }
+    let _still = later.sign_in("ada", &numbered(0));
+}
+
 /// A gate over the same store each time, with these peppers.
 struct House {
     store: Arc<MemoryStore>,

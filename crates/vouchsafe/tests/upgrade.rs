@@ -54,7 +54,8 @@ fn a_failed_upgrade_fails_no_sign_in() {
         let policies = (TestGate::tenant(), Policy::preset("zoomph-2018").unwrap());
         let policy = HashPolicy::danger_below_floor(memory_kib, 1).unwrap();
         let opened = TestGate::over(policies, store, |gate| {
-            gate.keys(Arc::clone(&keyring)).pool(PoolConfig::new(policy))
+            let gate = gate.keys(Arc::clone(&keyring));
+            gate.danger_pool_below_policy(PoolConfig::new(policy))
         });
         block_on(opened).unwrap()
     };

@@ -25,6 +25,8 @@ pub struct BreachBuilder<W> {
     kept: u64,
     length: u64,
     last: Option<u64>,
+    /// A key was refused, or a write failed: what was written is of no use.
+    failed: bool,
 }
 
 impl<W: Write + Seek> BreachBuilder<W> {
@@ -40,8 +42,8 @@ impl<W: Write + Seek> BreachBuilder<W> {
         let length = (HEADER as u64).saturating_add((ENTRY as u64) << shards_log);
         out.seek(SeekFrom::Start(length))?;
         let (index, keys) = (Vec::new(), Vec::new());
-        let (given, kept, last) = (0, 0, None);
-        Ok(Self { out, bits, shards_log, index, keys, given, kept, length, last })
+        let (given, kept, last, failed) = (0, 0, None, false);
+        Ok(Self { out, bits, shards_log, index, keys, given, kept, length, last, failed })
     }
 
     /// The next key; one that was just given already is left out.
@@ -49,9 +51,17 @@ impl<W: Write + Seek> BreachBuilder<W> {
     /// # Errors
     /// [`BreachError::Unsorted`] for a key below the one before it, [`BreachError::Crowded`] when
     /// far more keys come than were announced, [`BreachError::Io`]. What was written is then to be
-    /// thrown away.
+    /// thrown away: whatever is called next answers [`BreachError::Failed`].
     pub fn push(&mut self, key: BreachKey) -> Result<(), BreachError> {
-        let key = key.bits();
+        if self.failed {
+            return Err(BreachError::Failed);
+        }
+        let pushed = self.take(key.bits());
+        self.failed = pushed.is_err();
+        pushed
+    }
+
+    fn take(&mut self, key: u64) -> Result<(), BreachError> {
         self.given = self.given.saturating_add(1);
         match self.last {
             Some(last) if key < last => return Err(BreachError::Unsorted { at: self.given }),
@@ -73,8 +83,11 @@ impl<W: Write + Seek> BreachBuilder<W> {
     /// syncs, and how many different keys there are.
     ///
     /// # Errors
-    /// [`BreachError::Io`].
+    /// [`BreachError::Io`], [`BreachError::Failed`].
     pub fn finish(mut self) -> Result<(W, u64), BreachError> {
+        if self.failed {
+            return Err(BreachError::Failed);
+        }
         while u64::from(self.shard()) < 1 << self.shards_log {
             self.close_shard()?;
         }

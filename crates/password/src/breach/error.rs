@@ -49,6 +49,9 @@ pub enum BreachError {
     /// No seed was found for a shard, which does not happen to different keys.
     #[error("no seed makes a filter of shard {0}")]
     Unbuildable(u32),
+    /// An earlier call failed: what was written so far is to be thrown away.
+    #[error("the breach filter was not built, as an earlier call said")]
+    Failed,
 }
 
 impl From<std::io::Error> for BreachError {

@@ -60,6 +60,7 @@ pub struct GateBuilder {
     credentials: Option<AnyCredentials>,
     sink: Option<AnySink>,
     pool: Option<PoolConfig>,
+    pool_below_policy: bool,
     breached: Option<Arc<dyn Breached>>,
     peppers: Option<Arc<Peppers>>,
     clock: Arc<dyn Clock>,
@@ -88,6 +89,7 @@ impl GateBuilder {
             credentials: None,
             sink: None,
             pool: None,
+            pool_below_policy: false,
             breached: None,
             peppers: None,
             clock: Arc::new(SystemClock),
@@ -210,11 +212,22 @@ impl GateBuilder {
         self
     }
 
-    /// Workers, memory and queue of the hash pool. By default one worker fewer than cores, and the
-    /// strongest hashing that any class of any tenant asks for: one for all, so that the work does
-    /// not tell whose account it is.
+    /// Workers, memory and queue of the hash pool; by default one worker fewer than cores.
+    ///
+    /// It hashes as the strongest that any class of any tenant asks for, or as the pool's own policy
+    /// where that is no weaker: one for all, so that the work does not tell whose account it is. A
+    /// budget that is given has to allow that, or the gate does not open ([`OpenError::Password`]).
     pub fn pool(mut self, pool: PoolConfig) -> Self {
         self.pool = Some(pool);
+        self.pool_below_policy = false;
+        self
+    }
+
+    /// As [`pool`](Self::pool), hashing as the pool's own policy says, however much weaker it is than what
+    /// the tenants' policies say: for tests that hash by the thousand.
+    pub fn danger_pool_below_policy(mut self, pool: PoolConfig) -> Self {
+        self.pool = Some(pool);
+        self.pool_below_policy = true;
         self
     }
 
@@ -374,7 +387,12 @@ impl GateBuilder {
         for tenant in policies.tenants() {
             keyring.add_tenant(tenant, now, &*entropy)?;
         }
-        let config = self.pool.unwrap_or_else(|| PoolConfig::new(strongest(&policies)));
+        let asked = strongest(&policies);
+        let config = match self.pool {
+            Some(config) if self.pool_below_policy => config,
+            Some(config) => config.no_weaker_than(asked),
+            None => PoolConfig::new(asked),
+        };
         let throttles = policies.iter().map(|(tenant, policy)| {
             (tenant.clone(), SourceThrottle::new(policy.throttle(), Arc::clone(&clock)))
         });

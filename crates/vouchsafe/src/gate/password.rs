@@ -93,6 +93,9 @@ impl Gate {
                 let code = match error {
                     PasswordError::NotHashed(NotVerifiedReason::NoPepper) => Code::Unavailable,
                     PasswordError::NotHashed(_) => Code::Busy,
+                    PasswordError::PreviousCosts { .. }
+                    | PasswordError::PreviousKey
+                    | PasswordError::PreviousTampered => Code::Corrupt,
                     _ => Code::Unavailable,
                 };
                 let refusal = Refused::new(code, policy.digest());

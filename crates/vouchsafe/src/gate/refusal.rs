@@ -60,7 +60,8 @@ pub enum Code {
     Unavailable,
     /// The access log did not take the record.
     LogUnavailable,
-    /// The stored state, or the text in the host's own column, does not read: an operator has to look.
+    /// The stored state, or the text in the host's own column, does not read, or a new password cannot be
+    /// compared with those before it, which the policy asks for: an operator has to look.
     Corrupt,
 }
 

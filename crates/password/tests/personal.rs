@@ -1,0 +1,110 @@
+//! Passwords that are made of what is known of their owner, and common ones in disguise.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::disallowed_methods,
+    missing_docs,
+    reason = "tests"
+)]
+
+mod common;
+
+use common::password;
+use unicode_normalization::UnicodeNormalization;
+use vouchsafe_password::{Attributes, Guessable, PasswordPolicy, Unmet};
+
+/// Whether it is refused as personal; nothing else may be found about it.
+fn is_personal(text: &str, attributes: &[&str]) -> bool {
+    let plain = PasswordPolicy::builder().min_length(1).refuse_common(false).build().unwrap();
+    let known = attributes.iter().fold(Attributes::none(), |known, word| known.with(word));
+    match plain.check(&password(text), &known) {
+        Ok(_) => false,
+        Err(unmet) => {
+            assert_eq!(unmet, [Unmet::Personal], "{text}");
+            true
+        }
+    }
+}
+
+const NAMES: [&str; 10] = [
+    "j.smith@acme.example",
+    "jo.smith@mail.acme.example",
+    "Conan O'Brien-Smith",
+    "Maria T. de la Cruz",
+    "José M. de la S. Trinidad R. y Picasso e López d. l. F. y A.",
+    "İbrahim Çelik İnönü",
+    "प्रियाशर्मा कृष्णमूर्ति",
+    "Παπαδόπουλος Γ.",
+    "田中 太郎",
+    "Nguyễn Thị Ánh",
+];
+
+#[test]
+fn an_attribute_itself_is_personal() {
+    for name in NAMES {
+        let parts: String = name.nfd().collect();
+        let squashed = name.replace([' ', '.', '-', '@', '\''], "");
+        let spaced = name.replace([' ', '.', '-'], "_");
+        for typed in
+            [name, &parts, &squashed, &spaced, &format!("{name}2026!"), &format!("<{name}>")]
+        {
+            assert!(is_personal(typed, &[name]), "{typed}");
+            assert!(is_personal(&typed.to_lowercase(), &[name]), "{typed} in lower case");
+            assert!(is_personal(&typed.to_uppercase(), &[name]), "{typed} in upper case");
+            // Known in parts, and known twice.
+            assert!(is_personal(typed, &["acme", &parts]), "{typed}");
+            // Somebody else's.
+            assert!(!is_personal(typed, &["Martha Luisa Tannhof"]), "{typed}");
+        }
+        // In a sentence it is only a part.
+        assert!(!is_personal(&format!("seven kettles for {name}"), &[name]), "{name}");
+    }
+}
+
+#[test]
+fn signs_inside_a_name_do_not_count_and_those_around_it_do() {
+    for (typed, personal) in [
+        ("t.a.n.n.h.o.f", true),
+        ("tann---------hof", true),
+        ("tannhof-+_%=?*:;", false),
+        ("-+_%=?*:tannhof", true),
+        ("tann1hof", false),
+        ("tannhof-martha-7", true),
+        ("tannhof.x.martha", false),
+        // Each is found in the text as it stands, whatever a longer one could make of the blank.
+        ("mar tannhof", true),
+    ] {
+        assert_eq!(is_personal(typed, &["Martha", "Tannhof", "mar"]), personal, "{typed}");
+    }
+    assert!(is_personal("ann arbor", &["anna", "ann", "arbor"]));
+}
+
+/// As the rule is told: a common password between at most eight digits, signs or spaces.
+#[test]
+fn a_common_password_that_ends_in_digits_is_seen_through_signs() {
+    let policy = PasswordPolicy::builder().min_length(1).build().unwrap();
+    let found = |text: &str| policy.check(&password(text), &Attributes::none()).err();
+    let common = |habit| Some(vec![Unmet::Common(habit)]);
+    for core in ["Trustno1", "Blink182", "Ncc1701", "A1a1a1a1", "Password1password1"] {
+        assert!(found(core).is_some(), "{core}");
+        for padded in [
+            format!("{core}!!"),
+            format!("??{core}"),
+            format!("#{core}!"),
+            format!("{core}!2026"),
+            format!("1234{core}4321"),
+        ] {
+            let is = found(&padded).unwrap_or_default();
+            assert!(matches!(is[..], [Unmet::Common(_)]), "{padded}: {is:?}");
+        }
+    }
+    assert_eq!(found("Blink182!!"), common(Guessable::Padded));
+    assert_eq!(found("--------blink182"), common(Guessable::Padded));
+    assert_eq!(found("---------blink182"), None, "nine");
+    assert_eq!(found("----blink182-----"), None, "nine at both ends");
+    // Its digits are not taken for others.
+    assert_eq!(found("qwmnblink182!!"), None);
+}
