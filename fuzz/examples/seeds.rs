@@ -16,8 +16,8 @@ use vouchsafe_envelope::{About, Context, Envelope};
 use vouchsafe_fuzz::{keyring, tenant};
 use vouchsafe_ledger::{Identity, Origin};
 use vouchsafe_lockout::{
-    Begin, Consecutive, DeviceEpoch, DeviceKey, Devices, Limit, LockoutEvent, LockoutMachine, LockoutPolicy,
-    LockoutState,
+    Begin, Consecutive, DeviceEpoch, DeviceKey, Devices, Limit, LockoutEvent, LockoutMachine,
+    LockoutPolicy, LockoutState,
 };
 use vouchsafe_policy::Policy;
 use vouchsafe_session::{
@@ -78,9 +78,12 @@ fn every_counter() -> LockoutState {
         state = Some(saved(effect));
         state.clone().expect("a state")
     };
+    let device = |id| {
+        let epoch = DeviceEpoch::new(0);
+        cookies.verify(ACCOUNT, &cookies.issue(ACCOUNT, id, epoch, NOW))?.of_epoch(epoch)
+    };
     for id in 1..=5 {
-        let device = (id > 3).then(|| cookies.issue(ACCOUNT, id, DeviceEpoch::FIRST, NOW));
-        let device = device.and_then(|cookie| cookies.verify(ACCOUNT, &cookie));
+        let device = (id > 3).then(|| device(id)).flatten();
         let id = ChargeId::new(id);
         step(&LockoutEvent::Begin(Begin::new(ACCOUNT, id).from_device(device)));
         let charge = Charged::assertion(ACCOUNT, id, PolicyDigest::NONE, Timestamp::MAX);
@@ -88,10 +91,7 @@ fn every_counter() -> LockoutState {
             NotMatched::assertion(charge).with_digest(WrongDigest::new([id.get() as u8; 6]));
         step(&LockoutEvent::NotMatched(wrong));
     }
-    step(&LockoutEvent::Begin(
-        Begin::new(ACCOUNT, ChargeId::new(6))
-            .from_device(cookies.verify(ACCOUNT, &cookies.issue(ACCOUNT, 4, DeviceEpoch::FIRST, NOW))),
-    ))
+    step(&LockoutEvent::Begin(Begin::new(ACCOUNT, ChargeId::new(6)).from_device(device(4))))
 }
 
 fn states() {

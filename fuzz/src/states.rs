@@ -5,8 +5,8 @@ use std::time::Duration;
 use vouchsafe_core::{AccountDigest, Cell, ChargeId, Effect, Machine, PolicyDigest, Timestamp};
 use vouchsafe_crypto::MacKey;
 use vouchsafe_lockout::{
-    Begin, Consecutive, Crossing, CrossingKind, DeviceEpoch, DeviceKey, Devices, Limit, LockoutEvent,
-    LockoutMachine, LockoutPolicy, LockoutState, Release,
+    Begin, Consecutive, Crossing, CrossingKind, DeviceEpoch, DeviceKey, Devices, Limit,
+    LockoutEvent, LockoutMachine, LockoutPolicy, LockoutState, Release,
 };
 use vouchsafe_password::Credential;
 use vouchsafe_session::{Links, SessionEvent, SessionMachine, SessionPolicy, Sessions};
@@ -29,18 +29,18 @@ fn lockouts() -> [LockoutMachine; 2] {
     })
 }
 
-fn lockout_events() -> [LockoutEvent; 7] {
+fn lockout_events() -> [LockoutEvent; 5] {
     let id = ChargeId::new(1);
     let key = DeviceKey::new(MacKey::new(&[9; 32]));
-    let device = key.verify(ACCOUNT, &key.issue(ACCOUNT, 3, DeviceEpoch::FIRST, NOW));
+    let epoch = DeviceEpoch::new(0);
+    let cookie = key.verify(ACCOUNT, &key.issue(ACCOUNT, 3, epoch, NOW));
+    let device = cookie.and_then(|cookie| cookie.of_epoch(epoch));
     let crossing = Crossing { id, kind: CrossingKind::Locked };
     [
         LockoutEvent::Begin(Begin::new(ACCOUNT, id)),
         LockoutEvent::Begin(Begin::new(ACCOUNT, id).from_device(device)),
         LockoutEvent::NotVerified(Begin::new(ACCOUNT, id).withdraw()),
         LockoutEvent::Unlock { account: ACCOUNT, id },
-        LockoutEvent::Reset { account: ACCOUNT, id, revoke_devices: true },
-        LockoutEvent::ForgetDevices { account: ACCOUNT },
         LockoutEvent::Announced { account: ACCOUNT, crossing },
     ]
 }

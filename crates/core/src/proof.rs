@@ -96,6 +96,12 @@ impl Charged {
     pub const fn deadline(&self) -> Timestamp {
         self.deadline
     }
+
+    /// The same charge, with its deadline by another clock: that of the verifier, where a store's own
+    /// was asked to count it. To be no later than the deadline that it had.
+    pub const fn due(self, deadline: Timestamp) -> Self {
+        Self { deadline, ..self }
+    }
 }
 
 /// What a verified credential entitles to.

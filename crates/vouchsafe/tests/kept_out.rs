@@ -377,3 +377,59 @@ fn the_browser_that_changed_the_password_keeps_its_counter() {
     }
     assert_eq!(lost, 0, "{kept} browsers are in, {lost} are not");
 }
+
+/// A store that has a time of its own, which stands still.
+struct Timed(MemoryStore, Timestamp);
+
+impl Cells for Timed {
+    vouchsafe_testkit::pass_on!(0: scan sweep);
+
+    async fn load(&self, key: CellKey) -> Result<Loaded, StoreError> {
+        Ok(self.0.load(key).await?.at(self.1))
+    }
+
+    async fn swap(
+        &self,
+        key: CellKey,
+        expected: Option<Version>,
+        put: Put,
+    ) -> Result<Swap, StoreError> {
+        Ok(match self.0.swap(key, expected, put).await? {
+            Swap::Conflict(loaded) => Swap::Conflict(loaded.at(self.1)),
+            other => other,
+        })
+    }
+}
+
+/// LK-16: a node whose clock is not the store's lets people in, and knows their browsers.
+#[test]
+fn whatever_a_nodes_clock_says_beside_the_stores_people_get_in() {
+    let seconds = Duration::from_secs;
+    let start = TestGate::start();
+    for away in [0, 9, 10, 11, 500, 599] {
+        for time in [start.before(seconds(away)), start.after(seconds(away))] {
+            let gate = over(with_devices(), Timed(memory(), time), |gate| gate);
+            gate.add("ada", "staff", PASSWORD);
+            let known = cookie(&gate, "ada", PASSWORD);
+            lock(&gate, "ada");
+            let owner = login(&gate, "ada", PASSWORD, with(&known));
+            assert!(matches!(owner, Login::SignedIn(_)), "{away}: {owner:?}");
+        }
+    }
+}
+
+/// LK-2: by that clock, a password that comes when the charge counts as failed is not looked at.
+#[test]
+fn a_password_that_comes_too_late_by_the_nodes_clock_is_not_looked_at() {
+    let start = TestGate::start();
+    let store = Timed(memory(), start.before(Duration::from_secs(300)));
+    let gate = over(with_devices(), store, |gate| gate);
+    gate.add("ada", "staff", PASSWORD);
+    for (late, looked_at) in [(10, true), (11, false)] {
+        let admitted = block_on(gate.gate.admit(&TestGate::attempt("ada"))).unwrap();
+        gate.clock.advance(Duration::from_secs(late));
+        let before = gate.gate.work().runs;
+        let checked = block_on(admitted.password(PASSWORD.to_owned()));
+        assert_eq!(gate.gate.work().runs > before, looked_at, "{late}: {checked:?}");
+    }
+}

@@ -366,12 +366,21 @@ impl Gate {
         machine: &LockoutMachine,
         event: vouchsafe_lockout::LockoutEvent,
     ) -> Result<LockoutVerdict, Undelivered<vouchsafe_lockout::LockoutEvent>> {
-        let key = event.cell();
-        let Some(overflow) = &self.inner.overflow else {
-            return self.drive(key, machine, event).await;
+        let (key, asked) = (event.cell(), self.now());
+        let counted = match &self.inner.overflow {
+            None => self.drive(key, machine, event).await,
+            Some(overflow) => {
+                let Inner { cells, entropy, .. } = &*self.inner;
+                counting::drive(cells, overflow, entropy, machine, event, asked).await
+            }
         };
-        let Inner { cells, entropy, .. } = &*self.inner;
-        counting::drive(cells, overflow, entropy, machine, event, self.now()).await
+        Ok(match counted? {
+            // By the store's time, where it has one, of which the hash pool knows nothing.
+            LockoutVerdict::Admitted(charged) => {
+                LockoutVerdict::Admitted(charged.due(asked.after(machine.policy().settle_within())))
+            }
+            verdict => verdict,
+        })
     }
 
     /// Does `event` to one account.
@@ -546,12 +555,12 @@ impl Gate {
     }
 }
 
-/// The refusal for a store that did not do its part.
 /// The rules by which an account's failures are counted.
 fn counting_by(policy: &Policy) -> LockoutMachine {
     LockoutMachine::new(policy.lockout().clone(), policy.digest())
 }
 
+/// The refusal for a store that did not do its part.
 fn store_refusal(error: &StoreError, policy: &Policy) -> Refused {
     let code = match error {
         StoreError::Corrupt(_) => Code::Corrupt,

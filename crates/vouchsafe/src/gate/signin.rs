@@ -85,6 +85,8 @@ pub struct Authenticated {
     epoch: u64,
     proof: vouchsafe_core::Authenticated,
     devices: DeviceEpoch,
+    /// When that was, by this gate's clock.
+    at: Timestamp,
     replaces: Option<Arc<SecretString>>,
     underway: Underway,
 }
@@ -395,13 +397,14 @@ impl Admitted {
                 let draft = Box::new(draft.doing(Operation::SignedIn));
                 let replaces = attempt.replaces();
                 return Checked::Authenticated(Authenticated {
-                    gate,
                     policy,
                     draft,
                     generation: stand.generation,
                     epoch,
                     proof,
                     devices,
+                    at: gate.now(),
+                    gate,
                     replaces,
                     underway,
                 });
@@ -493,9 +496,10 @@ impl Authenticated {
     /// [`Code::NoSession`] when it is too late, that a part did not answer, or that the account may
     /// have no more sessions.
     pub async fn open(self) -> Result<Issued, Refused> {
-        let Self { gate, policy, draft, generation, epoch, proof, devices, replaces, mut underway } =
-            self;
-        let late = gate.now().since(proof.at()) > policy.lockout().settle_within();
+        let Self { gate, policy, draft, generation, epoch, proof, .. } = self;
+        let (devices, at, replaces, mut underway) =
+            (self.devices, self.at, self.replaces, self.underway);
+        let late = gate.now().since(at) > policy.lockout().settle_within();
         let replaces = replaces.as_ref().map(|token| token.expose());
         let account = proof.account();
         let known = gate.device_of(&policy, account, &draft.call, devices);
