@@ -74,12 +74,15 @@ fn signs_inside_a_name_do_not_count_and_those_around_it_do() {
         ("tann1hof", false),
         ("tannhof-martha-7", true),
         ("tannhof.x.martha", false),
-        // Each is found in the text as it stands, whatever a longer one could make of the blank.
         ("mar tannhof", true),
     ] {
         assert_eq!(is_personal(typed, &["Martha", "Tannhof", "mar"]), personal, "{typed}");
     }
+    // Words are looked for as they stand first: a longer one does not take the blank and the next letter.
     assert!(is_personal("ann arbor", &["anna", "ann", "arbor"]));
+    // A mark is part of its word.
+    assert!(is_personal("İbrahim2026!", &["İbrahim Çelik İnönü"]));
+    assert!(is_personal("प्रियाशर्मा2026!", &["प्रियाशर्मा कृष्णमूर्ति"]));
 }
 
 /// As the rule is told: a common password between at most eight digits, signs or spaces.
