@@ -48,7 +48,7 @@ impl Bench {
 
     /// What is remembered beside it, unless that costs less than a record does: then it would be guessed
     /// instead.
-    fn worth<'a>(&self, previous: &'a Candidate) -> Option<&'a History> {
+    pub(crate) fn worth<'a>(&self, previous: &'a Candidate) -> Option<&'a History> {
         let kept = previous.inner.history.as_deref();
         kept.filter(|history| !self.policy.upgrades(history.params))
     }

@@ -30,8 +30,7 @@ impl Bench {
 
     /// What is remembered beside a record that is not among it.
     fn carried<'a>(&self, candidate: &'a Candidate) -> Option<&'a History> {
-        let carried = candidate.inner.history.as_deref().filter(|_| !candidate.stored.bound);
-        carried.filter(|history| !self.policy.upgrades(history.params))
+        self.worth(candidate).filter(|_| !candidate.stored.bound)
     }
 
     /// What is run to remember the password among that.

@@ -10,38 +10,16 @@
 
 mod cookies;
 
-use std::future::Future;
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use cookies::{DEVICES, OTHER, PASSWORD, WRONG, cookie, login, memory, over, policy, refused};
+use cookies::{
+    DEVICES, OTHER, PASSWORD, WRONG, cookie, link, login, memory, over, policy, refused, until,
+};
 use vouchsafe::access_log::{Receipt, Record, RecordSink, SinkError, Target, VecSink, name};
 use vouchsafe::gate::{Code, Login, Purpose};
 use vouchsafe_testkit::{Fault, FaultyStore, TestGate, block_on};
-
-/// Polls until `over`, and drops it there.
-fn until<F: Future>(future: F, over: impl Fn() -> bool) {
-    let mut future = pin!(future);
-    while !over() {
-        match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(_) => panic!("it got through"),
-            Poll::Pending => std::thread::yield_now(),
-        }
-    }
-}
-
-fn link(gate: &TestGate, purpose: Purpose) -> String {
-    let attempt = TestGate::attempt("ada");
-    match purpose {
-        Purpose::Unlock => block_on(gate.gate.request_unlock(&attempt)).unwrap(),
-        _ => block_on(gate.gate.request_reset(&attempt)).unwrap(),
-    }
-    block_on(gate.gate.upkeep());
-    gate.mail.token().unwrap()
-}
 
 /// "failing open is bounded by the throttle alone", and the throttle lets every known browser by.
 #[test]

@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use cookies::{
-    DAY, DEVICES, OTHER, PASSWORD, WRONG, cookie, forget, lock, login, memory, over, policy,
+    DAY, DEVICES, OTHER, PASSWORD, WRONG, cookie, forget, link, lock, login, memory, over, policy,
     refused, with, with_devices,
 };
 use vouchsafe::access_log::{Operation, name};
@@ -137,16 +137,6 @@ fn a_flood_from_inside_does_not_keep_a_known_device_out() {
     // It is for one account only.
     let call = inside().with_device(Some(good));
     assert_eq!(refused(login(&gate, "bob", PASSWORD, call)).code(), Code::Throttled);
-}
-
-fn link(gate: &TestGate, purpose: Purpose) -> String {
-    let attempt = TestGate::attempt("ada");
-    match purpose {
-        Purpose::Unlock => block_on(gate.gate.request_unlock(&attempt)).unwrap(),
-        _ => block_on(gate.gate.request_reset(&attempt)).unwrap(),
-    }
-    block_on(gate.gate.upkeep());
-    gate.mail.token().unwrap()
 }
 
 /// A new password voids every cookie, however it was set; lifting a lock voids none.

@@ -10,73 +10,27 @@
     reason = "tests"
 )]
 
+#[path = "column/memory.rs"]
+mod column;
 mod cookies;
+mod hourglass;
 
-use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use base64ct::{Base64UrlUnpadded, Encoding};
+use column::Column;
 use cookies::{
-    OTHER, PASSWORD, WRONG, attempt, cookie, lock, login, memory, over, refused, with, with_devices,
+    OTHER, PASSWORD, WRONG, attempt, cookie, link, lock, login, memory, over, refused, until, with,
+    with_devices,
 };
+use hourglass::{Hourglass, Waiting, poll};
 use vouchsafe::access_log::{Receipt, Record, RecordSink, SinkError, VecSink};
-use vouchsafe::core::{CellKey, Space, TenantId, Timer, Timestamp, UserId};
-use vouchsafe::gate::{Admitted, Checked, Code, Credentials, HostError, Login, Purpose, Swapped};
+use vouchsafe::core::{CellKey, Space, Timestamp};
+use vouchsafe::gate::{Admitted, Checked, Code, Login, Purpose};
 use vouchsafe::store::{Cells, Loaded, MemoryStore, Put, StoreError, Swap, Version};
 use vouchsafe_testkit::{Fault, FaultyStore, TestGate, block_on};
-
-/// Polls until `over`, and drops it there.
-fn until<F: Future>(future: F, over: impl Fn() -> bool) {
-    let mut future = pin!(future);
-    while !over() {
-        match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(_) => panic!("it got through"),
-            Poll::Pending => std::thread::yield_now(),
-        }
-    }
-}
-
-fn link(gate: &TestGate, purpose: Purpose) -> String {
-    let attempt = TestGate::attempt("ada");
-    match purpose {
-        Purpose::Unlock => block_on(gate.gate.request_unlock(&attempt)).unwrap(),
-        _ => block_on(gate.gate.request_reset(&attempt)).unwrap(),
-    }
-    block_on(gate.gate.upkeep());
-    gate.mail.token().unwrap()
-}
-
-/// Time passes when the test says so.
-#[derive(Clone, Default)]
-struct Hourglass(Arc<Mutex<(Duration, Vec<Waker>)>>);
-
-impl Timer for Hourglass {
-    fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + Send {
-        let glass = Arc::clone(&self.0);
-        let end = glass.lock().unwrap().0 + duration;
-        poll_fn(move |context| {
-            let mut glass = glass.lock().unwrap();
-            if glass.0 >= end {
-                return Poll::Ready(());
-            }
-            glass.1.push(context.waker().clone());
-            Poll::Pending
-        })
-    }
-}
-
-type Waiting<'a> = Pin<Box<dyn Future<Output = Login> + 'a>>;
-
-fn poll(waiting: &mut Waiting<'_>) -> Option<Login> {
-    match waiting.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(login) => Some(login),
-        Poll::Pending => None,
-    }
-}
 
 /// A known browser's attempt while so many strangers stand in line for their counter, which is full and
 /// stays so. However crowded the machine is.
@@ -122,39 +76,6 @@ fn a_stranger_who_waits_does_not_hold_a_known_browser_up() {
 fn strangers_in_line_do_not_turn_a_known_browser_away() {
     let owner = behind_strangers(257);
     assert!(matches!(owner, Some(Login::SignedIn(_))), "{owner:?}");
-}
-
-/// A host's column in memory, which may hang where it is written.
-#[derive(Default)]
-struct Column {
-    text: Mutex<Option<String>>,
-    hangs: AtomicBool,
-    reached: AtomicBool,
-}
-
-impl Credentials for Column {
-    async fn load(&self, _: &TenantId, _: &UserId) -> Result<Option<String>, HostError> {
-        Ok(self.text.lock().unwrap().clone())
-    }
-
-    async fn swap(
-        &self,
-        _: &TenantId,
-        _: &UserId,
-        expected: Option<&str>,
-        new: &str,
-    ) -> Result<Swapped, HostError> {
-        if self.hangs.load(Ordering::SeqCst) {
-            self.reached.store(true, Ordering::SeqCst);
-            std::future::pending::<()>().await;
-        }
-        let mut text = self.text.lock().unwrap();
-        if text.as_deref() != expected {
-            return Ok(Swapped::Superseded);
-        }
-        *text = Some(new.to_owned());
-        Ok(Swapped::Done)
-    }
 }
 
 /// The new password is in force and the link is used up, the browser gave up on a slow column: the lock
@@ -207,6 +128,8 @@ impl Stall {
 }
 
 impl Cells for Stall {
+    vouchsafe_testkit::pass_on!(inner: scan sweep);
+
     async fn load(&self, key: CellKey) -> Result<Loaded, StoreError> {
         self.at(&self.loads, key).await;
         self.inner.load(key).await
@@ -220,19 +143,6 @@ impl Cells for Stall {
     ) -> Result<Swap, StoreError> {
         self.at(&self.swaps, key).await;
         self.inner.swap(key, expected, put).await
-    }
-
-    async fn scan(
-        &self,
-        space: Space,
-        after: Option<[u8; 16]>,
-        limit: usize,
-    ) -> Result<Vec<CellKey>, StoreError> {
-        self.inner.scan(space, after, limit).await
-    }
-
-    async fn sweep(&self, now: Timestamp, limit: usize) -> Result<usize, StoreError> {
-        self.inner.sweep(now, limit).await
     }
 }
 

@@ -9,14 +9,16 @@
     reason = "tests"
 )]
 
-use std::sync::{Arc, Mutex};
+#[path = "column/memory.rs"]
+mod column;
 
-use vouchsafe::core::{AccountDigest, TenantId, UserId};
+use std::sync::Arc;
+
+use column::Column;
+use vouchsafe::core::{AccountDigest, UserId};
 use vouchsafe::crypto::RootKey;
 use vouchsafe::envelope::Keyring;
-use vouchsafe::gate::{
-    Code, Credentials, HostError, Issued, Login, NotSet, Purpose, Refused, Swapped,
-};
+use vouchsafe::gate::{Code, Issued, Login, NotSet, Purpose, Refused};
 use vouchsafe::os::{SystemClock, SystemEntropy};
 use vouchsafe::password::{
     Attributes, Binding, HashPolicy, HashPool, OwnerPresent, Password, PasswordError,
@@ -95,31 +97,6 @@ fn where_nothing_is_remembered_everything_is_taken() {
     assert!(!is_reused(reset(&gate, 0)));
 }
 
-/// A host's own column.
-#[derive(Default)]
-struct Column(Mutex<Option<String>>);
-
-impl Credentials for Column {
-    async fn load(&self, _: &TenantId, _: &UserId) -> Result<Option<String>, HostError> {
-        Ok(self.0.lock().unwrap().clone())
-    }
-
-    async fn swap(
-        &self,
-        _: &TenantId,
-        _: &UserId,
-        expected: Option<&str>,
-        new: &str,
-    ) -> Result<Swapped, HostError> {
-        let mut text = self.0.lock().unwrap();
-        if text.as_deref() != expected {
-            return Ok(Swapped::Superseded);
-        }
-        *text = Some(new.to_owned());
-        Ok(Swapped::Done)
-    }
-}
-
 /// What stands in the host's column without a pepper is no use for guessing at what was used before: a
 /// pool without the gate's key cannot so much as compare.
 #[test]
@@ -134,7 +111,7 @@ fn what_a_gate_remembers_is_keyed() {
     let issued = gate.sign_in("ada", &numbered(0));
     let issued = change(&gate, &issued, 0, 1).unwrap();
     assert!(is_reused(change(&gate, &issued, 1, 0)));
-    let text = column.0.lock().unwrap().clone().unwrap();
+    let text = column.text.lock().unwrap().clone().unwrap();
     assert!(text.contains(":-:$argon2id$"), "under no pepper: {text}");
 
     let config = PoolConfig::new(HashPolicy::danger_below_floor(8, 1).unwrap()).workers(1);

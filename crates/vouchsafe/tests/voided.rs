@@ -10,28 +10,27 @@
     reason = "tests"
 )]
 
+#[path = "column/memory.rs"]
+mod column;
 mod cookies;
 #[path = "restored/installation.rs"]
 mod installation;
 
 use std::future::Future;
-use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use argon2::{Algorithm, Argon2, Params};
-use base64ct::{Base64Unpadded, Encoding};
+use column::{Column, foreign};
 use cookies::{
     DAY, DEVICES, OTHER, PASSWORD, WRONG, cookie, forget, login, memory, over, policy, refused,
-    with, with_devices,
+    until, with, with_devices,
 };
 use installation::Installation;
 use vouchsafe::access_log::name;
-use vouchsafe::core::{CellKey, Clock, Space, TenantId, Timestamp, UserId};
+use vouchsafe::core::{CellKey, Clock, Space, Timestamp, UserId};
 use vouchsafe::envelope::Keyring;
-use vouchsafe::gate::{Code, Credentials, GateBuilder, HostError, Login, Swapped};
+use vouchsafe::gate::{Code, GateBuilder, Login};
 use vouchsafe::os::SystemEntropy;
 use vouchsafe::policy::Policy;
 use vouchsafe::store::{AnyCells, Cells, Loaded, MemoryStore, Put, StoreError, Swap, Version};
@@ -230,50 +229,6 @@ fn a_crash_at_any_step_of_a_reset_leaves_none() {
     assert!(replaced > 4);
 }
 
-/// Polls until `over`, and drops it there.
-fn until<F: Future>(future: F, over: impl Fn() -> bool) {
-    let mut future = pin!(future);
-    while !over() {
-        match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(_) => panic!("it got through"),
-            Poll::Pending => std::thread::yield_now(),
-        }
-    }
-}
-
-/// A host's column in memory, which may hang where it is written.
-#[derive(Default)]
-struct Column {
-    text: Mutex<Option<String>>,
-    hangs: AtomicBool,
-    reached: AtomicBool,
-}
-
-impl Credentials for Column {
-    async fn load(&self, _: &TenantId, _: &UserId) -> Result<Option<String>, HostError> {
-        Ok(self.text.lock().unwrap().clone())
-    }
-
-    async fn swap(
-        &self,
-        _: &TenantId,
-        _: &UserId,
-        expected: Option<&str>,
-        new: &str,
-    ) -> Result<Swapped, HostError> {
-        if self.hangs.load(Ordering::SeqCst) {
-            self.reached.store(true, Ordering::SeqCst);
-            std::future::pending::<()>().await;
-        }
-        let mut text = self.text.lock().unwrap();
-        if text.as_deref() != expected {
-            return Ok(Swapped::Superseded);
-        }
-        *text = Some(new.to_owned());
-        Ok(Swapped::Done)
-    }
-}
-
 /// The caller goes away while the host's column is slow: the new password is in force.
 #[test]
 fn a_reset_that_is_dropped_at_the_column_leaves_none() {
@@ -288,16 +243,6 @@ fn a_reset_that_is_dropped_at_the_column_leaves_none() {
     block_on(gate.gate.upkeep());
     let _session = gate.sign_in("ada", OTHER);
     assert!(!is_known(&gate, OTHER, &old));
-}
-
-/// A hash of `password` that other software made.
-fn foreign(password: &str) -> String {
-    let params = Params::new(8, 1, 1, None).unwrap();
-    let argon2 = Argon2::new(Algorithm::Argon2id, argon2::Version::V0x13, params);
-    let (salt, mut hash) = (b"salt of theirs", [0; 32]);
-    argon2.hash_password_into(password.as_bytes(), salt, &mut hash).unwrap();
-    let base64 = Base64Unpadded::encode_string;
-    format!("$argon2id$v=19$m=8,t=1,p=1${}${}", base64(salt), base64(&hash))
 }
 
 #[test]

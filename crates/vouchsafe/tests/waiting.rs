@@ -8,14 +8,14 @@
     reason = "tests"
 )]
 
-use std::future::{Future, poll_fn};
-use std::pin::Pin;
+mod hourglass;
+
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use vouchsafe::core::{CellKey, Timer};
+use hourglass::{Hourglass, Waiting, poll};
+use vouchsafe::core::CellKey;
 use vouchsafe::gate::{Admitted, Checked, Code, Login};
 use vouchsafe::policy::Policy;
 use vouchsafe::store::{Cells, MemoryStore, Put, StoreError, Swap, Version};
@@ -24,44 +24,6 @@ use vouchsafe_testkit::{TestGate, block_on};
 const PASSWORD: &str = "Brass-Lantern7";
 const WRONG: &str = "Copper-Kettle8";
 const TICK: Duration = Duration::from_micros(1);
-
-/// Time passes when the test says so.
-#[derive(Clone, Default)]
-struct Hourglass(Arc<Mutex<(Duration, Vec<Waker>)>>);
-
-impl Hourglass {
-    fn pass(&self, duration: Duration) {
-        let mut glass = self.0.lock().unwrap();
-        glass.0 += duration;
-        let wakers = std::mem::take(&mut glass.1);
-        drop(glass);
-        wakers.into_iter().for_each(Waker::wake);
-    }
-}
-
-impl Timer for Hourglass {
-    fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + Send {
-        let glass = Arc::clone(&self.0);
-        let end = glass.lock().unwrap().0 + duration;
-        poll_fn(move |context| {
-            let mut glass = glass.lock().unwrap();
-            if glass.0 >= end {
-                return Poll::Ready(());
-            }
-            glass.1.push(context.waker().clone());
-            Poll::Pending
-        })
-    }
-}
-
-type Waiting<'a> = Pin<Box<dyn Future<Output = Login> + 'a>>;
-
-fn poll(waiting: &mut Waiting<'_>) -> Option<Login> {
-    match waiting.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(login) => Some(login),
-        Poll::Pending => None,
-    }
-}
 
 fn code(login: Login) -> Option<Code> {
     match login {

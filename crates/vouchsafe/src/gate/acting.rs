@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use vouchsafe_access_log::{Actor, Name, Operation, Outcome, Target, Text, name};
 use vouchsafe_core::{SecretString, TenantId, UserId};
-use vouchsafe_lockout::{Lock, LockoutEvent, LockoutVerdict};
+use vouchsafe_lockout::{Device, Lock, LockoutEvent, LockoutVerdict};
 use vouchsafe_password::{CredentialEvent, CredentialVerdict, OwnerPresent, Password, Unmet};
 use vouchsafe_policy::Policy;
 use vouchsafe_session::{Purpose, Session, SessionEvent, SessionId, SessionVerdict};
@@ -439,7 +439,7 @@ impl Acting<'_> {
         let refused = self.draft(Operation::PasswordChangeRefused, target.clone());
         let changed = self.draft(Operation::PasswordChanged, target);
         let mut underway = Underway::new(gate, &refused);
-        let (user, stand, proof) = match self.prove(principal, present.into()).await {
+        let (user, stand, known, proof) = match self.prove(principal, present.into()).await {
             Ok(proven) => proven,
             Err(failure) => {
                 let refusal = gate.refuse_attempt(policy, &refused, failure).await;
@@ -453,7 +453,6 @@ impl Acting<'_> {
         // It is recorded, or changes nothing before it is.
         underway.end();
         let record = hashed?;
-        let known = gate.device(policy, account, self.call).await;
         // The session opens under the generation that setting the password makes.
         let generation = stand.generation.saturating_add(1);
         let opening = gate.opening(policy, &changed, proof, generation, None);
@@ -474,12 +473,12 @@ impl Acting<'_> {
         Ok(issued.await?)
     }
 
-    /// Charges and checks the present password of the acting person.
+    /// Charges and checks the present password of the acting person; with the browser, if it is known.
     async fn prove(
         &self,
         principal: &Principal,
         present: SecretString,
-    ) -> Result<(Account, Stand, vouchsafe_core::Authenticated), Failure> {
+    ) -> Result<(Account, Stand, Option<Device>, vouchsafe_core::Authenticated), Failure> {
         let (gate, policy, account) = (self.gate, &self.policy, principal.account());
         let user = self.find(principal.user()).await?;
         gate.throttle_strangers(&self.tenant, policy, account, self.call).await?;
@@ -491,7 +490,10 @@ impl Acting<'_> {
         let verified =
             gate.verify(policy, &self.tenant, Some(&user), charged, &present, &view).await;
         match verified? {
-            Proof::Authenticated(proof) => Ok((user, view.into_stand(), proof)),
+            Proof::Authenticated(proof) => {
+                let known = gate.device_of(policy, account, self.call, view.devices);
+                Ok((user, view.into_stand(), known, proof))
+            }
             Proof::ChangeOnly(_) => Err(self.refusal(Code::Raced).into()),
         }
     }

@@ -26,6 +26,7 @@ use super::account::{AccountEvent, AccountState, AccountVerdict, Owner, Parts, V
 use super::call::user_target;
 use super::column_texts::{Column, Held, Judged, Rewrite, TextDigest, digest};
 use super::host::Swapped;
+use super::upkeep::Holding;
 use super::{Account, Code, Gate, Later, Refused, host_refusal};
 
 /// How long the host's column may take to answer: half of what a charge may stay unsettled.
@@ -269,13 +270,13 @@ impl Gate {
         }
         let (tenant, user) = (tenant.clone(), Box::new(user.clone()));
         let later = Later::Write { policy: Arc::clone(policy), tenant, account, user };
-        let mut left = Left { gate: self, later: Some(later) };
-        let Some(Later::Write { tenant, user, .. }) = &left.later else { return Ok(()) };
+        let mut left = Holding(&self.inner, Some(later));
+        let Some(Later::Write { tenant, user, .. }) = &left.1 else { return Ok(()) };
         let Ok(view) = self.look(policy, tenant, account, Some(user)).await else { return Ok(()) };
         if !view.is_written() {
             return Ok(());
         }
-        left.later = None;
+        left.1 = None;
         match view.generation == stand.generation.saturating_add(1) {
             true => Ok(()),
             false => Err(Refused::new(Code::Raced, policy.digest())),
@@ -332,19 +333,5 @@ impl Gate {
             Poll::Pending => limit.as_mut().poll(context).map(|()| None),
         });
         answer.await.ok_or_else(|| host_refusal(policy))
-    }
-}
-
-/// What is to be done by the upkeep, unless it was done.
-struct Left<'a> {
-    gate: &'a Gate,
-    later: Option<Later>,
-}
-
-impl Drop for Left<'_> {
-    fn drop(&mut self) {
-        if let Some(later) = self.later.take() {
-            self.gate.inner.leave(later);
-        }
     }
 }

@@ -367,10 +367,10 @@ impl Gate {
         event: vouchsafe_lockout::LockoutEvent,
     ) -> Result<LockoutVerdict, Undelivered<vouchsafe_lockout::LockoutEvent>> {
         let (key, asked) = (event.cell(), self.now());
-        let counted = match &self.inner.overflow {
-            None => self.drive(key, machine, event).await,
+        let Inner { cells, entropy, overflow, .. } = &*self.inner;
+        let counted = match overflow {
+            None => drive(cells, entropy, key, machine, event, asked).await,
             Some(overflow) => {
-                let Inner { cells, entropy, .. } = &*self.inner;
                 counting::drive(cells, overflow, entropy, machine, event, asked).await
             }
         };

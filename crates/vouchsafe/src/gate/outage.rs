@@ -125,12 +125,12 @@ impl Gate {
         if let Some(given) = own {
             return self.settle_own(policy, machine, event, given).await;
         }
-        if let (LockoutEvent::Unlock { account, id }, Some(stricter), Some(_)) =
-            (&event, policy.lockout().degraded(), self.counters_down())
+        if let LockoutEvent::Unlock { .. } = event
+            && let (Some(unlock), Some(stricter)) = (event.again(), policy.lockout().degraded())
+            && self.counters_down().is_some()
         {
             // What this process keeps by itself meanwhile, too.
             let machine = LockoutMachine::new(stricter, policy.digest());
-            let unlock = LockoutEvent::Unlock { account: *account, id: *id };
             let _ = self.drive_own(&machine, unlock).await;
         }
         let asked = policy.lockout().when_store_is_down() != Outage::Refuse;

@@ -61,7 +61,8 @@ impl Drop for Counting<'_> {
     }
 }
 
-/// A record that is being written for later; dropped before it was, it goes back.
+/// What is being done that had to wait, or may have to: dropped before it was done, it is left for the
+/// next run.
 pub(super) struct Holding<'a>(pub(super) &'a Inner, pub(super) Option<Later>);
 
 impl Drop for Holding<'_> {

@@ -1,11 +1,12 @@
 //! A host with a table of users of its own, and a gate whose passwords are in it.
 
+mod memory;
+
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use argon2::{Algorithm, Argon2, Params, Version};
-use base64ct::{Base64Unpadded, Encoding};
+pub use memory::foreign;
 use rusqlite::{Connection, OptionalExtension, params};
 use vouchsafe::access_log::{Record, VecSink};
 use vouchsafe::core::{TenantId, UserId};
@@ -153,16 +154,6 @@ impl Credentials for Table {
             _ => Ok(Swapped::Done),
         }
     }
-}
-
-/// A hash of `password` that other software made, as weak as a test's own.
-pub fn foreign(password: &str) -> String {
-    let argon2 =
-        Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::new(8, 1, 1, None).unwrap());
-    let (salt, mut hash) = (b"salt of theirs", [0; 32]);
-    argon2.hash_password_into(password.as_bytes(), salt, &mut hash).unwrap();
-    let base64 = Base64Unpadded::encode_string;
-    format!("$argon2id$v=19$m=8,t=1,p=1${}${}", base64(salt), base64(&hash))
 }
 
 #[derive(Clone, Copy, Debug)]

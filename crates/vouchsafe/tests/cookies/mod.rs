@@ -1,11 +1,14 @@
 //! Browsers that are known by a cookie, at a gate.
 #![allow(dead_code, reason = "each test file uses its part")]
 
+use std::future::Future;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use vouchsafe::access_log::name;
 use vouchsafe::core::{SecretString, UserId};
-use vouchsafe::gate::{Attempt, Call, Code, GateBuilder, Login, Refused};
+use vouchsafe::gate::{Attempt, Call, Code, GateBuilder, Login, Purpose, Refused};
 use vouchsafe::policy::Policy;
 use vouchsafe::store::{Cells, MemoryStore};
 use vouchsafe_testkit::{TestGate, block_on};
@@ -87,4 +90,26 @@ pub fn forget(gate: &TestGate, user: &UserId) {
     let (tenant, call) = (TestGate::tenant(), TestGate::call());
     let operator = gate.gate.operator(&tenant, name!("console"), &call).unwrap();
     block_on(operator.forget_devices(user)).unwrap();
+}
+
+/// Polls until `over`, and drops it there.
+pub fn until<F: Future>(future: F, over: impl Fn() -> bool) {
+    let mut future = pin!(future);
+    while !over() {
+        match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(_) => panic!("it got through"),
+            Poll::Pending => std::thread::yield_now(),
+        }
+    }
+}
+
+/// The link that the owner asks for.
+pub fn link(gate: &TestGate, purpose: Purpose) -> String {
+    let attempt = TestGate::attempt("ada");
+    match purpose {
+        Purpose::Unlock => block_on(gate.gate.request_unlock(&attempt)).unwrap(),
+        _ => block_on(gate.gate.request_reset(&attempt)).unwrap(),
+    }
+    block_on(gate.gate.upkeep());
+    gate.mail.token().unwrap()
 }
