@@ -3,6 +3,7 @@
 //! | file | question it answers |
 //! |---|---|
 //! | `measure` | how are two sides run against each other |
+//! | `cores` | on which core does a side run
 //! | `report` | which version is the peer, and how is a result printed |
 //! | `cases` | which cases are there; one file a group |
 //! | `draw` | which accounts, and in which order |
@@ -10,6 +11,7 @@
 #![expect(clippy::disallowed_methods, reason = "it reads clocks and stands in for verifiers")]
 
 mod cases;
+mod cores;
 mod draw;
 mod measure;
 mod report;

@@ -22,6 +22,7 @@ use vouchsafe::lockout::{
 use vouchsafe::os::{SystemClock, SystemEntropy};
 use vouchsafe::store::{Cells, MemoryStore, Put, Swap, Version, drive};
 
+use crate::cores;
 use crate::draw::{Drawn, MILLION, at_once, numbers};
 use crate::measure::{Batch, Case, Sides, Unit};
 use crate::{Error, Result};
@@ -113,12 +114,12 @@ fn deny_locked_two_threads() -> Result<Sides> {
     Ok(Sides::new(ours, peer))
 }
 
-/// One thread, then two, each with work of its own that nobody has just brought into a cache.
+/// One thread and two, each with work of its own that nobody has just brought into a cache.
 fn scaling<W: FnMut(u32) -> Result<()> + Send + 'static>(
     next: &mut u32,
     work: impl Fn(usize) -> W,
 ) -> Result<Batch> {
-    let mut time = |threads: usize| {
+    let mut rate = |threads: usize| {
         let numbers = *next..*next + BATCH;
         *next += BATCH;
         let works: Vec<W> = (0..threads).map(&work).collect();
@@ -133,12 +134,12 @@ fn scaling<W: FnMut(u32) -> Result<()> + Send + 'static>(
         for thread in running {
             thread.join().map_err(|_| "a thread panicked")??;
         }
-        Ok::<_, Error>(start.elapsed().as_secs_f64())
+        let done = f64::from(BATCH) * if threads == 1 { 1.0 } else { 2.0 };
+        Ok(done / start.elapsed().as_secs_f64())
     };
     // What ran before was the other side: the first run finds nothing of this one's in any cache.
-    let _ = time(1)?;
-    let (two, one) = (time(2)?, time(1)?);
-    Ok(Batch::percent(200.0 * one / two))
+    let _: f64 = rate(1)?;
+    cores::scaling(rate)
 }
 
 /// A charge and its refund after a right password, on one of a million accounts with a failure

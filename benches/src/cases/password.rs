@@ -5,6 +5,7 @@ use std::hint::black_box;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use argon2::{Algorithm, Argon2, Block, Params, PasswordVerifier, Version};
@@ -19,6 +20,7 @@ use vouchsafe::password::{
 };
 
 use crate::Result;
+use crate::cores::{Kept, scaling};
 use crate::measure::{Batch, Case, Sides, Unit};
 
 /// OWASP's first: memory in KiB, and passes.
@@ -126,18 +128,20 @@ fn verify_vs_password_auth() -> Result<Sides> {
 /// At 19 456 KiB and two passes, against a program whose allocator keeps the block between two
 /// hashes, as glibc's does by itself below 32 MiB once it has given one back.
 fn verify_19456_kept() -> Result<Sides> {
+    let ours = ours(SECOND)?;
     let mut child = Verifier::start(&[
         ("MALLOC_MMAP_THRESHOLD_", "33554432"),
         ("MALLOC_TRIM_THRESHOLD_", "268435456"),
     ])?;
-    Ok(Sides::new(ours(SECOND)?, move || child.verify()))
+    Ok(Sides::new(ours, move || child.verify()))
 }
 
 /// The same against a program whose allocator maps fresh memory for each hash, as glibc's does from
 /// 32 MiB and others do sooner: the kernel clears every page of it.
 fn verify_19456_fresh() -> Result<Sides> {
+    let ours = ours(SECOND)?;
     let mut child = Verifier::start(&[("MALLOC_MMAP_THRESHOLD_", "131072")])?;
-    Ok(Sides::new(ours(SECOND)?, move || child.verify()))
+    Ok(Sides::new(ours, move || child.verify()))
 }
 
 /// `argon2` in a process of its own, as how its memory is allocated is the whole process's.
@@ -194,28 +198,29 @@ pub fn verify_for_each_line() -> Result<()> {
 /// that hash in memory of their own and wait for nobody: what the machine gives. The pool's own
 /// figure is to be 180 at least.
 fn pool_two_cores() -> Result<Sides> {
-    let (one, two) = (Pool::new(SECOND, 1)?, Pool::new(SECOND, 2)?);
+    let on = |core: usize| -> Result<Pool> {
+        let _kept = Kept::to(core)?;
+        Pool::new(SECOND, 1)
+    };
+    let pools = [on(0)?, on(1)?, Pool::new(SECOND, 2)?];
     let ours = move || {
-        let alone = one.rate()?;
-        Ok(Batch::percent(100.0 * two.rate()? / alone))
+        let mut next = pools.iter();
+        scaling(|_| next.next().ok_or("one pool too few")?.rate())
     };
-    let peer = || {
-        let alone = raw_rate(1)?;
-        Ok(Batch::percent(100.0 * raw_rate(2)? / alone))
-    };
-    Ok(Sides::new(ours, peer))
+    Ok(Sides::new(ours, || scaling(raw_rate)))
 }
 
 /// Verifications in a batch of a rate.
-const MANY: u32 = 24;
+const MANY: u32 = 96;
 
-/// Bare hashes a second on so many threads.
-fn raw_rate(threads: u32) -> Result<f64> {
+/// Bare hashes a second on so many threads, each of which takes the next as soon as it can.
+fn raw_rate(threads: usize) -> Result<f64> {
     let begun = Instant::now();
+    let taken = AtomicU32::new(0);
     let hash = || -> Result<()> {
         let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params(SECOND)?);
         let mut memory = vec![Block::new(); usize::try_from(SECOND.0)?];
-        for _ in 0..MANY / threads {
+        while taken.fetch_add(1, Ordering::Relaxed) < MANY {
             raw(&argon2, &mut memory)?;
         }
         Ok(())
@@ -245,10 +250,15 @@ fn phc(cost: (u32, u32)) -> Result<String> {
     Ok(argon2.hash_password_with_salt(TYPED.as_bytes(), SALT)?.to_string())
 }
 
-/// A matching verification of a record of our own, through a pool of one worker.
+/// A matching verification of a record of our own, through a pool of one worker. As long as it is
+/// there, the worker, this thread and the programs it starts share one core.
 fn ours(cost: (u32, u32)) -> Result<impl FnMut() -> Result<Batch>> {
+    let kept = Kept::to(1)?;
     let pool = Pool::new(cost, 1)?;
-    Ok(move || Batch::time(1, |number| pool.matches(pool.ask(number)?.wait())))
+    Ok(move || {
+        let _here = &kept;
+        Batch::time(1, |number| pool.matches(pool.ask(number)?.wait()))
+    })
 }
 
 /// A pool and a record of its own.
