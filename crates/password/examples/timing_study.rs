@@ -5,7 +5,7 @@
 //! cargo run --release -p vouchsafe-password --features import --example timing_study -- [samples]
 //! ```
 //!
-//! 2 000 samples of each kind unless said otherwise, about 15 minutes; nothing else should run. It is
+//! 2 000 samples of each kind unless said otherwise, about 20 minutes; nothing else should run. It is
 //! a study and no test: it decides nothing.
 //!
 //! How to read it. `delta` is Cliff's: how much likelier an answer for this kind of account is slower
@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use vouchsafe_password::core::{
-    AccountDigest, ChargeId, Charged, Clock, PolicyDigest, TenantId, Timestamp, UserId,
+    AccountDigest, ChargeId, Charged, Clock, Entropy, PolicyDigest, TenantId, Timestamp, UserId,
 };
 use vouchsafe_password::crypto::SystemEntropy;
 use vouchsafe_password::{Binding, HashPolicy, HashPool, Password, PoolConfig, Stored, Verified};
@@ -60,15 +60,19 @@ struct Kind {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let samples: usize = std::env::args().nth(1).map_or(Ok(2_000), |samples| samples.parse())?;
-    let config = PoolConfig::new(HashPolicy::default()).workers(1);
-    let pool = HashPool::new(config, Arc::new(Stopped), Arc::new(SystemEntropy::new()))?;
+    let (config, entropy) =
+        (PoolConfig::new(HashPolicy::default()), Arc::new(SystemEntropy::new()));
+    let pool = HashPool::new(config.workers(1), Arc::new(Stopped), entropy.clone())?;
     let mut kinds = kinds(&pool)?;
     let binding = martha()?;
-    // In turns, and each first as often as the others: what else the machine does falls on all alike.
+    // In turns, so that what else the machine does falls on all alike, and each in an order of its own:
+    // a hash is slower behind one that let its memory go cold.
     for turn in 0..samples.saturating_add(1) {
-        let begin = turn.checked_rem(kinds.len()).unwrap_or(0);
-        let (last, first) = kinds.split_at_mut(begin);
-        for kind in first.iter_mut().chain(last) {
+        let mut drawn = vec![[0; 8]; kinds.len()];
+        entropy.fill(drawn.as_flattened_mut())?;
+        let mut order: Vec<_> = drawn.into_iter().zip(&mut kinds).collect();
+        order.sort_unstable_by_key(|(place, _)| *place);
+        for (_, kind) in order {
             let took = ask(&pool, &kind.stored, binding)?;
             // The first turn warms up.
             if turn > 0 {

@@ -9,14 +9,16 @@ impl HashPool {
     /// Under a pepper it is sealed, as what is remembered was. Hashes nothing.
     ///
     /// It stays as it is where nothing is remembered, where the pepper of `last` is missing, where it is
-    /// one of ours (which has its own), and where it would be longer than [`Record::MAX_LEN`].
+    /// one of ours (which has its own), where [`Peppers::sealed_only`](crate::Peppers::sealed_only) does
+    /// not believe it, and where it would be longer than [`Record::MAX_LEN`].
     #[must_use]
     pub fn remembering(&self, record: Record, last: &Record, binding: &Binding) -> Record {
         let Body::Plain(inner) = &record.body else { return record };
-        if record.bound || inner.history.is_some() {
+        let bench = self.bench();
+        let believed = bench.open(record.clone(), binding).is_ok();
+        if !believed || record.bound || inner.history.is_some() {
             return record;
         }
-        let bench = self.bench();
         let Ok(last) = bench.open(last.clone(), binding) else { return record };
         if last.inner.history.is_none() {
             return record;

@@ -53,8 +53,9 @@ pub enum PasswordError {
     /// than the pool's ([`PoolKeys::remember_with`](crate::PoolKeys::remember_with)).
     #[error("what it is to be compared with is keyed with another key")]
     PreviousKey,
-    /// The new password has to be compared with the one before it, whose record does not open.
-    #[error("what it is to be compared with was sealed for another account, or tampered with")]
+    /// The new password has to be compared with the one before it, whose record does not open, or is not
+    /// believed.
+    #[error("what it is to be compared with is not sealed for this account, or was tampered with")]
     PreviousTampered,
     /// Not what can be made a record of.
     #[error(transparent)]

@@ -49,6 +49,7 @@ impl PepperId {
 pub struct Peppers {
     current: Pepper,
     older: Vec<Pepper>,
+    sealed_only: bool,
 }
 
 struct Pepper {
@@ -74,6 +75,9 @@ pub enum PepperError {
     /// It was sealed for another account, or changed since.
     #[error("the record was sealed for another account, or tampered with")]
     Tampered,
+    /// It is under no pepper, and only those that are sealed are believed ([`Peppers::sealed_only`]).
+    #[error("the record is not sealed with a pepper, and only those that are count")]
+    NotSealed,
     /// No fresh bytes for a nonce.
     #[error(transparent)]
     NoEntropy(#[from] NoEntropy),
@@ -83,13 +87,24 @@ impl Peppers {
     /// Seals with `current`. Keys of this kind must be used for nothing else.
     #[must_use]
     pub fn new(current: &RootKey) -> Self {
-        Self { current: Pepper::new(current), older: Vec::new() }
+        Self { current: Pepper::new(current), older: Vec::new(), sealed_only: false }
     }
 
     /// Opens records that were sealed with `older`, too.
     #[must_use]
     pub fn with_older(mut self, older: &RootKey) -> Self {
         self.older.push(Pepper::new(older));
+        self
+    }
+
+    /// Believes no record that is not sealed: whoever can write to the table, and has no pepper, can put
+    /// no hash of a password of their own there. Such a record never matches, at the work of a wrong
+    /// password, and [`rotate`](Self::rotate) does not seal it.
+    ///
+    /// For when the whole table has been rotated, what is imported included.
+    #[must_use]
+    pub const fn sealed_only(mut self) -> Self {
+        self.sealed_only = true;
         self
     }
 
@@ -153,7 +168,8 @@ impl Peppers {
 
 impl fmt::Debug for Peppers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Peppers({}, {} older)", self.current.id, self.older.len())
+        let only = if self.sealed_only { ", sealed only" } else { "" };
+        write!(f, "Peppers({}, {} older{only})", self.current.id, self.older.len())
     }
 }
 
@@ -164,6 +180,9 @@ pub(crate) fn open(
     binding: &Binding,
 ) -> Result<(Standing, Inner), PepperError> {
     let (id, bytes) = match &record.body {
+        Body::Plain(_) if peppers.is_some_and(|peppers| peppers.sealed_only) => {
+            return Err(PepperError::NotSealed);
+        }
         Body::Plain(inner) => return Ok((record.standing, inner.clone())),
         Body::Sealed(id, bytes) => (*id, bytes),
     };

@@ -37,7 +37,14 @@ fn accepted(text: &str, remember: u8) -> Accepted {
 }
 
 fn peppered(policy: HashPolicy) -> HashPool {
-    let peppers = Peppers::new(&RootKey::new(&[1; 32]));
+    peppered_with(policy, peppers())
+}
+
+fn peppers() -> Peppers {
+    Peppers::new(&RootKey::new(&[1; 32]))
+}
+
+fn peppered_with(policy: HashPolicy, peppers: Peppers) -> HashPool {
     let keys = PoolKeys::new().remember_with(MacKey::new(&[7; 32]));
     common::pool_with(policy, keys.peppers(Arc::new(peppers)))
 }
@@ -302,6 +309,17 @@ fn what_was_remembered_is_taken_over_beside_a_hash_by_other_software() {
         assert_eq!(with.to_string().parse::<Record>().as_ref(), Ok(&with));
         assert_eq!(with == long, deep.pepper().is_some());
     }
+}
+
+/// It would be sealed by that.
+#[test]
+fn nothing_is_taken_over_beside_a_record_that_is_not_believed() {
+    let last = replace(&peppered(cheapest()), "first", 3, Stored::Absent).unwrap();
+    let strict = peppered_with(cheapest(), peppers().sealed_only());
+    let forged = Record::import(HOSTS, Standing::Chosen).unwrap();
+    assert_eq!(strict.remembering(forged.clone(), &last, &martha()), forged);
+    assert_eq!(replace(&strict, "second", 3, forged), Err(PasswordError::PreviousTampered));
+    assert_eq!(replace(&strict, "first", 3, last), Err(PasswordError::Reused));
 }
 
 /// Taken over from a pool with more memory or with another key: nothing can be entered there, so the

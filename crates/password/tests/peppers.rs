@@ -102,6 +102,34 @@ fn a_missing_or_wrong_key_verifies_nothing() {
     assert!(upgrade(verify(&ring, "Xk7#vq9w", upgraded.new_record().clone(), user(1))).is_none());
 }
 
+/// Whoever can write to the table and has no pepper puts a hash of their own there.
+#[test]
+fn once_only_sealed_records_count_nobody_can_put_one_there() {
+    let only = || Arc::new(Peppers::new(&key(1)).sealed_only());
+    let (strict, entropy) = (pool(Some(only())), SeededEntropy::new(2));
+    let forged = record(&pool(None), "Xk7#vq9w", user(1));
+    let sealed = record(&strict, "Xk7#vq9w", user(1));
+    assert!(format!("{:?}", only()).ends_with("0 older, sealed only)"));
+
+    let before = strict.work();
+    let verified = verify(&strict, "Xk7#vq9w", forged.clone(), user(1));
+    assert!(matches!(verified, Verified::NoMatch(_)), "{verified:?}");
+    let after = strict.work();
+    assert_eq!(
+        (after.runs, after.blocks),
+        (before.runs + 1, before.blocks + cheap().params().blocks())
+    );
+    let verified = verify(&strict, "Xk7#vq9w", sealed.clone(), user(1));
+    assert_eq!(matched(verified), Some(Standing::Chosen));
+
+    let not_sealed = Err(vouchsafe_password::PepperError::NotSealed);
+    assert_eq!(only().rotate(&forged, &user(1), &entropy), not_sealed);
+    // Before: rotated as any.
+    let rotated = peppers(1, &[]).rotate(&forged, &user(1), &entropy).unwrap().unwrap();
+    let verified = verify(&strict, "Xk7#vq9w", rotated.new_record().clone(), user(1));
+    assert_eq!(matched(verified), Some(Standing::Chosen));
+}
+
 /// Every format, under a pepper; without one, Argon2id of our own.
 #[cfg(feature = "import")]
 #[test]

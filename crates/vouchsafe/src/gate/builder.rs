@@ -233,7 +233,7 @@ impl GateBuilder {
 
     /// The peppers that records of passwords are sealed with, in the store and in the host's column. A
     /// record under another is sealed anew when its owner signs in; `Peppers::rotate` seals a table
-    /// without. Without the pepper of a record its owner is told [`Code::Unavailable`](super::Code),
+    /// without, and once it has, `Peppers::sealed_only` believes nothing else. Without the pepper of a record its owner is told [`Code::Unavailable`](super::Code),
     /// and no attempt counts. By default there are none: the store's own cells are sealed anyway.
     pub fn peppers(mut self, peppers: Arc<Peppers>) -> Self {
         self.peppers = Some(peppers);
