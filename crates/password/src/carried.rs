@@ -27,7 +27,7 @@ impl HashPool {
         inner.history = last.inner.history;
         let with = Record::plain(record.standing, record.bound, record.form, inner);
         match bench.seal(with, binding) {
-            Ok(with) if with.to_string().len() <= Record::MAX_LEN => with,
+            Ok(with) if with.fits() => with,
             _ => record,
         }
     }

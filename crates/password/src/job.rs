@@ -263,7 +263,7 @@ pub(crate) struct What<'a> {
 
 /// A panic below, in the host's clock or entropy for one, would take a worker and the charge with
 /// it, and leave somebody waiting for ever.
-fn caught<T>(work: impl FnOnce() -> Result<T, NotRun>) -> Result<T, NotRun> {
+pub(crate) fn caught<T>(work: impl FnOnce() -> Result<T, NotRun>) -> Result<T, NotRun> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or(Err(NotRun))
 }
 

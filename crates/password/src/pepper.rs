@@ -78,6 +78,10 @@ pub enum PepperError {
     /// It is under no pepper, and only those that are sealed are believed ([`Peppers::sealed_only`]).
     #[error("the record is not sealed with a pepper, and only those that are count")]
     NotSealed,
+    /// Sealed, it would be longer than a record may be ([`Record::MAX_LEN`]): long imports with many
+    /// remembered passwords are. Its next successful use makes it shorter.
+    #[error("sealed, the record would be longer than a record may be")]
+    TooLong,
     /// No fresh bytes for a nonce.
     #[error(transparent)]
     NoEntropy(#[from] NoEntropy),
@@ -134,6 +138,9 @@ impl Peppers {
         let (standing, inner) = open(Some(self), record, binding)?;
         let plain = Record::plain(standing, record.bound, record.form, inner);
         let new = self.seal(&plain, binding, entropy)?;
+        if !new.fits() {
+            return Err(PepperError::TooLong);
+        }
         Ok(Some(Upgrade::new(record.clone(), new)))
     }
 

@@ -213,7 +213,8 @@ pub struct Work {
 
 /// Hashes and verifies passwords on threads of its own.
 ///
-/// Memory, queue and waiting time are bounded; what does not fit is answered at once, unhashed.
+/// Memory, queue and waiting time are bounded; what does not fit is answered at once, unhashed. One more
+/// thread, which sleeps, answers who waited too long while all workers are busy.
 /// Running work keeps its memory to its end, whether or not anybody still waits for it. Dropping
 /// the pool answers what is queued with [`NotVerifiedReason::Stopped`] and waits for what runs.
 ///
@@ -277,12 +278,17 @@ impl HashPool {
         // Dropping it stops the workers that were started, should a later one fail to.
         let mut pool = Self { queue, policy, clock, threads: Vec::new() };
         for number in 0..workers {
-            let queue = Arc::clone(&pool.queue);
-            let name = format!("password-hash-{number}");
-            let thread = std::thread::Builder::new().name(name).spawn(move || queue.work());
-            pool.threads.push(thread.map_err(|_| PasswordError::Threads)?);
+            pool.start(format!("password-hash-{number}"), Queue::work)?;
         }
+        pool.start("password-expire".to_owned(), Queue::expire)?;
         Ok(pool)
+    }
+
+    fn start(&mut self, name: String, life: fn(&Queue)) -> Result<(), PasswordError> {
+        let queue = Arc::clone(&self.queue);
+        let thread = std::thread::Builder::new().name(name).spawn(move || life(&queue));
+        self.threads.push(thread.map_err(|_| PasswordError::Threads)?);
+        Ok(())
     }
 
     /// Whether `password` is the one whose record is `stored`, of the account of `binding`. Takes
@@ -520,7 +526,7 @@ impl Drop for HashPool {
         self.queue.stop();
         let here = std::thread::current().id();
         for worker in self.threads.drain(..) {
-            // A waker may drop the pool on one of its own workers, which then ends by itself.
+            // A waker may drop the pool on one of its own threads, which then ends by itself.
             if worker.thread().id() != here {
                 // A worker catches what its work panics with.
                 let _ = worker.join();

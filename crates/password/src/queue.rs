@@ -8,12 +8,14 @@ use std::time::Duration;
 use vouchsafe_core::Timestamp;
 
 use crate::hash::Memory;
-use crate::job::{Bench, Job};
+use crate::job::{Bench, Job, caught};
 use crate::ticket::Answer;
 use crate::{Hashing, NotVerifiedReason, Work};
 
 /// For how long nobody may come before the memory is wiped.
 const IDLE: Duration = Duration::from_millis(100);
+/// Longer than anybody waits for the next look at who waited too long.
+const DAY: Duration = Duration::from_secs(86_400);
 
 pub(crate) struct Config {
     pub(crate) length: usize,
@@ -26,6 +28,8 @@ pub(crate) struct Queue {
     bench: Arc<Bench>,
     state: Mutex<State>,
     changed: Condvar,
+    /// Somebody waits where nobody did, or it was stopped.
+    waited_for: Condvar,
     refused: AtomicU64,
     somebody_left: Arc<AtomicBool>,
 }
@@ -64,9 +68,9 @@ impl Queue {
     pub(crate) fn new(config: Config, bench: Arc<Bench>) -> Self {
         let waiting = VecDeque::new();
         let state = State { waiting, free: Vec::new(), held_kib: 0, twice_kib: 0, stopped: false };
-        let (state, changed) = (Mutex::new(state), Condvar::new());
+        let (state, changed, waited_for) = (Mutex::new(state), Condvar::new(), Condvar::new());
         let (refused, somebody_left) = (AtomicU64::new(0), Arc::default());
-        Self { config, bench, state, changed, refused, somebody_left }
+        Self { config, bench, state, changed, waited_for, refused, somebody_left }
     }
 
     pub(crate) fn bench(&self) -> &Bench {
@@ -95,9 +99,13 @@ impl Queue {
         } else if state.waiting.len() >= self.config.length {
             NotVerifiedReason::Busy
         } else {
+            let first = state.waiting.is_empty();
             state.waiting.push_back((job, now));
             drop(state);
             self.changed.notify_all();
+            if first {
+                self.waited_for.notify_one();
+            }
             return;
         };
         drop(state);
@@ -112,6 +120,7 @@ impl Queue {
     pub(crate) fn stop(&self) {
         self.lock().stopped = true;
         self.changed.notify_all();
+        self.waited_for.notify_one();
     }
 
     pub(crate) fn stats(&self) -> Work {
@@ -149,6 +158,30 @@ impl Queue {
                     self.act(other);
                     state = self.lock();
                 }
+            }
+        }
+    }
+
+    /// The life of the thread that answers whoever waited too long while every worker is busy: a list
+    /// may stand still, and a hash takes its time.
+    pub(crate) fn expire(&self) {
+        let mut state = self.lock();
+        while !state.stopped {
+            let Some((_, since)) = state.waiting.front() else {
+                state = self.waited_for.wait(state).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            };
+            let waited = self.bench.now().since(*since);
+            if waited <= self.config.max_wait {
+                // Too long is longer than that.
+                let left = self.config.max_wait.saturating_sub(waited).min(DAY);
+                let left = left.saturating_add(Duration::from_millis(1));
+                let waiting = self.waited_for.wait_timeout(state, left);
+                state = waiting.unwrap_or_else(PoisonError::into_inner).0;
+            } else if let Some((job, _)) = state.waiting.pop_front() {
+                drop(state);
+                self.act(Next::Refuse(job, NotVerifiedReason::Waited));
+                state = self.lock();
             }
         }
     }
@@ -195,18 +228,18 @@ impl Queue {
                 };
                 match memory {
                     Some(mut memory) => {
-                        job.run(&self.bench, &mut memory);
+                        survived(|| job.run(&self.bench, &mut memory));
                         // None at all is kept for nobody.
                         if memory.kib() > 0 {
                             self.lock().free.push(memory);
                         }
                     }
-                    None => self.refuse(job, NotVerifiedReason::Failed),
+                    None => survived(|| self.refuse(job, NotVerifiedReason::Failed)),
                 }
                 self.changed.notify_all();
             }
-            Next::Refuse(job, reason) => self.refuse(job, reason),
-            Next::Forget(job) => drop(job),
+            Next::Refuse(job, reason) => survived(|| self.refuse(job, reason)),
+            Next::Forget(job) => survived(|| drop(job)),
             Next::Wipe(mut free) => {
                 free.iter_mut().for_each(Memory::wipe);
                 self.lock().free.append(&mut free);
@@ -229,6 +262,14 @@ impl Queue {
         self.changed.notify_all();
         memory
     }
+}
+
+/// A list that panics when it goes is none of the worker's business either.
+fn survived(work: impl FnOnce()) {
+    let _ = caught(|| {
+        work();
+        Ok(())
+    });
 }
 
 impl State {

@@ -152,6 +152,11 @@ impl Record {
     /// Bytes of a new record's hash (RFC 9106, section 4).
     pub const HASH: usize = 32;
 
+    /// Whether its text is short enough to be read again.
+    pub(crate) fn fits(&self) -> bool {
+        self.to_string().len() <= Self::MAX_LEN
+    }
+
     pub(crate) const fn plain(standing: Standing, bound: bool, form: Form, inner: Inner) -> Self {
         Self { standing, bound, form, bare: false, body: Body::Plain(inner) }
     }

@@ -73,7 +73,7 @@ impl Bench {
             }
             None => return Ok(None),
         };
-        Ok(new.ok().map(|new| Upgrade::new(expected, new)))
+        Ok(new.ok().filter(Record::fits).map(|new| Upgrade::new(expected, new)))
     }
 
     /// What is remembered beside a password that is hashed anew with `params`; whether it was among

@@ -41,6 +41,14 @@ fn small(bits: FingerprintBits) -> Vec<u8> {
 }
 
 #[test]
+fn a_builder_shows_no_key() {
+    let mut builder =
+        BreachBuilder::new(Cursor::new(Vec::new()), FingerprintBits::Eight, 1).unwrap();
+    builder.push(BreachKey::from_bits(0x1234_5678_9abc_def0)).unwrap();
+    assert_eq!(format!("{builder:?}"), "BreachBuilder(1 keys, 2^0 shards)");
+}
+
+#[test]
 fn no_false_negative_and_as_few_false_positives_as_claimed() {
     const KEYS: u64 = 1_000_000;
     for bits in BOTH {

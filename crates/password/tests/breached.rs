@@ -22,8 +22,10 @@ use std::time::Duration;
 use vouchsafe_core::Standing;
 use vouchsafe_password::{
     Accepted, Attributes, BreachBuilder, BreachError, BreachFilter, BreachKey, Breached,
-    FingerprintBits, HashPool, Hashing, Kind, Password, PasswordPolicy, PoolConfig, Unmet,
+    FingerprintBits, HashPool, Hashing, Kind, NotVerifiedReason, Password, PasswordPolicy,
+    PoolConfig, Stored, Unmet,
 };
+use vouchsafe_testkit::ManualClock;
 
 const KNOWN: &str = "Brass-Lantern7";
 const OTHER: &str = "Copper-Kettle8";
@@ -142,6 +144,59 @@ fn a_slow_list_is_in_nobodys_way() {
         assert_eq!(checked.wait().err(), refused);
     }
     assert_eq!(pool.work().runs, 3, "a look is no hash");
+}
+
+/// A disk that stands still holds the only worker: whoever waits behind it is told in time.
+#[test]
+fn nobody_waits_longer_than_allowed_behind_a_list_that_stands_still() {
+    let clock = Arc::new(ManualClock::at(common::NOW));
+    let config = PoolConfig::new(common::cheap()).workers(1).max_wait(Duration::from_millis(20));
+    let pool = common::pool_at(config, Arc::clone(&clock));
+    let (list, comes, go) = slow();
+    let checked = check(&pool, &asking(), OTHER, &list);
+    comes.recv().unwrap();
+    let ask =
+        || pool.verify(common::charged(1), &password(OTHER), Stored::Absent, common::martha());
+    let (first, second) = (ask(), ask());
+    clock.advance(Duration::from_micros(20_001));
+    for late in [first, second] {
+        assert_eq!(common::reason(late.wait()), NotVerifiedReason::Waited);
+    }
+    assert!(list.waits.load(Ordering::SeqCst), "the list stands still to the end");
+    assert_eq!((pool.work().queued, pool.work().refused, pool.work().runs), (0, 2, 0));
+    // Who comes now waits for as long as the clock says, which is not too long.
+    let patient = ask();
+    go.send(()).unwrap();
+    assert!(checked.wait().is_ok());
+    assert_eq!(common::matched(patient.wait()), None);
+    assert_eq!((pool.work().refused, pool.work().runs), (2, 1));
+}
+
+/// Panics when it goes, on a thread of the pool.
+struct Brittle;
+
+impl Breached for Brittle {
+    fn is_breached(&self, _: &Password) -> Result<bool, BreachError> {
+        Ok(false)
+    }
+}
+
+impl Drop for Brittle {
+    fn drop(&mut self) {
+        let pools = |name: &str| name.starts_with("password-");
+        assert!(!std::thread::current().name().is_some_and(pools), "told to");
+    }
+}
+
+#[test]
+fn a_list_that_panics_when_it_goes_takes_no_worker_with_it() {
+    let pool = common::pool(PoolConfig::new(common::cheap()).workers(1));
+    for _ in 0..3 {
+        let checked =
+            pool.check(&asking(), &password(OTHER), &Attributes::none(), Arc::new(Brittle));
+        assert!(checked.wait().is_ok());
+    }
+    common::record(&pool, OTHER);
 }
 
 /// No place, no list that answers: nothing is accepted, and every other rule is answered.

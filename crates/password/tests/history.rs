@@ -22,8 +22,8 @@ use vouchsafe_core::{Standing, TenantId, UserId};
 use vouchsafe_crypto::{MacKey, RootKey};
 use vouchsafe_password::{
     Accepted, Attributes, Binding, HashPolicy, HashPool, OwnerPresent, PasswordError,
-    PasswordPolicy, Peppers, PolicyProblem, PoolConfig, PoolKeys, Record, RecordError, Stored,
-    Verified,
+    PasswordPolicy, PepperError, Peppers, PolicyProblem, PoolConfig, PoolKeys, Record, RecordError,
+    Stored, Verified,
 };
 use vouchsafe_testkit::{ManualClock, SeededEntropy, runs};
 
@@ -308,6 +308,11 @@ fn what_was_remembered_is_taken_over_beside_a_hash_by_other_software() {
         let with = pool.remembering(long.clone(), &deep, &martha());
         assert_eq!(with.to_string().parse::<Record>().as_ref(), Ok(&with));
         assert_eq!(with == long, deep.pepper().is_some());
+        // Nor when it is sealed later, by a run over the table.
+        if deep.pepper().is_none() {
+            let rotated = peppers().rotate(&with, &martha(), &SeededEntropy::new(1));
+            assert_eq!(rotated, Err(PepperError::TooLong));
+        }
     }
 }
 

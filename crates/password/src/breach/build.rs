@@ -1,5 +1,6 @@
 //! Building a filter: one shard at a time in memory, whatever the number of keys.
 
+use std::fmt;
 use std::io::{Seek, SeekFrom, Write};
 
 use super::format::{ENTRY, HEADER, Header, MAX_SHARDS_LOG};
@@ -13,7 +14,6 @@ const KEYS_A_SHARD: u64 = 6_000;
 ///
 /// It keeps the keys of one shard, and 8 bytes for each shard: under 20 MB for a thousand million
 /// keys. Until [`finish`](Self::finish) has written the header, the file is none.
-#[derive(Debug)]
 pub struct BreachBuilder<W> {
     out: W,
     bits: FingerprintBits,
@@ -27,6 +27,12 @@ pub struct BreachBuilder<W> {
     last: Option<u64>,
     /// A key was refused, or a write failed: what was written is of no use.
     failed: bool,
+}
+
+impl<W> fmt::Debug for BreachBuilder<W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "BreachBuilder({} keys, 2^{} shards)", self.kept, self.shards_log)
+    }
 }
 
 impl<W: Write + Seek> BreachBuilder<W> {
