@@ -8,7 +8,7 @@ use vouchsafe_core::Clock;
 
 use crate::hash::{self, Memory, Variant};
 use crate::params::EQUIVALENTS;
-use crate::{HashPolicy, HashPool, NotVerifiedReason, Params, PasswordError, Record};
+use crate::{HashPolicy, NotVerifiedReason, Params, PasswordError, Record, params};
 
 /// The memories that are tried, in MiB, beside the budget itself: powers of two, what lies half-way
 /// between them, and those of the floor.
@@ -171,7 +171,7 @@ fn passes(memory: u32, best: Option<Params>) -> Option<(u32, u32)> {
     let best = best.map_or(0, |best| worth(best.memory_kib(), best.passes()));
     let better = best.checked_div(worth(memory, 1))?.saturating_add(1);
     let least = floor.max(u32::try_from(better).ok()?);
-    let most = HashPool::MAX_BLOCKS.checked_div(memory.into())?;
+    let most = params::MAX_BLOCKS.checked_div(memory.into())?;
     let most = u32::try_from(most).unwrap_or(u32::MAX).min(Params::MAX_PASSES);
     (least <= most).then_some((least, most))
 }

@@ -3,10 +3,10 @@
 use subtle::ConstantTimeEq;
 use vouchsafe_core::Standing;
 
+use crate::bench::{Bench, Candidate};
 use crate::hash::{Memory, NotRun};
 use crate::hashed::Kdf;
 use crate::history::{Entry, History, HistoryKey};
-use crate::job::{Bench, Candidate};
 use crate::nfc::nfd;
 use crate::record::Form;
 use crate::{Binding, Password, PasswordError};

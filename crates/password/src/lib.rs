@@ -13,7 +13,8 @@
 //! | `pepper` | of what use is a stolen table |
 //! | `change`, `history` | was it used before |
 //! | `renewal` | what becomes of a record that is weaker than the policy |
-//! | `pool`, `queue`, `job`, `hash`, `ticket` | hashing in bounded memory |
+//! | `pool`, `config`, `queue`, `ticket` | hashing in bounded memory |
+//! | `job`, `bench`, `hash` | what one piece of its work does |
 //! | `prompt` | how is a password asked for on a terminal (feature `prompt`, Unix) |
 //! | `verify`, `owner` | what came of a verification, and who chose the password |
 //! | `state`, `machine` | how one account's credential changes |
@@ -24,11 +25,13 @@ pub use vouchsafe_crypto as crypto;
 
 #[cfg(feature = "import")]
 mod bcrypt;
+mod bench;
 mod breach;
 mod calibrate;
 mod carried;
 mod change;
 mod common;
+mod config;
 mod error;
 mod foreign;
 mod guessable;
@@ -59,6 +62,7 @@ mod verify;
 pub use breach::{BreachBuilder, BreachError, BreachFilter, BreachKey, Breached, FingerprintBits};
 pub use calibrate::{Calibration, Fit, Trial, calibrate, calibrate_with};
 pub use common::CommonPasswords;
+pub use config::{PoolConfig, PoolKeys};
 pub use error::{PasswordError, PolicyProblem, RecordError};
 pub use guessable::Guessable;
 pub use hashed::Digest;
@@ -70,7 +74,7 @@ pub use pepper::{PepperError, PepperId, Peppers};
 pub use policy::{
     Accepted, Attributes, Deficit, PasswordPolicy, PasswordPolicyBuilder, PasswordWitness,
 };
-pub use pool::{BareDigest, HashPool, PoolConfig, PoolKeys, Work};
+pub use pool::{BareDigest, HashPool, Work};
 #[cfg(all(unix, feature = "prompt"))]
 pub use prompt::{PromptError, prompt, prompt_new};
 pub use record::{Record, Stored};

@@ -14,6 +14,9 @@ pub struct Params {
     lanes: u32,
 }
 
+/// Most blocks that are computed in one run: 1 GiB in one pass or 64 MiB in 16.
+pub(crate) const MAX_BLOCKS: u64 = 1 << 20;
+
 /// Equal in strength, by OWASP's Password Storage Cheat Sheet and ASVS 5.0 appendix C: what is at
 /// least one of these is at least each.
 pub(crate) const EQUIVALENTS: [Params; 3] =

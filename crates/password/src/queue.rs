@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use vouchsafe_core::Timestamp;
 
+use crate::bench::{Bench, caught};
 use crate::hash::Memory;
-use crate::job::{Bench, Job, caught};
+use crate::job::Job;
 use crate::ticket::Answer;
 use crate::{Hashing, NotVerifiedReason, Work};
 
@@ -310,7 +311,7 @@ mod tests {
 
     use super::*;
     use crate::HashPolicy;
-    use crate::pool::PoolKeys;
+    use crate::config::PoolKeys;
 
     fn queue() -> Queue {
         let policy = HashPolicy::danger_below_floor(64, 2).unwrap();

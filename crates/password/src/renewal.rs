@@ -1,11 +1,11 @@
 //! What becomes of a record that matched: never one that costs less to guess.
 
+use crate::bench::{Bench, Candidate, What};
 use crate::hash::{Memory, NotRun};
 use crate::hashed::{Input, Kdf};
 use crate::history::History;
-use crate::job::{Bench, Candidate, What};
 use crate::record::{Form, Inner};
-use crate::{Binding, HashPool, Params, Password, Record, Upgrade};
+use crate::{Binding, Params, Password, Record, Upgrade, params};
 
 pub(crate) enum Renewal {
     /// The password is hashed anew.
@@ -48,7 +48,7 @@ impl Bench {
         let own = self.policy.params();
         match old {
             Kdf::Argon2(_, params) if !params.is_strictly_weaker_than(own) => params.in_one_lane(),
-            _ => own.with_memory_of(old.kib(), HashPool::MAX_BLOCKS),
+            _ => own.with_memory_of(old.kib(), params::MAX_BLOCKS),
         }
     }
 

@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use vouchsafe_core::{AccountDigest, Matched, NotMatched, NotVerified, Standing, TenantId, UserId};
+use vouchsafe_core::{
+    AccountDigest, Charged, Matched, NotMatched, NotVerified, Standing, TenantId, UserId,
+};
 use vouchsafe_crypto::Sha256;
 
 use crate::Record;
@@ -56,6 +58,12 @@ pub enum Verified {
     NoMatch(NotMatched),
     /// Nothing was hashed, so nothing was learnt: the charge is to be refunded.
     NotVerified(NotVerified, NotVerifiedReason),
+}
+
+pub(crate) fn not_verified(charged: Charged, reason: NotVerifiedReason) -> Verified {
+    #[expect(clippy::disallowed_methods, reason = "the verifier mints it: nothing was hashed")]
+    let outcome = NotVerified::assertion(charged);
+    Verified::NotVerified(outcome, reason)
 }
 
 /// Why nothing was hashed.
