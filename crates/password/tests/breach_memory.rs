@@ -63,7 +63,8 @@ fn what_a_header_claims_is_not_allocated() {
             assert!(expected, "{shards_log} {length} {error}");
         }
     }
-    assert!(risen(before) < 64, "the peak rose by {} KiB", risen(before));
+    // The least of what they claim is 4 MiB; the kernel counts pages to some hundred KiB.
+    assert!(risen(before) < 1_024, "the peak rose by {} KiB", risen(before));
 }
 
 /// Ten times the keys, and no more memory: the index grows, by 8 bytes for some 4 000 keys.
