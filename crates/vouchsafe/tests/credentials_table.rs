@@ -51,6 +51,10 @@ fn a_replaced_password_does_not_come_back_with_the_table() {
     let after = world.table.text(&world.ada);
     world.table.update(&world.ada, before.as_deref());
     assert!(!world.lets_in(OLD) && !world.lets_in(NEW));
+    let call = TestGate::call();
+    let name = vouchsafe::access_log::name!("console");
+    let operator = world.gate.gate.operator(&TestGate::tenant(), name, &call).unwrap();
+    assert!(!block_on(operator.is_active(&world.ada)).unwrap(), "nor is it in a list");
     world.table.update(&world.ada, after.as_deref());
     assert!(world.lets_in(NEW), "a replica that has caught up");
     world.table.update(&world.ada, before.as_deref());

@@ -7,7 +7,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use vouchsafe_access_log::{Actor, Name, Operation, Outcome, Target, Text, name};
-use vouchsafe_core::{SecretString, TenantId, UserId};
+use vouchsafe_core::{AccountDigest, SecretString, TenantId, UserId};
 use vouchsafe_lockout::{Device, Lock, LockoutEvent, LockoutVerdict};
 use vouchsafe_password::{CredentialEvent, CredentialVerdict, OwnerPresent, Password, Unmet};
 use vouchsafe_policy::Policy;
@@ -417,9 +417,20 @@ impl Acting<'_> {
         let draft = self.draft(operation, user_target(user));
         let account = gate.account_of(&self.tenant, user);
         let judge = |verdict| judge(verdict).map_err(|code| self.refusal(code));
+        gate.or_refuse(&draft, self.known(user, account).await).await?;
         let asked = gate.would(policy, account, event()).await;
         gate.or_refuse(&draft, asked.and_then(|(verdict, _)| judge(verdict))).await?;
         gate.recorded(&draft, async { judge(gate.account(policy, account, event()).await?) }).await
+    }
+
+    /// Somebody with a password in the host's column need not have been invited, nor have come yet.
+    async fn known(&self, user: &UserId, account: AccountDigest) -> Result<(), Refused> {
+        let (gate, policy) = (self.gate, &self.policy);
+        if gate.inner.credentials.is_none() || gate.view(policy, account).await?.owner.is_some() {
+            return Ok(());
+        }
+        let found = self.find(user).await?;
+        gate.look(policy, &self.tenant, account, Some(&found)).await.map(drop)
     }
 
     /// The acting person replaces their own password. The present one is charged and checked like

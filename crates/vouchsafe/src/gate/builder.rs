@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use vouchsafe_access_log::{AnySink, Name, Operation, Outcome, RecordSink, Target, Text, name};
 use vouchsafe_core::{Anchored, Clock, Entropy, PolicyDigest, TenantId, Timer};
@@ -379,7 +379,18 @@ impl GateBuilder {
             baselines.check_lost(&lost.promised, &checked).await?;
             let (entropy, application) = (&entropy, &self.application);
             let (cells, sink, digests) = (&cells, &sink, &digests);
-            let parts = Parts { cells, sink, digests, entropy, application, tenant, now };
+            let has_column = self.credentials.is_some();
+            let parts = Parts {
+                cells,
+                sink,
+                digests,
+                entropy,
+                accounts: &accounts,
+                has_column,
+                application,
+                tenant,
+                now,
+            };
             restored = Some(parts.restore(&mut found, lost).await?);
         }
         let ahead = checked.iter().flat_map(|(_, of)| of.ahead.clone()).collect();
@@ -398,6 +409,7 @@ impl GateBuilder {
         });
         let account_keys =
             policies.tenants().map(|tenant| (tenant.clone(), AccountKey::new(&digests, tenant)));
+        let somebody = policies.tenants().map(|tenant| (tenant.clone(), OnceLock::new()));
         let generations = Generations::new(&found, &digests, policies.tenants().next(), now);
         let root = found.cell.unwrap_or_default().root(keyring.token_root());
         let devices = MacKey::new(&root.derive("vouchsafe device cookies v1", &[]));
@@ -419,6 +431,7 @@ impl GateBuilder {
             overflow: self.counter_memory.map(|_| Overflow::default()),
             sealed,
             account_keys: account_keys.collect(),
+            somebody: somebody.collect(),
             digests: keyring.digest_key(),
             tokens: TokenKeys::new(&root),
             timer: match self.timer {

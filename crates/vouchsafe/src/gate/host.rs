@@ -57,6 +57,12 @@ pub trait Accounts: Send + Sync {
 /// link. For the same reason both calls go where the last write is seen, and to no replica that lags.
 /// An older hash of the present password is written over with the newer one.
 ///
+/// Where the *store* is put back from a copy ([`GateBuilder::after_restore`]), it has forgotten which
+/// texts were replaced since. So whatever the column holds for somebody whose password changed since is
+/// not believed until a link sets one, also when the host writes it after the restore.
+///
+/// [`GateBuilder::after_restore`]: super::GateBuilder::after_restore
+///
 /// A text that cannot be read changes nothing and lets nobody in: every password is answered with
 /// [`Code::Corrupt`](super::Code::Corrupt), which is recorded and counts on nobody. A link, or the
 /// host, puts it right.

@@ -59,13 +59,13 @@ use std::future::Future;
 use std::num::NonZeroU32;
 use std::pin::Pin;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use vouchsafe_access_log::{AnySink, Name, Outcome, RecordSink};
 use vouchsafe_core::{
     AccountDigest, Anchored, CellKey, ChargeId, Clock, Entropy, Machine, Space, TenantId, Timer,
-    Timestamp,
+    Timestamp, UserId,
 };
 use vouchsafe_crypto::MacKey;
 use vouchsafe_envelope::Keyring;
@@ -129,6 +129,8 @@ struct Inner {
     keyring: Arc<Keyring>,
     digests: MacKey,
     account_keys: BTreeMap<TenantId, AccountKey>,
+    /// For whom the host's column is asked when a name is unknown: whoever was looked up first.
+    somebody: BTreeMap<TenantId, OnceLock<UserId>>,
     tokens: TokenKeys,
     entropy: Arc<dyn Entropy>,
     timer: AnyTimer,

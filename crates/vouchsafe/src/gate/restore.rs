@@ -15,9 +15,10 @@ use vouchsafe_password::{CredentialEvent, CredentialMachine};
 use vouchsafe_store::{AnyCells, drive};
 
 use super::OpenError;
-use super::account::AccountState;
+use super::account::{AccountState, Owner};
 use super::baseline::{Put, promise};
 use super::generation::{Found, Fresh, Generation, Witness, about_store, read_back};
+use super::host::AnyAccounts;
 
 /// A change is recorded before it is made. One that was recorded so long before the copy's last
 /// witness is in the copy: no call takes a minute from its record to its swap.
@@ -43,6 +44,9 @@ pub(super) struct Parts<'a> {
     pub(super) sink: &'a AnySink,
     pub(super) digests: &'a MacKey,
     pub(super) entropy: &'a Arc<dyn Entropy>,
+    pub(super) accounts: &'a AnyAccounts,
+    /// Whether passwords are in a column of the host's.
+    pub(super) has_column: bool,
     pub(super) application: &'a Name,
     /// In whose name it is recorded.
     pub(super) tenant: &'a TenantId,
@@ -111,7 +115,11 @@ impl Parts<'_> {
             for (user, disable) in users {
                 let account = accounts.digest(Subject::User(&user));
                 let key = CellKey::new(Space::Account, *account.as_bytes());
-                drive(self.cells, self.entropy, key, &Distrust { disable }, (), self.now)
+                // Whom the copy does not know is the host's to say.
+                let owner = self.accounts.find(&tenant, &user).await.ok().flatten();
+                let owner = owner.map(|found| Owner { user: user.clone(), class: found.class });
+                let distrust = Distrust { disable, has_column: self.has_column, owner };
+                drive(self.cells, self.entropy, key, &distrust, (), self.now)
                     .await
                     .map_err(|undelivered| OpenError::from(undelivered.error))?;
                 distrusted.push((tenant.clone(), user));
@@ -152,6 +160,9 @@ fn changed(record: &Record) -> Option<(UserId, bool)> {
 /// Withdraws a password that is not the latest.
 struct Distrust {
     disable: bool,
+    /// The host has a column, which may hold a password that the copy knows nothing of.
+    has_column: bool,
+    owner: Option<Owner>,
 }
 
 impl Machine for Distrust {
@@ -160,9 +171,11 @@ impl Machine for Distrust {
     type Verdict = ();
 
     fn step(&self, was: Option<&AccountState>, (): &(), now: Timestamp) -> Step<AccountState, ()> {
-        // Nobody's yet: there is nothing to get in with.
-        let Some(was) = was.filter(|was| was.credential.is_some()) else { return Step::keep(()) };
-        let mut state = was.clone();
+        let mut state = was.cloned().unwrap_or_default();
+        if state.credential.is_none() && !self.disable && !self.has_column {
+            // Nobody's yet: there is nothing to get in with.
+            return Step::keep(());
+        }
         let mut events = vec![CredentialEvent::Withdraw];
         if self.disable {
             events.push(CredentialEvent::Disable);
@@ -173,12 +186,16 @@ impl Machine for Distrust {
                 state.credential = Some(new);
             }
         }
+        if self.has_column {
+            state.column.get_or_insert_default();
+        }
         if let Some(column) = &mut state.column {
             column.close();
         }
-        if state == *was {
+        if was == Some(&state) {
             return Step::keep(());
         }
+        state.owner = state.owner.or_else(|| self.owner.clone());
         (state.sessions, state.links) = (None, None);
         state.epoch = state.epoch.saturating_add(1);
         Step::save(state, Timestamp::MAX, ())

@@ -1,12 +1,20 @@
 //! A host with a table of users of its own, and a gate whose passwords are in it.
+#![allow(dead_code, reason = "each test file uses its part")]
 
+#[path = "../hourglass/mod.rs"]
+pub mod hourglass;
 mod memory;
+pub mod network;
+pub mod suite;
 
+use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
+use hourglass::Hourglass;
 pub use memory::foreign;
+use network::Network;
 use rusqlite::{Connection, OptionalExtension, params};
 use vouchsafe::access_log::{Record, VecSink};
 use vouchsafe::core::{TenantId, UserId};
@@ -16,7 +24,9 @@ use vouchsafe::os::SystemEntropy;
 use vouchsafe::policy::Policy;
 use vouchsafe::store::{AnyCells, MemoryStore};
 use vouchsafe_store_sqlite::SqliteStore;
-use vouchsafe_testkit::{Fault, FaultyStore, ManualClock, TestGate, Users, block_on};
+use vouchsafe_testkit::{
+    Fault, FaultyStore, ManualClock, PostgresServer, TestGate, Users, block_on,
+};
 
 pub const OLD: &str = "Brass-Lantern7";
 pub const NEW: &str = "Copper-Kettle8";
@@ -58,9 +68,14 @@ impl Faults {
 
 type Hook = Box<dyn FnOnce(&Table) + Send>;
 
+enum Database {
+    File(Mutex<Connection>),
+    Network(Network),
+}
+
 /// The host's own table, read and changed with the host's own SQL.
 pub struct Table {
-    database: Mutex<Connection>,
+    database: Database,
     faults: Arc<Faults>,
     /// What the host does just before the gate's next swap gets there.
     before_swap: Mutex<Option<Hook>>,
@@ -69,7 +84,7 @@ pub struct Table {
 }
 
 impl Table {
-    fn open(path: Option<&Path>, faults: Arc<Faults>) -> Self {
+    fn open(path: Option<&Path>, faults: &Arc<Faults>) -> Self {
         let database = match path {
             None => Connection::open_in_memory(),
             Some(path) => Connection::open(path),
@@ -79,22 +94,44 @@ impl Table {
         let create = "CREATE TABLE IF NOT EXISTS users
             (tenant TEXT, id TEXT, password_hash TEXT, PRIMARY KEY (tenant, id))";
         database.execute(create, []).unwrap();
+        Self::over(Database::File(Mutex::new(database)), faults)
+    }
+
+    fn over(database: Database, faults: &Arc<Faults>) -> Self {
         let (before_swap, hangs) = (Mutex::default(), Mutex::default());
-        Self { database: Mutex::new(database), faults, before_swap, hangs }
+        Self { database, faults: Arc::clone(faults), before_swap, hangs }
+    }
+
+    /// The table on a server.
+    pub fn network(&self) -> &Network {
+        match &self.database {
+            Database::Network(network) => network,
+            Database::File(_) => panic!("it is in a file"),
+        }
     }
 
     /// The host's own `UPDATE`, of which the gate knows nothing.
     pub fn update(&self, user: &UserId, text: Option<&str>) {
         let upsert = "INSERT INTO users VALUES ('acme', ?1, ?2)
             ON CONFLICT DO UPDATE SET password_hash = excluded.password_hash";
-        self.database.lock().unwrap().execute(upsert, params![user.as_str(), text]).unwrap();
+        match &self.database {
+            Database::File(file) => {
+                file.lock().unwrap().execute(upsert, params![user.as_str(), text]).unwrap();
+            }
+            Database::Network(network) => network.upsert(user, text),
+        }
     }
 
     pub fn text(&self, user: &UserId) -> Option<String> {
         let select = "SELECT password_hash FROM users WHERE id = ?1";
-        let database = self.database.lock().unwrap();
-        let text = database.query_row(select, [user.as_str()], |row| row.get(0)).optional();
-        text.unwrap().flatten()
+        match &self.database {
+            Database::File(file) => {
+                let file = file.lock().unwrap();
+                let text = file.query_row(select, [user.as_str()], |row| row.get(0)).optional();
+                text.unwrap().flatten()
+            }
+            Database::Network(network) => network.text(user),
+        }
     }
 
     pub fn before_swap(&self, hook: impl FnOnce(&Self) + Send + 'static) {
@@ -105,7 +142,10 @@ impl Table {
         *self.hangs.lock().unwrap() = hangs;
     }
 
-    async fn call<T>(&self, call: impl FnOnce() -> T) -> Result<T, HostError> {
+    async fn call<T>(
+        &self,
+        call: impl Future<Output = Result<T, HostError>> + Send,
+    ) -> Result<T, HostError> {
         if *self.hangs.lock().unwrap() {
             std::future::pending::<()>().await;
         }
@@ -113,10 +153,10 @@ impl Table {
         if matches!(fault, Some(Fault::Before)) {
             return Err(HostError::new("lost before the table"));
         }
-        let answer = call();
+        let answer = call.await;
         match fault {
             Some(_) => Err(HostError::new("lost behind the table")),
-            None => Ok(answer),
+            None => answer,
         }
     }
 }
@@ -125,11 +165,17 @@ impl Credentials for Table {
     async fn load(&self, tenant: &TenantId, user: &UserId) -> Result<Option<String>, HostError> {
         let select = "SELECT password_hash FROM users WHERE tenant = ?1 AND id = ?2";
         let keys = [tenant.as_str(), user.as_str()];
-        let read = || {
-            let database = self.database.lock().unwrap();
-            database.query_row(select, keys, |row| row.get(0)).optional()
+        let read = async {
+            match &self.database {
+                Database::File(file) => {
+                    let file = file.lock().unwrap();
+                    let text = file.query_row(select, keys, |row| row.get(0)).optional();
+                    Ok(text.map_err(HostError::new)?.flatten())
+                }
+                Database::Network(network) => network.load(tenant, user).await,
+            }
         };
-        Ok(self.call(read).await?.map_err(HostError::new)?.flatten())
+        self.call(read).await
     }
 
     async fn swap(
@@ -145,14 +191,20 @@ impl Credentials for Table {
         }
         let update = "UPDATE users SET password_hash = ?4
             WHERE tenant = ?1 AND id = ?2 AND password_hash IS ?3";
-        let write = || {
-            let values = params![tenant.as_str(), user.as_str(), expected, new];
-            self.database.lock().unwrap().execute(update, values)
+        let write = async {
+            match &self.database {
+                Database::File(file) => {
+                    let values = params![tenant.as_str(), user.as_str(), expected, new];
+                    let changed = file.lock().unwrap().execute(update, values);
+                    Ok(match changed.map_err(HostError::new)? {
+                        0 => Swapped::Superseded,
+                        _ => Swapped::Done,
+                    })
+                }
+                Database::Network(network) => network.swap(tenant, user, expected, new).await,
+            }
         };
-        match self.call(write).await?.map_err(HostError::new)? {
-            0 => Ok(Swapped::Superseded),
-            _ => Ok(Swapped::Done),
-        }
+        self.call(write).await
     }
 }
 
@@ -163,6 +215,8 @@ pub enum Place {
     Beside,
     /// The host's table in the very file.
     Within,
+    /// The host's table in a database of this server's.
+    Network(&'static PostgresServer),
 }
 
 pub const PLACES: [Place; 3] = [Place::Memory, Place::Beside, Place::Within];
@@ -175,6 +229,7 @@ pub struct World {
     keyring: Arc<Keyring>,
     sink: VecSink,
     clock: Arc<ManualClock>,
+    timer: Option<Hourglass>,
     pub users: Users,
     pub table: Arc<Table>,
     pub faults: Arc<Faults>,
@@ -190,6 +245,15 @@ impl World {
 
     /// As [`new`](Self::new), under another policy.
     pub fn under(policy: Policy, place: Place) -> Self {
+        Self::with(policy, place, None)
+    }
+
+    /// As [`new`](Self::new), where time passes by an hourglass.
+    pub fn timed(place: Place, timer: &Hourglass) -> Self {
+        Self::with(Policy::preset("zoomph-2018").unwrap(), place, Some(timer.clone()))
+    }
+
+    fn with(policy: Policy, place: Place, timer: Option<Hourglass>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let file = |name: &str| -> PathBuf { folder.path().join(name) };
         let faults = Arc::new(Faults::default());
@@ -197,18 +261,32 @@ impl World {
             let builder = SqliteStore::builder(file("cells.db"));
             AnyCells::new(builder.deadline(std::time::Duration::from_secs(60)).open().unwrap())
         };
-        let (cells, path) = match place {
-            Place::Memory => (AnyCells::new(MemoryStore::new(1 << 24)), None),
-            Place::Beside => (sqlite(), Some(file("users.db"))),
-            Place::Within => (sqlite(), Some(file("cells.db"))),
+        let memory = || AnyCells::new(MemoryStore::new(1 << 24));
+        let (cells, table) = match place {
+            Place::Memory => (memory(), Table::open(None, &faults)),
+            Place::Beside => (sqlite(), Table::open(Some(&file("users.db")), &faults)),
+            Place::Within => (sqlite(), Table::open(Some(&file("cells.db")), &faults)),
+            Place::Network(server) => {
+                (memory(), Table::over(Database::Network(Network::create(server)), &faults))
+            }
         };
-        let table = Arc::new(Table::open(path.as_deref(), Arc::clone(&faults)));
+        let table = Arc::new(table);
         let keyring = Arc::new(Keyring::ephemeral(&SystemEntropy::new()).unwrap());
         let (sink, users) = (VecSink::new(1 << 20), Users::default());
         let clock = Arc::new(ManualClock::at(TestGate::start()));
         let ada = users.add(&TestGate::tenant(), "u-ada", "staff", &["ada"]);
         table.update(&ada, None);
-        let gate = start(&policy, &cells, &faults, &sink, &keyring, &users, Some(&table), &clock);
+        let gate = start(
+            &policy,
+            &cells,
+            &faults,
+            &sink,
+            &keyring,
+            &users,
+            Some(&table),
+            &clock,
+            timer.as_ref(),
+        );
         Self {
             policy,
             _folder: folder,
@@ -216,6 +294,7 @@ impl World {
             keyring,
             sink,
             clock,
+            timer,
             users,
             table,
             faults,
@@ -246,9 +325,24 @@ impl World {
 
     /// One more gate over the same store, with the column or without.
     pub fn another(&self, with_column: bool) -> TestGate {
-        let Self { policy, cells, faults, sink, keyring, users, clock, .. } = self;
-        let table = with_column.then_some(&self.table);
-        start(policy, cells, faults, sink, keyring, users, table, clock)
+        self.over(with_column.then_some(&self.table))
+    }
+
+    /// One more gate over the same store and the same column; to a server it has a connection of its
+    /// own.
+    pub fn second(&self) -> TestGate {
+        match &self.table.database {
+            Database::File(_) => self.another(true),
+            Database::Network(network) => {
+                let network = Database::Network(network.again());
+                self.over(Some(&Arc::new(Table::over(network, &self.faults))))
+            }
+        }
+    }
+
+    fn over(&self, table: Option<&Arc<Table>>) -> TestGate {
+        let Self { policy, cells, faults, sink, keyring, users, clock, timer, .. } = self;
+        start(policy, cells, faults, sink, keyring, users, table, clock, timer.as_ref())
     }
 
     pub fn lets_in(&self, password: &str) -> bool {
@@ -311,6 +405,7 @@ fn start(
     users: &Users,
     table: Option<&Arc<Table>>,
     clock: &Arc<ManualClock>,
+    timer: Option<&Hourglass>,
 ) -> TestGate {
     let policies = (TestGate::tenant(), policy.clone());
     let plan = Arc::clone(faults);
@@ -318,6 +413,10 @@ fn start(
     let gate = TestGate::recording(policies, store, sink.clone(), sink.clone(), |gate| {
         let gate = gate.keys(Arc::clone(keyring)).accounts(users.clone());
         let gate = gate.clock(Arc::<ManualClock>::clone(clock));
+        let gate = match timer {
+            Some(timer) => gate.timer(timer.clone()),
+            None => gate,
+        };
         match table {
             Some(table) => gate.credentials(Arc::clone(table)),
             None => gate,
