@@ -70,7 +70,7 @@ type Hook = Box<dyn FnOnce(&Table) + Send>;
 
 enum Database {
     File(Mutex<Connection>),
-    Network(Network),
+    Network(Box<Network>),
 }
 
 /// The host's own table, read and changed with the host's own SQL.
@@ -266,9 +266,10 @@ impl World {
             Place::Memory => (memory(), Table::open(None, &faults)),
             Place::Beside => (sqlite(), Table::open(Some(&file("users.db")), &faults)),
             Place::Within => (sqlite(), Table::open(Some(&file("cells.db")), &faults)),
-            Place::Network(server) => {
-                (memory(), Table::over(Database::Network(Network::create(server)), &faults))
-            }
+            Place::Network(server) => (
+                memory(),
+                Table::over(Database::Network(Box::new(Network::create(server))), &faults),
+            ),
         };
         let table = Arc::new(table);
         let keyring = Arc::new(Keyring::ephemeral(&SystemEntropy::new()).unwrap());
@@ -334,7 +335,7 @@ impl World {
         match &self.table.database {
             Database::File(_) => self.another(true),
             Database::Network(network) => {
-                let network = Database::Network(network.again());
+                let network = Database::Network(Box::new(network.again()));
                 self.over(Some(&Arc::new(Table::over(network, &self.faults))))
             }
         }
