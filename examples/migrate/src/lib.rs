@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use vouchsafe::Gate;
 use vouchsafe::access_log::VecSink;
-use vouchsafe::core::{Identifier, Source, Standing, TenantId, Unavailable};
+use vouchsafe::core::{Case, Identifier, Source, Standing, TenantId, Unavailable, UserId};
 use vouchsafe::envelope::Keyring;
 use vouchsafe::gate::{Attempt, Call, HostError, Login, Mail, Notify};
 use vouchsafe::os::SystemEntropy;
@@ -21,7 +21,7 @@ use vouchsafe::session::LinkOrigin;
 use vouchsafe::store_sqlite::SqliteStore;
 
 pub use csv::rows;
-pub use table::Table;
+pub use table::{Table, User};
 
 /// What became of one user.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,26 +53,41 @@ fn scheme(text: Option<&str>) -> String {
     }
 }
 
-/// Imports `users` (name, hash, and Keycloak's second column) into a new table in `folder`, and tries
-/// `passwords` (name, password) at a gate over it.
+fn user(line: usize, [name, hash, secret]: &[String; 3]) -> Result<User, Box<dyn Error>> {
+    let hash = match secret.as_str() {
+        "" => hash.clone(),
+        // Two columns of theirs in one of ours.
+        secret => Record::from_keycloak(hash, secret, Standing::Chosen)?.to_string(),
+    };
+    let id = UserId::with_case(name, Case::Exact)?;
+    Ok(User { line, id, known_by: Identifier::new(name)?, hash })
+}
+
+/// Imports `users` (name, hash, and Keycloak's second column) into a new table in `folder`, all of them or
+/// none, and tries `passwords` (name, password) at a gate over it.
 ///
 /// # Errors
-/// What is wrong with a file, with the table or with the gate.
+/// What is wrong with a file and in which line, with the table or with the gate.
 pub async fn migrate(
     folder: &Path,
     users: &str,
     passwords: &str,
 ) -> Result<Vec<Migrated>, Box<dyn Error>> {
-    let table = Arc::new(Table::create(&folder.join("users.db"))?);
-    for row in rows(users)? {
-        let [name, hash, secret_data] = row.try_into().map_err(|_| "three columns a user")?;
-        let hash = match secret_data.as_str() {
-            "" => hash,
-            // Two columns of theirs in one of ours.
-            secret => Record::from_keycloak(&hash, secret, Standing::Chosen)?.to_string(),
-        };
-        table.insert(&name, &hash)?;
+    let mut attempts = Vec::new();
+    let columns = ["name", "password"];
+    for (line, [name, password]) in
+        rows(passwords, columns).map_err(|it| format!("passwords: {it}"))?
+    {
+        let known_by =
+            Identifier::new(&name).map_err(|it| format!("passwords: line {line}: {it}"))?;
+        attempts.push((name, known_by, password));
     }
+    let mut imported = Vec::new();
+    let columns = ["name", "hash", "keycloak_secret_data"];
+    for (line, row) in rows(users, columns).map_err(|it| format!("users: {it}"))? {
+        imported.push(user(line, &row).map_err(|it| format!("users: line {line}: {it}"))?);
+    }
+    let table = Arc::new(Table::create(&folder.join("users.db"), &imported)?);
 
     let tenant = TenantId::new("acme")?;
     let gate = Gate::builder((tenant.clone(), Policy::preset("zoomph-2018")?))
@@ -87,18 +102,17 @@ pub async fn migrate(
         .await?;
 
     let mut migrated = Vec::new();
-    for row in rows(passwords)? {
-        let [name, password] = row.try_into().map_err(|_| "two columns a password")?;
-        let before = scheme(table.hash(&name)?.as_deref());
+    for (name, known_by, password) in attempts {
+        let before = scheme(table.hash_of(&known_by)?.as_deref());
         let call = Call::from(Source::Unavailable(Unavailable::Local));
-        let attempt = Attempt::new(tenant.clone(), Identifier::new(&name)?, call);
+        let attempt = Attempt::new(tenant.clone(), known_by.clone(), call);
         let sign_in = match gate.login(&attempt, password).await {
             Login::SignedIn(_) => "signed in",
             // Right, and today's rule would not let it be chosen.
             Login::Next(_) => "right, to be changed",
             Login::Refused(refused) => refused.code().as_str(),
         };
-        let after = scheme(table.hash(&name)?.as_deref());
+        let after = scheme(table.hash_of(&known_by)?.as_deref());
         migrated.push(Migrated { name, schemes: [before, after], sign_in });
     }
     Ok(migrated)
