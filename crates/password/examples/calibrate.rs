@@ -4,9 +4,9 @@
 //! cargo run --release -p vouchsafe-password --example calibrate -- [milliseconds [KiB]]
 //! ```
 //!
-//! 250 ms and 65 536 KiB unless said otherwise: OWASP wants a hash to take less than a second, and
-//! 64 MiB are what a pool takes by default. The memory is for one hash: a pool takes as much for each
-//! of its workers.
+//! 250 ms and 65 536 KiB unless said otherwise: OWASP wants a hash to take less than a second, and a hash
+//! of 64 MiB fits the least budget that a pool has by default, `PoolConfig::LEAST_DEFAULT_KIB` (100 MiB).
+//! The memory is for one hash: a pool takes as much for each of its workers.
 
 use std::error::Error;
 use std::time::{Duration, Instant};

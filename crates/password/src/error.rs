@@ -108,9 +108,12 @@ pub enum RecordError {
     /// Of a kind that is not read, for this reason.
     #[error("not read: {0}")]
     Unsupported(&'static str),
-    /// A digest that is no password hash: anybody guesses its password. To be wrapped in Argon2id,
-    /// with [`BareDigest`](crate::BareDigest).
-    #[error("a bare digest, to be wrapped in Argon2id first")]
+    /// A digest that is no password hash: anybody guesses its password. SHA-1, SHA-256 and MD5 are to be
+    /// wrapped in Argon2id, with [`BareDigest`](crate::BareDigest). Others, such as SHA-512, are not read:
+    /// their owners set a password anew.
+    #[error(
+        "a bare digest, which anybody guesses: SHA-1, SHA-256 or MD5 is wrapped in Argon2id first"
+    )]
     BareDigest,
     /// The other software's mark of an account that has no password.
     #[error("the account has no password")]

@@ -25,6 +25,7 @@ mod sample;
 
 use std::path::Path;
 
+use report::{How, Origin};
 use vouchsafe_password::{BreachFilter, BreachKey, FingerprintBits};
 
 const LINES: u64 = 20_000;
@@ -42,8 +43,18 @@ fn holds_all(filter: &Path, lines: &[String]) {
     assert_eq!(filter.keys(), lines.len() as u64);
 }
 
+/// Gives the number of lines that had a key.
+fn build(list: &Path, filter: &Path, bits: FingerprintBits, unsorted: bool) -> u64 {
+    report::build(list, filter, How { bits, unsorted, partial: true }).unwrap().lines
+}
+
+fn origin(lines: u64) -> Origin {
+    Origin { lines, padding: 0, ranges: None }
+}
+
 fn refusal(list: &Path, filter: &Path, unsorted: bool) -> String {
-    let error = report::build(list, filter, BOTH[0], unsorted).err().unwrap().to_string();
+    let how = How { bits: BOTH[0], unsorted, partial: true };
+    let error = report::build(list, filter, how).err().unwrap().to_string();
     assert!(!filter.exists(), "nothing half-built is left");
     let left = std::fs::read_dir(filter.parent().unwrap()).unwrap().count();
     assert_eq!(left, 1, "no part is left");
@@ -56,9 +67,9 @@ fn a_sample_becomes_a_filter_with_its_figures() {
     let (list, filter) = (folder.path().join("list"), folder.path().join("filter"));
     sample::write(&list, LINES).unwrap();
     for (bits, lookups) in [(BOTH[0], 1 << 16), (BOTH[1], 1 << 19)] {
-        assert_eq!(report::build(&list, &filter, bits, false).unwrap(), LINES);
+        assert_eq!(build(&list, &filter, bits, false), LINES);
         holds_all(&filter, &digests());
-        let report = report::measure(&filter, LINES, lookups).unwrap();
+        let report = report::measure(&filter, origin(LINES), lookups).unwrap();
         assert_eq!(report.bytes, std::fs::metadata(&filter).unwrap().len());
         assert!(report.measured() <= 2.0 * bits.rate() && report.measured() >= bits.rate() / 2.0);
         let text = report.to_string();
@@ -74,7 +85,7 @@ fn unsorted_lines_and_range_files_make_the_same_filter() {
     let folder = tempfile::tempdir().unwrap();
     let (list, filter) = (folder.path().join("list"), folder.path().join("filter"));
     sample::write(&list, LINES).unwrap();
-    report::build(&list, &filter, BOTH[1], false).unwrap();
+    build(&list, &filter, BOTH[1], false);
     let sorted = std::fs::read(&filter).unwrap();
 
     // Turned round, each line twice, lines ended as on Windows, and an empty one.
@@ -82,20 +93,20 @@ fn unsorted_lines_and_range_files_make_the_same_filter() {
     lines.reverse();
     let turned: String = lines.iter().map(|line| format!("{line}\r\n{line}\r\n\r\n")).collect();
     std::fs::write(&list, turned).unwrap();
-    assert_eq!(report::build(&list, &filter, BOTH[1], true).unwrap(), 2 * LINES);
+    assert_eq!(build(&list, &filter, BOTH[1], true), 2 * LINES);
     let filter_of_twice = BreachFilter::open(&filter).unwrap();
     assert_eq!((filter_of_twice.keys(), filter_of_twice.shards()), (LINES, 8));
     holds_all(&filter, &lines);
 
     let once: String = lines.iter().map(|line| format!("{line}\n")).collect();
     std::fs::write(&list, once).unwrap();
-    report::build(&list, &filter, BOTH[1], true).unwrap();
+    build(&list, &filter, BOTH[1], true);
     assert_eq!(std::fs::read(&filter).unwrap(), sorted);
 
     // Close together, so that a range has many.
     let lines: Vec<String> = (0..3_000).map(|at| sample::line(at, 30_000_000)).collect();
     std::fs::write(&list, lines.join("\n")).unwrap();
-    report::build(&list, &filter, BOTH[1], false).unwrap();
+    build(&list, &filter, BOTH[1], false);
     holds_all(&filter, &lines);
     let sorted = std::fs::read(&filter).unwrap();
     let ranges = folder.path().join("ranges");
@@ -105,7 +116,7 @@ fn unsorted_lines_and_range_files_make_the_same_filter() {
         std::fs::write(ranges.join(format!("{}.txt", same[0][..5].to_lowercase())), rest).unwrap();
     }
     assert!((50..200).contains(&std::fs::read_dir(&ranges).unwrap().count()));
-    report::build(&ranges, &filter, BOTH[1], false).unwrap();
+    build(&ranges, &filter, BOTH[1], false);
     assert_eq!(std::fs::read(&filter).unwrap(), sorted);
 }
 
@@ -129,7 +140,173 @@ fn what_cannot_be_read_is_refused_with_its_line() {
     std::fs::create_dir(&list).unwrap();
     std::fs::write(list.join("notes.txt"), format!("{}\n", &lines[0][5..])).unwrap();
     let refused = refusal(&list, &filter, false);
-    assert!(refused.contains("notes.txt, line 1: no SHA-1"), "{refused}");
+    assert!(refused.contains("notes.txt: a range file is named by five"), "{refused}");
+    std::fs::write(list.join("00000.txt"), "no digest\n").unwrap();
+    std::fs::remove_file(list.join("notes.txt")).unwrap();
+    let refused = refusal(&list, &filter, false);
+    assert!(refused.contains("00000.txt, line 1: no SHA-1"), "{refused}");
+}
+
+/// What stands in `filter` stays there, and nothing comes beside it.
+#[track_caller]
+fn spared(list: &Path, filter: &Path, how: How) -> String {
+    let folder = filter.parent().unwrap();
+    let names = || {
+        let names = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name());
+        names.collect::<std::collections::BTreeSet<_>>()
+    };
+    let before = (names(), std::fs::read(filter).ok());
+    let refused = report::build(list, filter, how).err().unwrap().to_string();
+    assert!((names(), std::fs::read(filter).ok()) == before, "{refused}");
+    refused
+}
+
+const SORTED: How = How { bits: FingerprintBits::Eight, unsorted: false, partial: false };
+const ALL: [How; 2] = [SORTED, How { unsorted: true, ..SORTED }];
+
+#[test]
+fn a_list_without_a_key_replaces_no_filter() {
+    let folder = tempfile::tempdir().unwrap();
+    let (list, filter) = (folder.path().join("list"), folder.path().join("filter"));
+    sample::write(&list, 10).unwrap();
+    build(&list, &filter, BOTH[0], false);
+    let padding = format!("{}:0\r\n", "AB".repeat(20));
+    for (how, nothing) in
+        ALL.into_iter().flat_map(|how| [(how, ""), (how, "\n\n"), (how, &*padding)])
+    {
+        std::fs::write(&list, nothing).unwrap();
+        let refused = spared(&list, &filter, how);
+        assert!(refused.contains("list: not one breached password"), "{refused}");
+    }
+}
+
+#[test]
+fn the_list_itself_is_never_overwritten() {
+    let folder = tempfile::tempdir().unwrap();
+    let list = folder.path().join("list");
+    sample::write(&list, 10).unwrap();
+    let otherwise = folder.path().join(".").join("list");
+    let mut names = vec![list.clone(), otherwise];
+    #[cfg(unix)]
+    {
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink(&list, &link).unwrap();
+        names.push(link);
+    }
+    for (from, to) in names.iter().flat_map(|name| [(&list, name), (name, &list)]) {
+        for how in ALL {
+            let refused = spared(from, to, how);
+            assert!(refused.contains("this is the list"), "{refused}");
+        }
+    }
+    let ranges = folder.path().join("ranges");
+    std::fs::create_dir(&ranges).unwrap();
+    std::fs::write(ranges.join("00000"), format!("{}:1\n", "0".repeat(35))).unwrap();
+    let among = How { partial: true, ..SORTED };
+    for name in ["00000", "filter"] {
+        let refused = spared(&ranges, &ranges.join(name), among);
+        assert!(refused.contains("among the range files"), "{refused}");
+    }
+}
+
+#[test]
+fn an_incomplete_set_of_range_files_is_taken_when_that_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let (ranges, filter) = (folder.path().join("ranges"), folder.path().join("filter"));
+    std::fs::create_dir(&ranges).unwrap();
+    std::fs::write(ranges.join("00000.txt"), format!("{}:1\n", "0".repeat(35))).unwrap();
+    std::fs::write(ranges.join("00001.txt"), "").unwrap();
+    let refused = spared(&ranges, &filter, SORTED);
+    assert!(refused.contains("ranges: 1 of 1048576 range files"), "{refused}");
+    assert!(refused.contains("--partial"), "{refused}");
+    let origin = report::build(&ranges, &filter, How { partial: true, ..SORTED }).unwrap();
+    assert_eq!((origin.lines, origin.ranges), (1, Some(1)));
+    let text = report::measure(&filter, origin, 1 << 8).unwrap().to_string();
+    assert!(text.contains("range files    1 of 1048576"), "{text}");
+    // A whole set is a million files: its number alone.
+    assert!(input::whole(1 << 20, false).is_ok() && input::whole((1 << 20) - 1, false).is_err());
+}
+
+#[test]
+fn a_line_with_a_count_of_zero_is_nobodys_password() {
+    let folder = tempfile::tempdir().unwrap();
+    let (list, filter) = (folder.path().join("list"), folder.path().join("filter"));
+    let digest = |digit: &str| digit.repeat(40);
+    let lines = [("1", ":0\r"), ("2", ":10"), ("3", ":0"), ("4", ""), ("5", ":01")];
+    let text: String = lines.map(|(digit, count)| format!("{}{count}\n", digest(digit))).concat();
+    std::fs::write(&list, text).unwrap();
+    for how in ALL {
+        let origin = report::build(&list, &filter, How { bits: BOTH[1], ..how }).unwrap();
+        assert_eq!((origin.lines, origin.padding), (3, 2));
+        holds_all(&filter, &["2", "4", "5"].map(digest));
+    }
+}
+
+#[test]
+fn a_byte_order_mark_is_no_digit() {
+    let folder = tempfile::tempdir().unwrap();
+    let (list, filter) = (folder.path().join("list"), folder.path().join("filter"));
+    let lines: Vec<String> = (0..10).map(|at| sample::line(at, 10)).collect();
+    std::fs::write(&list, format!("\u{feff}{}", lines.join("\n"))).unwrap();
+    build(&list, &filter, BOTH[0], false);
+    holds_all(&filter, &lines);
+    std::fs::write(&list, format!("{}\n\u{feff}{}", lines[0], lines[1])).unwrap();
+    let refused = spared(&list, &filter, SORTED);
+    assert!(refused.contains("list, line 2: no SHA-1"), "{refused}");
+
+    let ranges = folder.path().join("ranges");
+    std::fs::create_dir(&ranges).unwrap();
+    std::fs::write(ranges.join("abcde"), format!("\u{feff}{}:3", "0".repeat(35))).unwrap();
+    build(&ranges, &filter, BOTH[0], false);
+    holds_all(&filter, &[format!("ABCDE{}", "0".repeat(35))]);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_pipe_is_refused_as_such() {
+    use std::io::Write;
+    use std::os::fd::AsRawFd;
+    let folder = tempfile::tempdir().unwrap();
+    for how in ALL {
+        let (reader, mut writer) = std::io::pipe().unwrap();
+        writeln!(writer, "{}", sample::line(0, 1)).unwrap();
+        drop(writer);
+        let pipe = format!("/proc/self/fd/{}", reader.as_raw_fd());
+        let refused = spared(Path::new(&pipe), &folder.path().join("filter"), how);
+        assert!(refused.contains(&format!("{pipe}: not a regular file; a pipe")), "{refused}");
+    }
+}
+
+#[test]
+fn an_error_says_which_file_it_is_about() {
+    let folder = tempfile::tempdir().unwrap();
+    let (list, filter) = (folder.path().join("list"), folder.path().join("filter"));
+    let refused = spared(&list, &filter, SORTED);
+    assert!(refused.contains("/list: "), "{refused}");
+    // A folder is refused before anything is read: the line that is none is not reached.
+    std::fs::write(&list, "no digest").unwrap();
+    std::fs::create_dir(&filter).unwrap();
+    let refused = spared(&list, &filter, SORTED);
+    assert!(refused.contains("/filter: this is a folder"), "{refused}");
+    let nowhere = folder.path().join("nowhere");
+    let refused = report::build(&list, &nowhere.join("filter"), SORTED).err().unwrap().to_string();
+    assert!(refused.contains("/nowhere: "), "{refused}");
+    let refused = report::measure(&list, origin(1), 1).err().unwrap().to_string();
+    assert!(refused.contains("/list: the breach filter has 9 bytes"), "{refused}");
+    let refused = sample::write(&filter, 1).err().unwrap().to_string();
+    assert!(refused.contains("/filter: "), "{refused}");
+}
+
+/// The first lines of a sorted list all belong to its first shards.
+#[test]
+fn a_piece_of_a_sorted_list_is_told_as_such() {
+    let folder = tempfile::tempdir().unwrap();
+    let (list, filter) = (folder.path().join("list"), folder.path().join("filter"));
+    let piece: String =
+        (0..70_000).map(|at| format!("{}\n", sample::line(at, 1_000_000_000))).collect();
+    std::fs::write(&list, piece).unwrap();
+    let refused = spared(&list, &filter, SORTED);
+    assert!(refused.contains("list, line 65537: too many keys begin alike"), "{refused}");
 }
 
 #[test]

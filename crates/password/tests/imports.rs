@@ -415,6 +415,9 @@ fn what_is_not_read_says_why() {
     };
     assert_eq!(of("!unusable"), RecordError::Disabled);
     assert_eq!(of("5ebe2294ecd0e0f08eab7690d2a6ee69"), RecordError::BareDigest);
+    let longest = of(&"0".repeat(128));
+    assert_eq!(longest, RecordError::BareDigest);
+    assert!(longest.to_string().contains("SHA-1, SHA-256 or MD5"), "all that can be wrapped");
     assert_eq!(of("md5$salt$d42a0f742ffc1be4e1cc0845c2429c97"), RecordError::BareDigest);
     assert!(matches!(of("$2x$05$......................"), RecordError::Unsupported(_)));
     for text in ["", "$", "$$", "plain text", "$1$salt$hash", "AA==", "pbkdf2_md5$1$2$3"] {

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::ffi::OsStr;
+use std::fmt::Display;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -10,12 +11,18 @@ use vouchsafe_password::BreachKey;
 
 /// Longer than any line of a list: 40 digits, a colon, a count and the line's end.
 const LONGEST: u64 = 96;
+/// Range files of a whole list: `00000` to `FFFFF`.
+pub const RANGES: usize = 1 << 20;
+/// What some editors put before UTF-8.
+const BOM: &[u8] = b"\xef\xbb\xbf";
 
 /// Keys of a list, one line after the other.
 pub struct Lines {
     files: std::vec::IntoIter<PathBuf>,
-    /// Whether the files are ranges, whose names are the first five digits.
-    ranges: bool,
+    /// How many of the files are ranges, whose names are the first five digits; `None` for a list.
+    pub ranges: Option<usize>,
+    /// Lines with a count of 0, with which lists hide how long they are: nobody's passwords.
+    pub padding: u64,
     open: Option<(BufReader<File>, PathBuf, Vec<u8>)>,
     line: u64,
     buffer: Vec<u8>,
@@ -25,27 +32,47 @@ pub struct Lines {
 }
 
 impl Lines {
-    pub fn open(path: &Path) -> Result<Self, Box<dyn Error>> {
-        let ranges = path.is_dir();
+    /// A folder without all ranges is only taken as `partial`.
+    pub fn open(path: &Path, partial: bool) -> Result<Self, Box<dyn Error>> {
         let mut files = vec![path.to_owned()];
-        if ranges {
-            files = std::fs::read_dir(path)?
+        let folder = std::fs::metadata(path).map_err(of(path))?.is_dir();
+        if folder {
+            let entries = std::fs::read_dir(path).map_err(of(path))?;
+            files = entries
                 .map(|entry| Ok(entry?.path()))
-                .collect::<std::io::Result<_>>()?;
+                .collect::<std::io::Result<_>>()
+                .map_err(of(path))?;
             // By their digits: `0000A` before `0000B`, whatever the case and the extension.
-            files.sort_by_key(|path| prefix(path));
+            files.sort_by_cached_key(|path| prefix(path));
         }
-        let mut total = 0_u64;
+        let (mut total, mut ranges, mut last) = (0_u64, 0_usize, Vec::new());
         for file in &files {
-            total = total.saturating_add(std::fs::metadata(file)?.len());
+            let about = std::fs::metadata(file).map_err(of(file))?;
+            if !about.is_file() {
+                // How many keys will come is told by the length, which a pipe does not have.
+                return Err(of(file)("not a regular file; a pipe is to be written to one first"));
+            }
+            let digits = prefix(file);
+            if folder && !(digits.len() == 5 && digits.iter().all(u8::is_ascii_hexdigit)) {
+                return Err(of(file)("a range file is named by five hexadecimal digits"));
+            }
+            if about.len() > 0 && digits != last {
+                ranges = ranges.saturating_add(1);
+                last = digits;
+            }
+            total = total.saturating_add(about.len());
         }
-        let (open, line, buffer) = (None, 0, Vec::new());
-        Ok(Self { files: files.into_iter(), ranges, open, line, buffer, total, read: 0 })
+        if folder {
+            whole(ranges, partial).map_err(of(path))?;
+        }
+        let ranges = folder.then_some(ranges);
+        let (open, line, buffer, padding) = (None, 0, Vec::new(), 0);
+        Ok(Self { files: files.into_iter(), ranges, padding, open, line, buffer, total, read: 0 })
     }
 
     /// About how many keys there are: lines are some 45 bytes long, and five less in ranges.
     pub fn expected(&self) -> u64 {
-        if self.ranges { self.total / 40 } else { self.total / 45 }
+        if self.ranges.is_some() { self.total / 40 } else { self.total / 45 }
     }
 
     /// Where the key that came last is from.
@@ -59,32 +86,55 @@ impl Lines {
         loop {
             if self.open.is_none() {
                 let Some(path) = self.files.next() else { return Ok(None) };
-                let prefix = if self.ranges { prefix(&path) } else { Vec::new() };
-                let file = BufReader::with_capacity(1 << 18, File::open(&path)?);
-                self.open = Some((file, path, prefix));
+                let prefix = if self.ranges.is_some() { prefix(&path) } else { Vec::new() };
+                let file = File::open(&path).map_err(of(&path))?;
+                self.open = Some((BufReader::with_capacity(1 << 18, file), path, prefix));
                 self.line = 0;
             }
-            let Some((file, _, prefix)) = &mut self.open else { return Ok(None) };
+            let Some((file, path, prefix)) = &mut self.open else { return Ok(None) };
             self.buffer.clear();
             self.buffer.extend_from_slice(prefix);
-            let read = file.take(LONGEST).read_until(b'\n', &mut self.buffer)? as u64;
+            let read = file.take(LONGEST).read_until(b'\n', &mut self.buffer);
+            let read = read.map_err(of(path))? as u64;
             if read == 0 {
                 self.open = None;
                 continue;
             }
             self.read = self.read.saturating_add(read);
             self.line = self.line.saturating_add(1);
+            let begun = prefix.len();
+            if self.line == 1 && self.buffer.get(begun..).is_some_and(|it| it.starts_with(BOM)) {
+                self.buffer.drain(begun..begun.saturating_add(BOM.len()));
+            }
             let line = self.buffer.trim_ascii_end();
             if line.len() == prefix.len() {
                 continue;
             }
-            let digest = line.split(|byte| *byte == b':').next().unwrap_or_default();
-            let key = BreachKey::of_hex(digest);
-            return key.map(Some).ok_or_else(|| {
-                format!("{}: no SHA-1 of 40 hexadecimal digits", self.place()).into()
-            });
+            let mut fields = line.split(|byte| *byte == b':');
+            let Some(key) = fields.next().and_then(BreachKey::of_hex) else {
+                let place = self.place();
+                return Err(format!("{place}: no SHA-1 of 40 hexadecimal digits").into());
+            };
+            if fields.next() == Some(b"0") {
+                self.padding = self.padding.saturating_add(1);
+                continue;
+            }
+            return Ok(Some(key));
         }
     }
+}
+
+/// An error, with the file that it is about.
+pub fn of<E: Display>(path: &Path) -> impl Fn(E) -> Box<dyn Error> {
+    move |error| format!("{}: {error}", path.display()).into()
+}
+
+/// Whether so many range files are enough.
+pub fn whole(ranges: usize, partial: bool) -> Result<(), String> {
+    if partial || ranges == RANGES {
+        return Ok(());
+    }
+    Err(format!("{ranges} of {RANGES} range files with lines; --partial takes what is there"))
 }
 
 /// The first five digits of a range file's digests: its name without its extension.

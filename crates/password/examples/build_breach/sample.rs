@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
+use crate::input::of;
 use crate::progress::Progress;
 
 /// SplitMix64 (Vigna): numbers that look random, by their place.
@@ -21,15 +22,16 @@ pub fn line(at: u64, of: u64) -> String {
     let within = mixed(at).checked_rem(step).unwrap_or_default();
     let first = at.saturating_mul(step).saturating_add(within);
     let (second, third) = (mixed(first), mixed(!first) as u32);
-    format!("{first:016X}{second:016X}{third:08X}:{}", second % 100)
+    let count = (second % 100).saturating_add(1);
+    format!("{first:016X}{second:016X}{third:08X}:{count}")
 }
 
 pub fn write(list: &Path, lines: u64) -> Result<(), Box<dyn Error>> {
-    let mut out = BufWriter::with_capacity(1 << 18, File::create(list)?);
+    let mut out = BufWriter::with_capacity(1 << 18, File::create(list).map_err(of(list))?);
     let mut progress = Progress::new("writing", lines);
     for at in 0..lines {
-        writeln!(out, "{}", line(at, lines))?;
+        writeln!(out, "{}", line(at, lines)).map_err(of(list))?;
         progress.at(at);
     }
-    Ok(out.into_inner()?.sync_all()?)
+    out.into_inner().map_err(of(list))?.sync_all().map_err(of(list))
 }
