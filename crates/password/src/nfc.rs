@@ -29,22 +29,25 @@ fn decomposed(text: &str) -> Zeroizing<Vec<char>> {
     // A character of two bytes has at most three parts, one of three at most four.
     let mut out = Zeroizing::new(Vec::with_capacity(text.len().saturating_mul(2)));
     for character in text.chars() {
-        decompose_canonical(character, |part| {
-            out.push(part);
-            // Back over what has to stand behind it.
-            let class = canonical_combining_class(part);
-            let mut rest = out.as_mut_slice();
-            while class > 0
-                && let [front @ .., before, last] = rest
-                && canonical_combining_class(*before) > class
-            {
-                std::mem::swap(before, last);
-                let shorter = front.len().saturating_add(1);
-                rest = rest.get_mut(..shorter).unwrap_or_default();
-            }
-        });
+        decompose_canonical(character, |part| out.push(part));
     }
+    out.split_mut(|part| canonical_combining_class(*part) == 0).for_each(in_order);
     out
+}
+
+/// Brings a run of marks into the order of their classes, those of one class as they stood.
+fn in_order(run: &mut [char]) {
+    if run.is_sorted_by_key(|mark| canonical_combining_class(*mark)) {
+        return;
+    }
+    // Sorted where it lies: what a stable sort allocates is not wiped.
+    let mut marks = Zeroizing::new(Vec::with_capacity(run.len()));
+    let places = run.iter().enumerate();
+    marks.extend(places.map(|(at, mark)| (canonical_combining_class(*mark), at, *mark)));
+    marks.sort_unstable();
+    for (place, (_, _, mark)) in run.iter_mut().zip(marks.iter()) {
+        *place = *mark;
+    }
 }
 
 /// Composes where they lie what can be, and returns how many characters are left.
@@ -102,6 +105,19 @@ mod tests {
         fn is_the_librarys(text in texts()) {
             prop_assert_eq!(nfc(&text).to_string(), text.nfc().collect::<String>());
             prop_assert_eq!(nfd(&text).to_string(), text.nfd().collect::<String>());
+        }
+    }
+
+    /// Long enough to be sorted in another way than short ones.
+    #[test]
+    fn a_long_run_of_marks_is_in_the_order_of_their_classes() {
+        let classes = ["\u{345}", "\u{301}", "\u{316}", "\u{31b}", "\u{327}", "\u{344}", "\u{308}"];
+        for length in [2, 19, 20, 21, 33, 100, 700] {
+            let marks: String = (0..length).map(|at| classes[at * at % 31 % 7]).collect();
+            for text in [format!("a{marks}e{marks}"), marks] {
+                assert_eq!(nfc(&text).to_string(), text.nfc().collect::<String>(), "{length}");
+                assert_eq!(nfd(&text).to_string(), text.nfd().collect::<String>(), "{length}");
+            }
         }
     }
 
