@@ -5,6 +5,9 @@ use zeroize::Zeroizing;
 
 /// Bytes of a password that count.
 pub(crate) const MOST: usize = 72;
+/// Most bytes of a password that a match says all of: with 72 the closing NUL is not hashed, and every
+/// longer password with that beginning agrees.
+pub(crate) const WHOLE: usize = MOST - 1;
 /// Bytes that are kept of the 24.
 pub(crate) const HASH: usize = 23;
 const TEXT: &[u8; 24] = b"OrpheanBeholderScryDoubt";

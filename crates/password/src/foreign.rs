@@ -123,7 +123,8 @@ fn bcrypt(text: &str, input: Input) -> Result<Hashed, RecordError> {
     if !matches!(version, Some("2a" | "2b" | "2y")) {
         return Err(RecordError::Unsupported("bcrypt 2 and 2x, which are flawed"));
     }
-    let cost = cost.filter(|cost| cost.len() == 2).and_then(|cost| cost.parse().ok());
+    let plain = |cost: &&str| cost.len() == 2 && cost.bytes().all(|byte| byte.is_ascii_digit());
+    let cost = cost.filter(plain).and_then(|cost| cost.parse().ok());
     let cost = cost.ok_or(RecordError::Field("cost"))?;
     let rest = rest.filter(|rest| rest.len() == 53).ok_or(RecordError::Field("hash"))?;
     if parts.next().is_some() {

@@ -172,15 +172,15 @@ impl Hashed {
         argon2 || self.input != Input::Plain || !text.contains('\0')
     }
 
-    /// Whether a match says what the password is, all of it. bcrypt does not look behind 72 bytes. HMAC
-    /// takes the digest of a key that is longer than its block: as long as a digest, or longer than a
-    /// block, there may be two.
+    /// Whether a match says what the password is, all of it. bcrypt does not look behind 72 bytes, of
+    /// which the closing NUL is one. HMAC takes the digest of a key that is longer than its block: as long as
+    /// a digest, or longer than a block, there may be two.
     pub(crate) fn pins_down(&self, password: &Password) -> bool {
         let (block, digest) = match self.kdf {
             _ if self.input != Input::Plain => return true,
             Kdf::Argon2(..) => return true,
             #[cfg(feature = "import")]
-            Kdf::Bcrypt { .. } => (crate::bcrypt::MOST, usize::MAX),
+            Kdf::Bcrypt { .. } => (crate::bcrypt::WHOLE, usize::MAX),
             Kdf::Pbkdf2(Prf::Sha1, _) => (64, 20),
             Kdf::Pbkdf2(Prf::Sha256, _) | Kdf::Scrypt(_) => (64, 32),
             Kdf::Pbkdf2(Prf::Sha512, _) => (128, 64),

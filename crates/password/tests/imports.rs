@@ -83,7 +83,7 @@ fn each_is_verified_and_upgraded_once() {
         // What bcrypt does not look at, and what HMAC takes the digest of: their own tests are below, and
         // in look_alikes.rs.
         let most = match text {
-            _ if text.starts_with("$2") || text.starts_with("bcrypt$") => 72,
+            _ if text.starts_with("$2") || text.starts_with("bcrypt$") => 71,
             _ if text.starts_with("$pbkdf2-sha512") => 128,
             _ if text.contains("pbkdf2") || text.contains("scrypt$") => 64,
             _ => usize::MAX,
@@ -177,39 +177,46 @@ fn bcrypt_keeps_its_seventy_two_bytes() {
     for Row { maker, text, .. } in bcrypt {
         let shorter = verify(&pool, &"x".repeat(71), Stored::import(Some(text)));
         assert_eq!(matched(shorter), None, "{maker}");
-        // Mistyped behind the 72 bytes, or made up by whoever knows them: it would lock the owner out.
-        for typed in [&long, &long.replace("does", "dose"), &"x".repeat(73)] {
+        // Mistyped behind the 72 bytes, or just these, by whoever knows them: it would lock the owner out.
+        // With 72 the NUL behind them is not hashed any more.
+        let slip = long.replace("does", "dose");
+        for typed in [&long, &slip, &"x".repeat(73), &"x".repeat(72)] {
             let verified = verify(&pool, typed, Stored::import(Some(text)));
             assert!(upgrade(verified).is_none(), "{maker}");
+            let still = verify(&pool, &long, Stored::import(Some(text)));
+            assert_eq!(matched(still), Some(Standing::Chosen), "{maker}");
             // It can be sealed as it is.
             let sealed = upgrade(verify(&sealing, typed, Stored::import(Some(text)))).expect(maker);
             let sealed = sealed.new_record().clone();
             assert!(upgrade(verify(&sealing, typed, sealed.clone())).is_none());
             assert_eq!(matched(verify(&sealing, &long, sealed)), Some(Standing::Chosen));
         }
-        // As long as bcrypt looks, so all of it.
-        let upgraded = upgrade(verify(&pool, &"x".repeat(72), Stored::import(Some(text)))).unwrap();
-        let new = upgraded.new_record();
-        assert_eq!(matched(verify(&pool, &"x".repeat(72), new.clone())), Some(Standing::Chosen));
-        assert_eq!(matched(verify(&pool, &long, new.clone())), None);
     }
+    // Whoever chose all 71 has a record of all of them.
+    let most = "x".repeat(71);
+    let text = bcrypted(&most);
+    let upgraded = upgrade(verify(&pool, &most, Stored::import(Some(&text)))).unwrap();
+    let new = || upgraded.new_record().clone();
+    assert_eq!(matched(verify(&pool, &most, new())), Some(Standing::Chosen));
+    assert_eq!(matched(verify(&pool, &"x".repeat(72), new())), None);
     for Row { maker, text, .. } in rows.iter().filter(|row| row.text.contains("sha256$")) {
         let short = verify(&pool, &"x".repeat(72), Stored::import(Some(text)));
         assert_eq!(matched(short), None, "{maker}");
     }
 }
 
-/// With 72 bytes as typed and more composed, or the other way round, there is a tail as well.
+/// With 71 bytes as typed and more composed, or the other way round, there is a tail as well.
 #[test]
 fn the_tail_is_looked_for_in_both_forms() {
     let pool = pool();
-    // Composed 71 bytes, in parts 73; and the other way round, as U+1D160 is never composed.
+    // Composed 71 bytes, in parts 72; and the other way round, as U+1D160 is never composed.
     for (typed, raw, nfc) in [
         (format!("{}e\u{301}", "x".repeat(70)), 73, 72),
-        (format!("{}\u{1d160}", "x".repeat(68)), 72, 80),
         (format!("{}e\u{301}", "x".repeat(69)), 72, 71),
+        (format!("{}\u{1d160}", "x".repeat(67)), 71, 79),
+        (format!("{}e\u{301}", "x".repeat(68)), 71, 70),
     ] {
-        let (composed, whole) = (typed.nfc().collect::<String>(), raw.max(nfc) <= 72);
+        let (composed, whole) = (typed.nfc().collect::<String>(), raw.max(nfc) <= 71);
         assert_eq!((typed.len(), composed.len()), (raw, nfc));
         let text = bcrypted(&typed);
         let verified = verify(&pool, &typed, Stored::import(Some(&text)));
@@ -422,6 +429,19 @@ fn what_is_not_read_says_why() {
     assert!(matches!(of("$2x$05$......................"), RecordError::Unsupported(_)));
     for text in ["", "$", "$$", "plain text", "$1$salt$hash", "AA==", "pbkdf2_md5$1$2$3"] {
         assert_eq!(of(text), RecordError::NotARecord, "{text}");
+    }
+    for cost in ["+4", "-4", " 4", "4 ", "4", "004"] {
+        let text = bcrypted("secret").replace("$04$", &format!("${cost}$"));
+        assert_eq!(of(&text), RecordError::Field("cost"), "{cost:?}");
+    }
+    for number in ["+1000", "-1000", "01000", "1000 ", ""] {
+        let hash = "8xBlGd3jVgvJ+92hWPxi5ww0uuAuAnKgC45eudxro7c=";
+        let text = format!("pbkdf2_sha256${number}$seasalt${hash}");
+        assert_eq!(of(&text), RecordError::Field("rounds"), "{number:?}");
+        let text = format!("scrypt$16384$seasalt${number}$1${hash}");
+        assert_eq!(of(&text), RecordError::Field("parameters"), "{number:?}");
+        let text = format!("$argon2id$v=19$m=64,t={number},p=1$c2FsdHNhbHQ$c2FsdHNhbHRzYWx0c2FsdA");
+        assert_eq!(of(&text), RecordError::Field("parameters"), "{number:?}");
     }
     // What would read as another record once it is one of ours, or is sealed.
     for salt in ["sea;salt", "seasalt!", "md5!!!"] {
