@@ -23,13 +23,25 @@ const MAX_PADDING: usize = 8;
 /// Shortest core worth looking up, and shortest word of an account that counts.
 const MIN_CORE: usize = 3;
 
+/// Most characters beside an account's words that are looked at: more than the longest common password
+/// and its padding.
+const MAX_REST: usize = 64;
+/// As many ways to find an account's words in a password as are tried.
+const MAX_WAYS: u32 = 256;
+
 /// The text in lower case, as its characters; wiped on drop. A sigma is one wherever it stands: in
-/// capitals nobody sees which it was.
+/// capitals nobody sees which it was. A Turkish `İ` is an `i`, without the dot that Unicode leaves behind it.
 pub(crate) fn fold(text: &str) -> Zeroizing<Vec<char>> {
     // A character has at most three in lower case: no reallocation, so no copy is left behind.
     let mut folded = Zeroizing::new(Vec::with_capacity(text.len().saturating_mul(3)));
     let lower = text.chars().flat_map(char::to_lowercase);
-    folded.extend(lower.map(|character| if character == 'ς' { 'σ' } else { character }));
+    for character in lower {
+        match character {
+            '\u{307}' if folded.last() == Some(&'i') => {}
+            'ς' => folded.push('σ'),
+            _ => folded.push(character),
+        }
+    }
     folded
 }
 
@@ -39,52 +51,99 @@ pub(crate) fn guessable(folded: &[char]) -> Option<Guessable> {
         .or_else(|| cores(folded).any(|core| bare(core).is_some()).then_some(Guessable::Padded))
 }
 
-/// Whether `folded` is made of `words` (folded, longest first) and little else: what is left is at
-/// most eight digits, signs or spaces, or is itself easy to guess. Signs and spaces inside a word do not
-/// count.
+/// Whether `folded` is made of `words` (folded) and little else: what is left is at most eight digits,
+/// signs or spaces, or is itself easy to guess. Signs and spaces inside a word do not count.
+///
+/// Every way to find words in it is tried that leaves at most [`MAX_REST`] characters, so one word more
+/// never makes a password acceptable. One with [`MAX_WAYS`] of them is made of words.
 pub(crate) fn personal(folded: &[char], words: &[Vec<char>]) -> bool {
-    let signs = || folded.iter().any(|character| !is_of_words(*character));
-    made_of(folded, words, <[char]>::strip_prefix)
-        || (signs() && made_of(folded, words, strip_spaced))
-}
-
-/// `strip` says what is left of a text behind a word that it begins with.
-fn made_of(
-    folded: &[char],
-    words: &[Vec<char>],
-    strip: impl for<'a> Fn(&'a [char], &[char]) -> Option<&'a [char]>,
-) -> bool {
-    let mut rest = Zeroizing::new(Vec::with_capacity(folded.len()));
-    let mut at = folded;
-    let mut found = false;
-    while let Some((first, behind)) = at.split_first() {
-        match words.iter().find_map(|word| strip(at, word)) {
-            Some(behind) => {
-                found = true;
-                at = behind;
-            }
-            None => {
-                rest.push(*first);
-                at = behind;
-            }
-        }
-    }
-    if !found {
+    let found = found(folded, words);
+    if found.is_empty() {
         return false;
     }
-    let plain = rest.iter().all(|character| !character.is_alphabetic());
-    (plain && rest.len() <= MAX_PADDING) || guessable(&rest).is_some()
+    // For each position the fewest characters that can be left from there on.
+    let mut least = vec![0_usize; folded.len().saturating_add(1)];
+    for at in (0..folded.len()).rev() {
+        let left = |at: usize| least.get(at).copied().unwrap_or(0);
+        let behind = ends(&found, at).map(left);
+        let fewest = behind.fold(left(at.saturating_add(1)).saturating_add(1), usize::min);
+        if let Some(place) = least.get_mut(at) {
+            *place = fewest;
+        }
+    }
+    let mut rest = Zeroizing::new(Vec::with_capacity(MAX_REST.saturating_add(1)));
+    Ways { folded, found: &found, least: &least, left: MAX_WAYS }.any_is_weak(0, &mut rest)
 }
 
-/// With signs and spaces between the letters of the word.
-fn strip_spaced<'a>(mut text: &'a [char], word: &[char]) -> Option<&'a [char]> {
-    let (first, others) = word.split_first()?;
-    text = text.strip_prefix(std::slice::from_ref(first))?;
-    for letter in others {
-        let at = text.iter().position(|character| is_of_words(*character))?;
-        text = text.get(at..)?.strip_prefix(std::slice::from_ref(letter))?;
+/// Where each of `words` begins and ends in `folded`, with or without signs and spaces between its
+/// letters; in order of the beginnings.
+fn found(folded: &[char], words: &[Vec<char>]) -> Vec<(usize, usize)> {
+    let mut letters = Zeroizing::new(Vec::with_capacity(folded.len()));
+    let mut places = Vec::with_capacity(folded.len());
+    for (place, letter) in folded.iter().enumerate().filter(|(_, letter)| is_of_words(**letter)) {
+        letters.push(*letter);
+        places.push(place);
     }
-    Some(text)
+    let mut found = Vec::new();
+    for (at, begin) in places.iter().enumerate() {
+        let here = letters.get(at..).unwrap_or_default();
+        for word in words.iter().filter(|word| here.starts_with(word)) {
+            let last = at.saturating_add(word.len()).checked_sub(1).and_then(|at| places.get(at));
+            found.extend(last.map(|last| (*begin, last.saturating_add(1))));
+        }
+    }
+    found
+}
+
+/// Where the words end that begin at `at`.
+fn ends(found: &[(usize, usize)], at: usize) -> impl Iterator<Item = usize> {
+    let first = found.partition_point(|(begin, _)| *begin < at);
+    let here = found.get(first..).unwrap_or_default().iter();
+    here.take_while(move |(begin, _)| *begin == at).map(|(_, end)| *end)
+}
+
+/// The ways to find words in a text.
+struct Ways<'a> {
+    folded: &'a [char],
+    found: &'a [(usize, usize)],
+    least: &'a [usize],
+    /// How many are looked at yet.
+    left: u32,
+}
+
+impl Ways<'_> {
+    /// Whether a way from `from` on leaves what does not make the password hard to guess, behind the
+    /// `rest` that is left before it.
+    fn any_is_weak(&mut self, from: usize, rest: &mut Vec<char>) -> bool {
+        let kept = rest.len();
+        let mut weak = false;
+        for at in from..=self.folded.len() {
+            let least = self.least.get(at).copied().unwrap_or(0);
+            if rest.len().saturating_add(least) > MAX_REST {
+                break;
+            }
+            weak = ends(self.found, at).any(|end| self.any_is_weak(end, rest));
+            if weak {
+                break;
+            }
+            match self.folded.get(at) {
+                Some(character) => rest.push(*character),
+                None => weak = self.is_weak(rest),
+            }
+        }
+        rest.truncate(kept);
+        weak
+    }
+
+    fn is_weak(&mut self, rest: &[char]) -> bool {
+        if rest.len() == self.folded.len() {
+            // No word was taken.
+            return false;
+        }
+        self.left = self.left.saturating_sub(1);
+        let plain = rest.len() <= MAX_PADDING && !rest.iter().any(|c| c.is_alphabetic());
+        plain || self.left == 0 || guessable(rest).is_some()
+    }
 }
 
 /// The words of an attribute that count: its pieces of letters, marks and digits, and all of them together.
@@ -120,11 +179,13 @@ fn bare(folded: &[char]) -> Option<Guessable> {
 }
 
 /// What may be worth looking up in it: all letters, and what stands between them, once one to eight
-/// digits, signs or spaces are taken away at its ends.
+/// digits, signs or spaces are taken away at its ends. Where there is no letter, the digits are it.
 fn cores(folded: &[char]) -> impl Iterator<Item = &[char]> {
-    let letter = |character: &char| character.is_alphabetic();
-    let first = folded.iter().position(letter);
-    let last = folded.iter().rposition(letter);
+    let letters = folded.iter().any(|character| character.is_alphabetic());
+    let counts =
+        |character: &char| character.is_alphabetic() || (!letters && character.is_alphanumeric());
+    let first = folded.iter().position(counts);
+    let last = folded.iter().rposition(counts);
     let (before, behind) = match (first, last) {
         (Some(first), Some(last)) => (first, folded.len().saturating_sub(last).saturating_sub(1)),
         _ => (0, 0),
@@ -219,5 +280,80 @@ const fn neighbours() -> [u128; 128] {
 fn are_neighbours(a: char, b: char) -> bool {
     let bit = u32::from(b);
     let row = NEIGHBOURS.get(usize::try_from(u32::from(a)).unwrap_or(usize::MAX));
-    a == b || row.is_some_and(|row| row.checked_shr(bit).is_some_and(|r| r & 1 == 1))
+    // The one key of these rows that is not ASCII, and so not in the table.
+    let paragraph = matches!((a, b), ('"' | '$', '§') | ('§', '"' | '$'));
+    a == b || paragraph || row.is_some_and(|row| row.checked_shr(bit).is_some_and(|r| r & 1 == 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// How many ways there are to find words in what is left of the text, a few letters at most, and
+    /// whether one leaves what is easy to guess: each tried, from the definition.
+    fn ways(text: &[char], words: &[Vec<char>], rest: &mut Vec<char>, taken: bool) -> (u32, bool) {
+        let Some((first, behind)) = text.split_first() else {
+            let plain = rest.len() <= 8 && !rest.iter().any(|c| c.is_alphabetic());
+            return (u32::from(taken), taken && (plain || guessable(rest).is_some()));
+        };
+        rest.push(*first);
+        let (mut count, mut weak) = ways(behind, words, rest, taken);
+        rest.pop();
+        for word in words {
+            let mut letters = word.iter().peekable();
+            let mut end = 0;
+            while let (Some(letter), Some(character)) = (letters.peek(), text.get(end)) {
+                if *letter == character {
+                    letters.next();
+                } else if end == 0 || is_of_words(*character) {
+                    break;
+                }
+                end = end.saturating_add(1);
+            }
+            if letters.peek().is_none() {
+                let more = ways(&text[end..], words, rest, true);
+                (count, weak) = (count.saturating_add(more.0), weak || more.1);
+            }
+        }
+        (count, weak)
+    }
+
+    fn letters(most: usize) -> impl Strategy<Value = Vec<char>> {
+        let one = prop_oneof![4 => Just('a'), 4 => Just('b'), 1 => Just('1'), 1 => Just('-')];
+        vec(one, 0..=most)
+    }
+
+    fn known() -> impl Strategy<Value = Vec<Vec<char>>> {
+        vec(vec(prop_oneof![4 => Just('a'), 4 => Just('b'), 1 => Just('1')], 3..=5), 0..5).prop_map(
+            |mut words| {
+                words.sort();
+                words.dedup();
+                words
+            },
+        )
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(
+            u32::try_from(vouchsafe_testkit::runs(20_000, 1_000_000)).unwrap()
+        ))]
+        #[test]
+        fn personal_as_the_oracle(text in letters(16), words in known()) {
+            let (count, weak) = ways(&text, &words, &mut Vec::new(), false);
+            prop_assert_eq!(personal(&text, &words), weak || count >= MAX_WAYS);
+        }
+
+        #[test]
+        fn one_word_more_makes_nothing_acceptable(
+            text in letters(40),
+            words in known(),
+            more in known(),
+        ) {
+            let all = [words.clone(), more].concat();
+            prop_assert!(!personal(&text, &words) || personal(&text, &all));
+        }
+    }
 }

@@ -28,7 +28,8 @@ pub struct PasswordPolicy {
 pub struct PasswordPolicyBuilder(PasswordPolicy);
 
 /// The bundled list says little at this minimum length: ASVS 5.0, 6.2.4 asks for at least 3 000
-/// entries that a password could be.
+/// entries that a password could be. Only their length is looked at: an entry of letters alone counts
+/// also where a policy requires a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Deficit {
     /// The policy's minimum length in code points.

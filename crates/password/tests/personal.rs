@@ -85,6 +85,39 @@ fn signs_inside_a_name_do_not_count_and_those_around_it_do() {
     assert!(is_personal("प्रियाशर्मा2026!", &["प्रियाशर्मा कृष्णमूर्ति"]));
 }
 
+/// A word that takes letters of the next one is not the only way to read it.
+#[test]
+fn one_more_attribute_makes_nothing_acceptable() {
+    for (typed, known, more) in [
+        ("PetraVogel2026!", &["Petra", "Vogel"][..], "petrav"),
+        ("MarthaLuisa2026!", &["Martha Luisa Tannhof"], "marthal@acme.example"),
+        ("Anna.Nagel.2026", &["Anna", "Nagel"], "annan"),
+    ] {
+        assert!(is_personal(typed, known), "{typed}");
+        assert!(is_personal(typed, &[known, &[more]].concat()), "{typed}, and {more} is known");
+    }
+    // What is left over is one text, and not that of the longest words alone.
+    assert!(is_personal("passMarthaword", &["Martha"]));
+    assert!(is_personal("passMarthaword", &["Martha", "assmart", "thaword"]));
+}
+
+/// Also where they are read in very many ways; a sentence with many of them is not.
+#[test]
+fn a_name_over_and_over_is_personal() {
+    assert!(is_personal(&"kvanna".repeat(9), &["Anna"]));
+    assert!(!is_personal(&"the kettle of thebes ".repeat(9), &["the"]));
+}
+
+/// In Turkish the capital of an i has a dot, which lower case leaves behind it.
+#[test]
+fn a_turkish_name_in_capitals_is_recognised() {
+    assert!(is_personal("Istanbul-Ibrahim-7", &["İSTANBUL", "İBRAHİM"]));
+    assert!(is_personal("İSTANBUL-İBRAHİM-7", &["Istanbul", "ibrahim"]));
+    assert!(is_personal("i\u{307}brahim-7", &["Ibrahim"]));
+    let others = is_personal("j\u{307}brahim-7", &["jbrahim"]);
+    assert!(!others, "a dot that is not an i's is a mark like any");
+}
+
 /// As the rule is told: a common password between at most eight digits, signs or spaces.
 #[test]
 fn a_common_password_that_ends_in_digits_is_seen_through_signs() {
@@ -110,4 +143,35 @@ fn a_common_password_that_ends_in_digits_is_seen_through_signs() {
     assert_eq!(found("----blink182-----"), None, "nine at both ends");
     // Its digits are not taken for others.
     assert_eq!(found("qwmnblink182!!"), None);
+}
+
+/// Without a letter in it, only signs and spaces are padding: all digits may be the number.
+#[test]
+fn a_common_number_between_signs_is_padded_too() {
+    let policy = PasswordPolicy::builder().build().unwrap();
+    let found = |text: &str| policy.check(&password(text), &Attributes::none()).err();
+    let padded = Some(vec![Unmet::Common(Guessable::Padded)]);
+    for core in ["12345678", "123456789", "11111111", "123123123", "987654321"] {
+        assert!(found(core).is_some(), "{core}");
+        for typed in [format!("{core}#+*"), format!("<({core})>"), format!("{core} #+!-? +")] {
+            assert_eq!(found(&typed), padded, "{typed}");
+        }
+    }
+    // No walk, of which two more characters may be a part.
+    assert_eq!(found("147258369 #+!-? +"), padded);
+    assert_eq!(found("147258369 #+!-? +*"), None, "nine");
+    assert_eq!(found("#+73049182!?"), None);
+    assert_eq!(found("#+*!?=)(/"), None, "signs alone");
+}
+
+/// Its third key is no ASCII.
+#[test]
+fn a_run_along_the_german_row_of_signs_is_a_walk() {
+    let policy = PasswordPolicy::builder().build().unwrap();
+    let found = |text: &str| policy.check(&password(text), &Attributes::none()).err();
+    let walk = Some(vec![Unmet::Common(Guessable::Walk)]);
+    for typed in ["!\"§$%&/(", "!\"§$%&/()=", "=)(/&%$§\"!", "$§\"!\"§$%"] {
+        assert_eq!(found(typed), walk, "{typed}");
+    }
+    assert_eq!(found("§!§%§&§/§("), None);
 }

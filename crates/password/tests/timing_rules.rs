@@ -28,6 +28,57 @@ const TYPED: [&str; 8] = [
     "P@ssw0rd!2024abc",
 ];
 
+/// How long what a stranger may send takes on the caller's thread, at best of three.
+fn quickest(mut work: impl FnMut()) -> Duration {
+    let times = (0..3).map(|_| {
+        let begun = Instant::now();
+        work();
+        begun.elapsed()
+    });
+    times.min().unwrap()
+}
+
+/// Marks of a high class, two in each character, and as many of a low one.
+#[test]
+fn a_text_of_marks_costs_no_millisecond() {
+    let most = format!("a{}{}", "\u{344}".repeat(767), "\u{316}".repeat(768));
+    assert!(most.len() <= Password::MAX_TYPED_BYTES);
+    let takes = quickest(|| drop(black_box(Password::new(most.clone()))));
+    println!("marks: {takes:?}");
+    assert!(takes < Duration::from_millis(1), "{takes:?}");
+}
+
+#[test]
+fn a_check_is_bounded_whatever_is_typed_and_known() {
+    let letters = ('a'..='z')
+        .map(|first| ('a'..='z').map(|last| format!("a{first}{last} ")).collect::<String>());
+    // Of every length, each of them everywhere.
+    let pair = |short: usize| format!("{} {} ", "a".repeat(short), "a".repeat(110 - short));
+    let lengths = (3..55).step_by(2).map(|short| pair(short) + &pair(short + 1));
+    let of = |known: &[String]| {
+        assert!(known.len() <= Attributes::MAX);
+        assert!(known.iter().all(|words| words.len() <= Attributes::MAX_BYTES));
+        known.iter().fold(Attributes::none(), |known, words| known.with(words.trim()))
+    };
+    let rule = PasswordPolicy::builder().build().unwrap();
+    // Read in many ways, none of them easy to guess.
+    let far = format!("{}kvq", "a".repeat(47)).repeat(20);
+    for known in [of(&letters.collect::<Vec<_>>()), of(&lengths.collect::<Vec<_>>())] {
+        for typed in [
+            "a-".repeat(512),
+            "a".repeat(1_024),
+            "abaa".repeat(256),
+            "aaa7#".repeat(204),
+            far.clone(),
+        ] {
+            let password = Password::new(typed.clone()).unwrap();
+            let takes = quickest(|| drop(black_box(rule.check(&password, &known))));
+            println!("{typed:.5}..: {takes:?}");
+            assert!(takes < Duration::from_millis(20), "{typed}: {takes:?}");
+        }
+    }
+}
+
 /// The median of one look at each, of many.
 fn median(mut look: impl FnMut(&str)) -> Duration {
     let mut times: Vec<_> = (0..2_001)
