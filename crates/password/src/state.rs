@@ -45,7 +45,7 @@ impl Credential {
     /// Whether there was a password that no longer matches, and no other was set.
     #[must_use]
     pub const fn is_withdrawn(&self) -> bool {
-        self.generation > 0 && self.record().is_none() && !self.is_disabled()
+        self.withdrawn && !self.is_disabled()
     }
 
     /// What the password entitles to; `None` without one, or disabled.

@@ -127,6 +127,17 @@ fn a_disabled_account_has_nothing_to_match_and_nothing_to_set() {
     assert_eq!((state.generation(), state.standing()), (3, Some(Standing::Chosen)));
 }
 
+/// Nor is a password that never was withdrawn by what happens to the account.
+#[test]
+fn a_password_that_never_was_is_not_withdrawn() {
+    let mut state = Credential::default();
+    for event in [Event::Withdraw, Event::Void, Event::Disable, Event::Enable, Event::Withdraw] {
+        let _ = step(&mut state, &event);
+        assert!(!state.is_withdrawn(), "{event:?}");
+    }
+    assert_eq!((state.generation(), state.standing()), (3, None));
+}
+
 /// A password that was withdrawn matches nothing, is not upgraded or marked, and is still known.
 #[test]
 fn a_withdrawn_password_is_good_for_nothing_but_being_known() {

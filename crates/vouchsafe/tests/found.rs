@@ -59,6 +59,24 @@ fn authenticated(gate: &TestGate, attempt: &Attempt) -> Authenticated {
     }
 }
 
+/// Nobody who was invited, disabled and enabled again, and never chose a password, is said to have had one
+/// withdrawn.
+#[test]
+fn a_password_that_never_was_is_not_said_to_be_withdrawn() {
+    let gate = TestGate::open(zoomph());
+    let ada = gate.users.add(&TestGate::tenant(), "u-ada", "staff", &["ada"]);
+    let _link = gate.invite(&ada);
+    let code = || match block_on(gate.login("ada", PASSWORD)) {
+        Login::Refused(refused) => refused.code(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(code(), Code::WrongCredentials);
+    with_operator(&gate, |by| block_on(by.disable(&ada)).unwrap());
+    assert_eq!(code(), Code::WrongCredentials);
+    with_operator(&gate, |by| block_on(by.enable(&ada)).unwrap());
+    assert_eq!(code(), Code::WrongCredentials);
+}
+
 /// A clock that once stood years ahead must not keep sessions open, nor links alive, nor resets
 /// refused, until that date.
 #[test]
