@@ -1,7 +1,8 @@
-//! What is remembered of the passwords before one that the gate's host set itself.
+//! What is found where a host keeps records itself: another seal of the same hash, or a password that the
+//! host set, which takes over what is remembered of those before.
 
 use crate::record::Body;
-use crate::{Binding, HashPool, Record};
+use crate::{Binding, HashPool, Record, Upgrade};
 
 impl HashPool {
     /// `record`, a hash by other software that replaced `last` without a word to anybody, with what is
@@ -30,5 +31,23 @@ impl HashPool {
             Ok(with) if with.fits() => with,
             _ => record,
         }
+    }
+
+    /// From `known` to `found`, where both are the same hash for the account of `binding`, and `found` is
+    /// sealed: so [`Peppers::rotate`](crate::Peppers::rotate) leaves it. `None` for anything else, and
+    /// where a pepper is missing. Hashes nothing.
+    #[must_use]
+    pub fn resealed(&self, known: &Record, found: &Record, binding: &Binding) -> Option<Upgrade> {
+        found.pepper()?;
+        let open = |record: &Record| self.bench().open(record.clone(), binding).ok();
+        let new = open(found)?;
+        let (standing, inner) = match &known.body {
+            // It is not from a table: it counts also where only what is sealed does.
+            Body::Plain(inner) => (known.standing, inner.clone()),
+            Body::Sealed(..) => open(known).map(|old| (old.standing, old.inner))?,
+        };
+        let was = (standing, known.bound, known.form, inner);
+        let same = was == (new.standing, found.bound, found.form, new.inner);
+        same.then(|| Upgrade::new(known.clone(), found.clone()))
     }
 }

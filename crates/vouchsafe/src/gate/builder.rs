@@ -233,8 +233,13 @@ impl GateBuilder {
 
     /// The peppers that records of passwords are sealed with, in the store and in the host's column. A
     /// record under another is sealed anew when its owner signs in; `Peppers::rotate` seals a table
-    /// without, and once it has, `Peppers::sealed_only` believes nothing else. Without the pepper of a record its owner is told [`Code::Unavailable`](super::Code),
-    /// and no attempt counts. By default there are none: the store's own cells are sealed anyway.
+    /// without, and once it has, `Peppers::sealed_only` believes nothing else. Without the pepper of a
+    /// record its owner is told [`Code::Unavailable`](super::Code), and no attempt counts. By default there
+    /// are none: the store's own cells are sealed anyway.
+    ///
+    /// Rotating the host's column ends nothing, as the gate finds the same hash under the new seal. Give
+    /// both peppers to every gate first: one that cannot open a row takes it for a password that the host
+    /// has set.
     pub fn peppers(mut self, peppers: Arc<Peppers>) -> Self {
         self.peppers = Some(peppers);
         self
@@ -248,6 +253,9 @@ impl GateBuilder {
     /// signs in with one has to choose another, and so does, once, the one in 256 or 65 536 whose
     /// password looks alike: take fingerprints of 16 bits. A sign-in while the list cannot be read goes
     /// on, as the password was looked up when it was chosen.
+    ///
+    /// Where one class's policy says so, every sign-in asks it, also with an unknown name, and the answer
+    /// counts for that class alone: so how long it takes does not tell of which class somebody is.
     ///
     /// It is asked on a thread of the hash pool. A filter in a file reads some kilobytes, mostly from the
     /// system's cache; where that disk may stand still, which keeps those threads from hashing, give

@@ -31,6 +31,8 @@ use super::{Account, Code, Gate, Later, Refused, host_refusal};
 
 /// How long the host's column may take to answer: half of what a charge may stay unsettled.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// For whom the column is asked when a name is unknown, before anybody was looked up.
+const NOBODY: &str = "vouchsafe-nobody";
 /// How often an account is looked at again that others change all the while.
 const LOOKS: usize = 8;
 
@@ -57,8 +59,8 @@ pub(crate) struct Looked {
     was: (Option<Column>, u64),
     pub(crate) owner: Owner,
     held: Held,
-    /// What the text is.
-    record: Option<Record>,
+    /// What a text that is not known does to the credential.
+    event: Option<CredentialEvent>,
     /// What the cell's own record would be in the column.
     own: Option<TextDigest>,
 }
@@ -80,13 +82,14 @@ impl Parts<'_> {
 
     /// Somebody looked at the column.
     pub(super) fn looked(&self, state: &mut AccountState, looked: &Looked, now: Timestamp) -> bool {
-        let Looked { held, own, record, .. } = looked;
+        let Looked { held, own, event, .. } = looked;
         if (&looked.was.0, looked.was.1) != (&state.column, state.generation()) {
             return false;
         }
         let judged = Judged::of(state.column.as_ref(), *held, *own);
         let mut column = state.column.clone().unwrap_or_default();
-        let ends = match (judged, *held, record) {
+        let void = CredentialEvent::Void;
+        let event = match (judged, *held, event) {
             (Judged::Moves, ..) => {
                 let moved = own.map(|new| Rewrite { seen: *held, new, upgrade: false });
                 moved.iter().for_each(|moved| column.begin(moved));
@@ -98,17 +101,20 @@ impl Parts<'_> {
             }
             (Judged::Emptied, ..) => {
                 column.emptied = true;
-                Some(CredentialEvent::Void)
+                Some(&void)
             }
-            (Judged::Unknown, Held::Text(text), Some(record)) => {
-                column.adopts(text);
-                Some(CredentialEvent::Adopt { record: record.clone() })
+            (Judged::Unknown, Held::Text(text), Some(event)) => {
+                match event {
+                    CredentialEvent::Upgrade(_) => column.stands(text),
+                    _ => column.adopts(text),
+                }
+                Some(event)
             }
             // Nothing to go by, but that there is somebody.
             (Judged::Unknown, _, None) if state.column.is_none() && own.is_none() => None,
             _ => return false,
         };
-        if let Some(event) = &ends {
+        if let Some(event) = event {
             let (_, _changed) = self.credential(state, event, now);
         }
         state.column = Some(column);
@@ -155,10 +161,7 @@ impl Gate {
         }
         let Some(user) = user else {
             let view = self.view(policy, account).await?;
-            // An id of the host's own form: anything else it may well refuse to look for.
-            if let Some(somebody) = self.inner.somebody.get(tenant).and_then(OnceLock::get) {
-                let _text = self.column(policy, tenant, somebody).await?;
-            }
+            let _text = self.column(policy, tenant, &self.somebody(policy, tenant)?).await?;
             return Ok(view);
         };
         if let Some(somebody) = self.inner.somebody.get(tenant) {
@@ -174,7 +177,7 @@ impl Gate {
             let own = text_of_own.as_deref().map(|own| digest(key, account, own));
             let judged = Judged::of(view.column.as_ref(), held, own);
             let known = view.column.is_some() || own.is_some();
-            let mut record = None;
+            let (mut event, mut resealed) = (None, false);
             match judged {
                 Judged::InStep => return Ok(view),
                 Judged::Past if held == Held::Nothing || read(text.as_deref()).is_some() => {
@@ -191,8 +194,9 @@ impl Gate {
                 }
                 Judged::Unknown => {
                     let found = read(text.as_deref());
-                    record = found.map(|found| self.remembering(found, &view, tenant, user));
-                    if record.is_none() && known {
+                    event = found.map(|found| self.unknown_text(found, &view, tenant, user));
+                    resealed = matches!(event, Some(CredentialEvent::Upgrade(_)));
+                    if event.is_none() && known {
                         return Ok(view.unreadable());
                     }
                 }
@@ -200,7 +204,7 @@ impl Gate {
             }
             // The host's own doing, and what it ends or lets in again is in the log.
             let changed = match judged {
-                Judged::Unknown => known,
+                Judged::Unknown => known && !resealed,
                 Judged::Written => view.column.as_ref().is_some_and(|column| column.emptied),
                 judged => judged == Judged::Emptied,
             };
@@ -208,7 +212,7 @@ impl Gate {
                 was: (view.column.clone(), view.generation),
                 owner: Owner { user: user.user.clone(), class: user.class.clone() },
                 held,
-                record,
+                event,
                 own,
             };
             let step = self.account(policy, account, AccountEvent::Looked(looked));
@@ -227,14 +231,36 @@ impl Gate {
         Err(Refused::new(Code::Busy, policy.digest()))
     }
 
-    /// What the host set itself, with what is remembered of the passwords before.
-    fn remembering(&self, found: Record, view: &View, tenant: &TenantId, user: &Account) -> Record {
-        match &view.last {
-            Some(last) => {
-                self.inner.pool.remembering(found, last, &Binding::new(tenant, &user.user))
-            }
-            None => found,
+    /// For whom the column is asked when a name is unknown: an id of the host's own form, as it may well
+    /// refuse to look for any other.
+    fn somebody(&self, policy: &Policy, tenant: &TenantId) -> Result<UserId, Refused> {
+        match self.inner.somebody.get(tenant).and_then(OnceLock::get) {
+            Some(somebody) => Ok(somebody.clone()),
+            // Were it no id, no unknown name would be told that it is wrong: that is noticed.
+            None => UserId::new(NOBODY).map_err(|_| host_refusal(policy)),
         }
+    }
+
+    /// What a text that was not known before does: a password that the host set itself is in force, with
+    /// what is remembered of those before; of the one in force it is but another seal.
+    fn unknown_text(
+        &self,
+        found: Record,
+        view: &View,
+        tenant: &TenantId,
+        user: &Account,
+    ) -> CredentialEvent {
+        let (pool, binding) = (&self.inner.pool, Binding::new(tenant, &user.user));
+        let emptied = view.column.as_ref().is_some_and(|column| column.emptied);
+        let own = view.own().filter(|_| !emptied);
+        if let Some(resealed) = own.and_then(|own| pool.resealed(own, &found, &binding)) {
+            return CredentialEvent::Upgrade(resealed);
+        }
+        let record = match &view.last {
+            Some(last) => pool.remembering(found, last, &binding),
+            None => found,
+        };
+        CredentialEvent::Adopt { record }
     }
 
     /// What was looked at, with a new record for it.

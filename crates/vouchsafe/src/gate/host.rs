@@ -55,7 +55,8 @@ pub trait Accounts: Send + Sync {
 /// A text from before the present password, of the last 64 that the gate saw, is not believed when it
 /// comes back; a host that puts its table back from a copy sends those whose passwords changed since a
 /// link. For the same reason both calls go where the last write is seen, and to no replica that lags.
-/// An older hash of the present password is written over with the newer one.
+/// An older hash of the present password is written over with the newer one. Its hash sealed anew
+/// ([`Peppers::rotate`](vouchsafe_password::Peppers::rotate)) is no other password, and ends nothing.
 ///
 /// Where the *store* is put back from a copy ([`GateBuilder::after_restore`]), it has forgotten which
 /// texts were replaced since. So whatever the column holds for somebody whose password changed since is
@@ -75,6 +76,10 @@ pub trait Accounts: Send + Sync {
 )]
 pub trait Credentials: Send + Sync {
     /// What the column holds for this user; `None` for SQL's `NULL`, or no such user.
+    ///
+    /// A name that nobody has is asked for as well, so that it costs the same and fails with the others:
+    /// by the id of whoever was looked up first, or before that by `vouchsafe-nobody`. No user may have
+    /// that id. Where yours have a form of their own, answer `None` to any other.
     ///
     /// # Errors
     /// [`HostError`] when the host cannot say.

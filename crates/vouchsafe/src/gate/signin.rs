@@ -16,7 +16,7 @@ use vouchsafe_lockout::{
 use vouchsafe_password::{
     Binding, CredentialEvent, NotVerifiedReason, OwnerPresent, Password, Unmet, Verified,
 };
-use vouchsafe_policy::Policy;
+use vouchsafe_policy::{ClassPolicy, Policy};
 
 use super::account::{AccountEvent, View};
 use super::call::{Attempt, Call, Draft};
@@ -451,19 +451,26 @@ impl Gate {
         };
         // A password that today's rule refuses lets nobody in: it is to be changed first. Looked
         // up for unknown names too, so that the work is the same.
-        let class = match &found {
-            Some(found) => policy.class(&found.class).ok(),
-            None => policy.classes().next().map(|(_, class)| class),
+        let rules = || policy.classes().map(|(_, class)| class.password());
+        let rule = match &found {
+            Some(found) => policy.class(&found.class).ok().map(ClassPolicy::password),
+            None => rules().next(),
         };
         let words = attributes(tenant, found.as_ref());
         // A list of breached passwords that cannot be read just now is no reason to change one.
-        let meets = match class {
-            Some(class) => match self.meets(class.password(), &password, &words).await {
+        let meets = match rule {
+            Some(rule) => match self.meets(rule, &password, &words).await {
                 Ok(_) => true,
                 Err(unmet) => unmet.iter().all(|unmet| *unmet == Unmet::NotScreened),
             },
             None => false,
         };
+        // The list is asked for everybody or nobody: it does not tell of which class somebody is.
+        if rule.is_none_or(|rule| !rule.refuses_breached())
+            && let Some(asking) = rules().find(|rule| rule.refuses_breached())
+        {
+            let _answer = self.meets(asking, &password, &words).await;
+        }
         let verified = self.verify(policy, tenant, found.as_ref(), charged, &password, &view).await;
         let seen = match &verified {
             Ok(_) => Some(Seen::SignedIn),
