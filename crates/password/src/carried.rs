@@ -1,6 +1,7 @@
 //! What is found where a host keeps records itself: another seal of the same hash, or a password that the
 //! host set, which takes over what is remembered of those before.
 
+use crate::bench::Candidate;
 use crate::record::Body;
 use crate::{Binding, HashPool, Record, Upgrade};
 
@@ -14,20 +15,18 @@ impl HashPool {
     /// not believe it, and where it would be longer than [`Record::MAX_LEN`].
     #[must_use]
     pub fn remembering(&self, record: Record, last: &Record, binding: &Binding) -> Record {
-        let Body::Plain(inner) = &record.body else { return record };
-        let bench = self.bench();
-        let believed = bench.open(record.clone(), binding).is_ok();
-        if !believed || record.bound || inner.history.is_some() {
+        if record.bound || record.pepper().is_some() {
             return record;
         }
-        let Ok(last) = bench.open(last.clone(), binding) else { return record };
-        if last.inner.history.is_none() {
+        let (found, last) = (self.opened(&record, binding), self.opened(last, binding));
+        let (Some(found), Some(last)) = (found, last) else { return record };
+        if found.inner.history.is_some() || last.inner.history.is_none() {
             return record;
         }
-        let mut inner = inner.clone();
+        let mut inner = found.inner;
         inner.history = last.inner.history;
         let with = Record::plain(record.standing, record.bound, record.form, inner);
-        match bench.seal(with, binding) {
+        match self.bench().seal(with, binding) {
             Ok(with) if with.fits() => with,
             _ => record,
         }
@@ -39,15 +38,18 @@ impl HashPool {
     #[must_use]
     pub fn resealed(&self, known: &Record, found: &Record, binding: &Binding) -> Option<Upgrade> {
         found.pepper()?;
-        let open = |record: &Record| self.bench().open(record.clone(), binding).ok();
-        let new = open(found)?;
+        let new = self.opened(found, binding)?;
         let (standing, inner) = match &known.body {
             // It is not from a table: it counts also where only what is sealed does.
             Body::Plain(inner) => (known.standing, inner.clone()),
-            Body::Sealed(..) => open(known).map(|old| (old.standing, old.inner))?,
+            Body::Sealed(..) => self.opened(known, binding).map(|old| (old.standing, old.inner))?,
         };
         let was = (standing, known.bound, known.form, inner);
         let same = was == (new.standing, found.bound, found.form, new.inner);
         same.then(|| Upgrade::new(known.clone(), found.clone()))
+    }
+
+    fn opened(&self, record: &Record, binding: &Binding) -> Option<Candidate> {
+        self.bench().open(record.clone(), binding).ok()
     }
 }

@@ -108,12 +108,13 @@ impl PoolKeys {
         self
     }
 
-    /// What is remembered of passwords ([`HashPool::replace`](crate::HashPool::replace)) is keyed with it: whoever has the table
-    /// and not the key can try no guess against them. What was remembered under no key is keyed at
-    /// the next new password.
+    /// What is remembered of passwords ([`HashPool::replace`](crate::HashPool::replace)) is keyed with it:
+    /// whoever has the table and not the key can try no guess against them. What was remembered under no
+    /// key is keyed at the next new password.
     ///
     /// It must stay the same, and so must every pool's over the same records: what is remembered under
-    /// another key bars a new password ([`PasswordError::PreviousKey`](crate::PasswordError::PreviousKey)).
+    /// another key bars a new password
+    /// ([`PasswordError::PreviousKey`](crate::PasswordError::PreviousKey)).
     pub fn remember_with(mut self, key: MacKey) -> Self {
         self.history = Some(HistoryKey::new(key));
         self

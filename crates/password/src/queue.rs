@@ -172,12 +172,10 @@ impl Queue {
                 state = self.waited_for.wait(state).unwrap_or_else(PoisonError::into_inner);
                 continue;
             };
-            let waited = self.bench.now().since(*since);
-            if waited <= self.config.max_wait {
+            if let Some(left) = self.left(*since) {
                 // Too long is longer than that.
-                let left = self.config.max_wait.saturating_sub(waited).min(DAY);
-                let left = left.saturating_add(Duration::from_millis(1));
-                let waiting = self.waited_for.wait_timeout(state, left);
+                let next_look = left.min(DAY).saturating_add(Duration::from_millis(1));
+                let waiting = self.waited_for.wait_timeout(state, next_look);
                 state = waiting.unwrap_or_else(PoisonError::into_inner).0;
             } else if let Some((job, _)) = state.waiting.pop_front() {
                 drop(state);
@@ -185,6 +183,11 @@ impl Queue {
                 state = self.lock();
             }
         }
+    }
+
+    /// For how long somebody may wait yet who has waited since then; `None` for longer than allowed.
+    fn left(&self, since: Timestamp) -> Option<Duration> {
+        self.config.max_wait.checked_sub(self.bench.now().since(since))
     }
 
     fn next(&self, state: &mut State, idle_for_long: bool) -> Next {
@@ -200,7 +203,7 @@ impl Queue {
             };
         };
         let (abandoned, kib) = (job.is_abandoned(), job.kib(&self.bench));
-        let waited = self.bench.now().since(*since) > self.config.max_wait;
+        let waited = self.left(*since).is_none();
         if !abandoned && !state.stopped && !waited {
             return match state.place(kib, self.config.budget_kib) {
                 // It came off the front just now.

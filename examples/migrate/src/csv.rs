@@ -27,7 +27,9 @@ fn split(text: &str) -> Result<Vec<(usize, Vec<String>)>, String> {
     let mut rows = Vec::new();
     let (mut row, mut field) = (Vec::new(), String::new());
     let (mut line, mut begun, mut quoted) = (1_usize, 1_usize, false);
-    let mut letters = text.chars().filter(|letter| *letter != '\r').peekable();
+    // The last line may lack its end.
+    let ended = text.chars().chain(['\n']);
+    let mut letters = ended.filter(|letter| *letter != '\r').peekable();
     while let Some(letter) = letters.next() {
         match letter {
             '"' if field.is_empty() => {
@@ -43,7 +45,7 @@ fn split(text: &str) -> Result<Vec<(usize, Vec<String>)>, String> {
                         }
                     }
                 }
-                if !matches!(letters.peek(), None | Some(',' | '\n')) {
+                if !matches!(letters.peek(), Some(',' | '\n')) {
                     return Err(format!("line {line}: something follows a closed quotation mark"));
                 }
             }
@@ -59,10 +61,6 @@ fn split(text: &str) -> Result<Vec<(usize, Vec<String>)>, String> {
             }
             letter => field.push(letter),
         }
-    }
-    if quoted || !row.is_empty() || !field.trim().is_empty() {
-        row.push(field);
-        rows.push((begun, row));
     }
     Ok(rows)
 }
