@@ -29,17 +29,17 @@ const MAX_REST: usize = 64;
 /// As many ways to find an account's words in a password as are tried.
 const MAX_WAYS: u32 = 256;
 
-/// The text in lower case, as its characters; wiped on drop. A sigma is one wherever it stands: in
-/// capitals nobody sees which it was. A Turkish `İ` is an `i`, without the dot that Unicode leaves behind it.
+/// The text in lower case, as its characters; wiped on drop. It goes through the capitals of that, in which `ß` is
+/// `SS`, a sigma is one wherever it stands, and nobody sees whether an `I` had a dot: a Turkish `İ` is
+/// an `i`, without the dot that Unicode leaves behind it.
 pub(crate) fn fold(text: &str) -> Zeroizing<Vec<char>> {
-    // A character has at most three in lower case: no reallocation, so no copy is left behind.
+    // A character has at most three capitals, and each of them one letter: no reallocation, so no copy
+    // is left behind.
     let mut folded = Zeroizing::new(Vec::with_capacity(text.len().saturating_mul(3)));
-    let lower = text.chars().flat_map(char::to_lowercase);
-    for character in lower {
-        match character {
-            '\u{307}' if folded.last() == Some(&'i') => {}
-            'ς' => folded.push('σ'),
-            _ => folded.push(character),
+    let small = text.chars().flat_map(char::to_lowercase);
+    for character in small.flat_map(char::to_uppercase).flat_map(char::to_lowercase) {
+        if character != '\u{307}' || folded.last() != Some(&'i') {
+            folded.push(character);
         }
     }
     folded
@@ -334,6 +334,17 @@ mod tests {
                 words
             },
         )
+    }
+
+    #[test]
+    fn each_letter_is_its_capital() {
+        for letter in char::MIN..=char::MAX {
+            let small = fold(&letter.to_string());
+            assert!(small.len() <= 3, "{letter}");
+            for same in [letter.to_uppercase().to_string(), letter.to_lowercase().to_string()] {
+                assert_eq!(fold(&same), small, "{letter} and {same}");
+            }
+        }
     }
 
     proptest! {

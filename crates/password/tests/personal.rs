@@ -114,8 +114,19 @@ fn a_turkish_name_in_capitals_is_recognised() {
     assert!(is_personal("Istanbul-Ibrahim-7", &["İSTANBUL", "İBRAHİM"]));
     assert!(is_personal("İSTANBUL-İBRAHİM-7", &["Istanbul", "ibrahim"]));
     assert!(is_personal("i\u{307}brahim-7", &["Ibrahim"]));
+    assert!(is_personal("YILDIZ-7", &["Işık Yıldız"]));
     let others = is_personal("j\u{307}brahim-7", &["jbrahim"]);
     assert!(!others, "a dot that is not an i's is a mark like any");
+}
+
+/// In capitals a German sharp s is two letters.
+#[test]
+fn a_sharp_s_is_recognised() {
+    for (typed, known) in
+        [("STRAUSS-2026", "Strauß"), ("strauß-2026", "STRAUSS"), ("Strauẞ-2026", "Strauß")]
+    {
+        assert!(is_personal(typed, &[known]), "{typed}");
+    }
 }
 
 /// As the rule is told: a common password between at most eight digits, signs or spaces.
