@@ -3,7 +3,7 @@
 
 use crate::bench::Candidate;
 use crate::record::Body;
-use crate::{Binding, HashPool, Record, Upgrade};
+use crate::{Binding, HashPool, PepperError, Record, Upgrade};
 
 impl HashPool {
     /// `record`, a hash by other software that replaced `last` without a word to anybody, with what is
@@ -15,7 +15,7 @@ impl HashPool {
     /// not believe it, and where it would be longer than [`Record::MAX_LEN`].
     #[must_use]
     pub fn remembering(&self, record: Record, last: &Record, binding: &Binding) -> Record {
-        if record.bound || record.pepper().is_some() {
+        if record.bound {
             return record;
         }
         let (found, last) = (self.opened(&record, binding), self.opened(last, binding));
@@ -47,6 +47,16 @@ impl HashPool {
         let was = (standing, known.bound, known.form, inner);
         let same = was == (new.standing, found.bound, found.form, new.inner);
         same.then(|| Upgrade::new(known.clone(), found.clone()))
+    }
+
+    /// Whether `record` may be somebody's password on the account of `binding`. Not where it was sealed for
+    /// another account, was changed since, or is not sealed where
+    /// [`Peppers::sealed_only`](crate::Peppers::sealed_only) asks for that; where its pepper is missing,
+    /// nobody can tell.
+    #[must_use]
+    pub fn believes(&self, record: &Record, binding: &Binding) -> bool {
+        let opened = self.bench().open(record.clone(), binding);
+        !matches!(opened, Err(PepperError::Tampered | PepperError::NotSealed))
     }
 
     fn opened(&self, record: &Record, binding: &Binding) -> Option<Candidate> {

@@ -297,6 +297,13 @@ fn what_was_remembered_is_taken_over_beside_a_hash_by_other_software() {
         }
         if second.pepper().is_some() {
             assert_eq!(pool.remembering(hosts.clone(), &second, &elsewhere), hosts);
+            // Sealed by its host, it is no more ours.
+            let sealed = peppers().rotate(&hosts, &martha(), &SeededEntropy::new(1));
+            let sealed = sealed.unwrap().unwrap().new_record().clone();
+            refused(
+                ["first", "second", "the host's"],
+                &pool.remembering(sealed, &second, &martha()),
+            );
         }
         let (salt, hash) = ("A".repeat(171), "A".repeat(86));
         let long = format!("$pbkdf2-sha256$1000000${salt}${hash}");
