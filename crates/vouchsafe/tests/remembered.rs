@@ -14,11 +14,11 @@ mod column;
 
 use std::sync::Arc;
 
-use column::Column;
+use column::{Column, foreign};
 use vouchsafe::core::{AccountDigest, UserId};
 use vouchsafe::crypto::RootKey;
 use vouchsafe::envelope::Keyring;
-use vouchsafe::gate::{Code, Issued, Login, NotSet, Purpose, Refused};
+use vouchsafe::gate::{Code, Issued, Login, Next, NotSet, Purpose, Refused};
 use vouchsafe::os::{SystemClock, SystemEntropy};
 use vouchsafe::password::{
     Attributes, Binding, HashPolicy, HashPool, OwnerPresent, Password, PasswordError,
@@ -124,6 +124,26 @@ fn what_a_gate_remembers_is_keyed() {
     let binding = Binding::new(&TestGate::tenant(), &ada);
     let replaced = alone.replace(accepted, owner, binding, Stored::read(Some(&text))).wait();
     assert_eq!(replaced.err(), Some(PasswordError::PreviousKey));
+}
+
+/// Replaced by whoever has just shown it: one that the host has set is known afterwards.
+#[test]
+fn a_password_that_is_due_is_known_once_it_was_changed() {
+    let column = Arc::new(Column::default());
+    let policies = (TestGate::tenant(), policy(4));
+    let opened = TestGate::over(policies, MemoryStore::new(1 << 24), |gate| {
+        gate.credentials(Arc::clone(&column))
+    });
+    let gate = block_on(opened).unwrap();
+    gate.add("ada", "staff", &numbered(9));
+    let due = format!("vouchsafe:1:change:free:raw:-:{}", foreign(&numbered(0)));
+    *column.text.lock().unwrap() = Some(due);
+    let Login::Next(Next::ChangePassword(due)) = block_on(gate.login("ada", &numbered(0))) else {
+        panic!("it is not due")
+    };
+    block_on(due.set(numbered(1))).unwrap();
+    let issued = gate.sign_in("ada", &numbered(1));
+    assert!(is_reused(change(&gate, &issued, 1, 0)));
 }
 
 /// The column outlives the keyring: its owner signs in, and what was used before cannot be compared with.

@@ -496,10 +496,10 @@ impl Acting<'_> {
         // Longer than any password can be: not hashed.
         let present = Password::new(present).map_err(|_| self.refusal(Code::WrongCredentials))?;
         // Loaded before the charge: a store that fails here leaves none behind.
-        let view = gate.look(policy, &self.tenant, account, Some(&user)).await?;
+        let mut view = gate.look(policy, &self.tenant, account, Some(&user)).await?;
         let charged = gate.charge(policy, account, self.call).await?;
         let verified =
-            gate.verify(policy, &self.tenant, Some(&user), charged, &present, &view).await;
+            gate.verify(policy, &self.tenant, Some(&user), charged, &present, &mut view).await;
         match verified? {
             Proof::Authenticated(proof) => {
                 let known = gate.device_of(policy, account, self.call, view.devices);

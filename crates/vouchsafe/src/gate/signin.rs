@@ -274,7 +274,8 @@ impl Gate {
         let _ = self.settle(policy, account, unverified(charged)).await;
     }
 
-    /// Verifies a password against `view` under a charge, and settles it.
+    /// Verifies a password against `view` under a charge, and settles it. Where it was hashed anew, `view`
+    /// has the new record.
     pub(super) async fn verify(
         &self,
         policy: &Arc<Policy>,
@@ -282,7 +283,7 @@ impl Gate {
         user: Option<&Account>,
         charged: Charged,
         password: &Password,
-        view: &View,
+        view: &mut View,
     ) -> Result<Proof, Failure> {
         let account = charged.account();
         if view.unreadable {
@@ -323,6 +324,8 @@ impl Gate {
             _ => return Err(refusal(unhashed).into()),
         };
         if let Some(upgrade) = upgrade {
+            // Replaced by whoever has shown it just now, it is known afterwards.
+            view.last = Some(Box::new(upgrade.new_record().clone()));
             // A failed write never fails the sign-in: the next one upgrades again.
             let set = CredentialEvent::Upgrade(upgrade);
             let set = self.setting(account, view.seen, set);
@@ -442,7 +445,7 @@ impl Gate {
             self.unverified(policy, charged).await;
             return Err(Refused::new(Code::WrongCredentials, policy.digest()).into());
         };
-        let view = match self.look(policy, tenant, account, found.as_ref()).await {
+        let mut view = match self.look(policy, tenant, account, found.as_ref()).await {
             Ok(view) => view,
             Err(refusal) => {
                 self.unverified(policy, charged).await;
@@ -471,7 +474,8 @@ impl Gate {
         {
             let _answer = self.meets(asking, &password, &words).await;
         }
-        let verified = self.verify(policy, tenant, found.as_ref(), charged, &password, &view).await;
+        let user = found.as_ref();
+        let verified = self.verify(policy, tenant, user, charged, &password, &mut view).await;
         let seen = match &verified {
             Ok(_) => Some(Seen::SignedIn),
             Err(failure) if !failure.hashed => None,
