@@ -13,14 +13,14 @@ mod memory;
 
 use std::sync::Arc;
 
-use memory::Column;
+use memory::{Column, foreign};
 use vouchsafe::access_log::{Operation, VecSink};
-use vouchsafe::core::UserId;
+use vouchsafe::core::{Standing, UserId};
 use vouchsafe::crypto::RootKey;
 use vouchsafe::envelope::Keyring;
-use vouchsafe::gate::{Issued, Login, Purpose};
+use vouchsafe::gate::{Code, Issued, Login, NotSet, Purpose};
 use vouchsafe::os::SystemEntropy;
-use vouchsafe::password::{Binding, Peppers, Record};
+use vouchsafe::password::{Binding, Peppers, Record, Stored, Unmet};
 use vouchsafe::policy::Policy;
 use vouchsafe::store::{AnyCells, MemoryStore};
 use vouchsafe_testkit::{TestGate, Users, block_on};
@@ -55,7 +55,14 @@ impl World {
     }
 
     fn gate(&self, peppers: Option<Peppers>) -> TestGate {
-        let policies = (TestGate::tenant(), Policy::preset("zoomph-2018").unwrap());
+        self.remembering(0, peppers)
+    }
+
+    /// A gate that remembers so many passwords.
+    fn remembering(&self, most: u8, peppers: Option<Peppers>) -> TestGate {
+        let text = Policy::preset("zoomph-2018").unwrap().to_toml();
+        let text = text.replace("remember = 0", &format!("remember = {most}"));
+        let policies = (TestGate::tenant(), Policy::parse(&text, "test").unwrap());
         let (cells, sink) = (self.cells.clone(), self.sink.clone());
         let gate = TestGate::recording(policies, cells, sink.clone(), sink, |gate| {
             let gate = gate.keys(Arc::clone(&self.keyring)).accounts(self.users.clone());
@@ -75,7 +82,9 @@ impl World {
 
     /// As its documentation says, of the one row.
     fn rotate(&self, peppers: &Peppers) {
-        let record: Record = self.text().parse().unwrap();
+        let Stored::Record(record) = Stored::import(Some(&self.text())) else {
+            panic!("no record")
+        };
         let binding = Binding::new(&TestGate::tenant(), &self.ada);
         let upgrade = peppers.rotate(&record, &binding, &SystemEntropy::new()).unwrap().unwrap();
         assert_eq!(upgrade.expected_text(), self.text());
@@ -179,4 +188,94 @@ fn what_is_sealed_and_no_other_seal_of_the_same_is_the_hosts_own() {
     let gate = world.gate(Some(newer()));
     assert_eq!(world.after(&gate, &has), (false, false, 1), "filled again");
     drop(gate.sign_in("ada", RIGHT));
+}
+
+/// A hash that the host sets takes over what is remembered, also once it is sealed, or sealed at once.
+#[test]
+fn what_was_used_before_is_known_beside_a_hash_that_the_host_seals() {
+    for noticed in [true, false] {
+        let world = World::new();
+        let gate = world.remembering(4, Some(newer()));
+        let has = world.active(&gate);
+        world.write(foreign(OTHER));
+        if noticed {
+            assert_eq!(world.after(&gate, &has), (false, false, 1), "by a wrong password");
+        }
+        world.rotate(&newer());
+        // Only what the host set is its own doing, and that ends what was before.
+        assert_eq!(world.after(&gate, &has), (false, false, usize::from(!noticed)), "{noticed}");
+        let (tenant, call) = (TestGate::tenant(), TestGate::call());
+        let (purpose, link) = gate.invite(&world.ada);
+        let redeem = |password: &str| {
+            block_on(gate.gate.redeem(&tenant, purpose, &link, password.to_owned(), &call))
+        };
+        for password in [RIGHT, OTHER] {
+            let set = redeem(password);
+            let reused = matches!(&set, Err(NotSet::Unmet(unmet)) if *unmet == [Unmet::Reused]);
+            assert!(reused, "{noticed} {set:?}");
+        }
+        drop(gate.sign_in("ada", OTHER));
+    }
+}
+
+/// Damaged, somebody else's, or not sealed where only what is sealed counts: that is no decision of the
+/// host's, and putting it right is enough.
+#[test]
+fn a_text_that_is_not_believed_changes_nothing() {
+    let bob = UserId::new("u-bob").unwrap();
+    for what in ["damaged", "somebody else's", "not sealed"] {
+        let world = World::new();
+        let gate = world.remembering(4, Some(newer().sealed_only()));
+        let (session, _link) = world.active(&gate);
+        let right = world.text();
+        let wrong = match what {
+            "damaged" => {
+                let mut bytes = right.clone().into_bytes();
+                let at = bytes.len() - 9;
+                bytes[at] = if bytes[at] == b'A' { b'B' } else { b'A' };
+                String::from_utf8(bytes).unwrap()
+            }
+            "not sealed" => foreign(OTHER),
+            _ => {
+                let hosts = Record::import(&foreign(OTHER), Standing::Chosen).unwrap();
+                let binding = Binding::new(&TestGate::tenant(), &bob);
+                let sealed = newer().rotate(&hosts, &binding, &SystemEntropy::new());
+                sealed.unwrap().unwrap().new_record().to_string()
+            }
+        };
+        let (tenant, call) = (TestGate::tenant(), TestGate::call());
+        let is_open =
+            || block_on(gate.gate.check(&tenant, session.token().expose(), &call)).is_ok();
+        world.write(wrong.clone());
+        for password in [RIGHT, OTHER, RIGHT] {
+            let login = block_on(gate.login("ada", password));
+            let Login::Refused(refused) = login else { panic!("{what}: {login:?}") };
+            assert_eq!(refused.code(), Code::Corrupt, "{what}");
+        }
+        world.write(right.clone());
+        drop(gate.sign_in("ada", RIGHT));
+        assert!(is_open() && world.text() == right, "{what}");
+        world.write(wrong);
+        let (purpose, link) = gate.invite(&world.ada);
+        let set = gate.gate.redeem(&tenant, purpose, &link, OTHER.to_owned(), &call);
+        block_on(set).unwrap();
+        drop(gate.sign_in("ada", OTHER));
+        assert!(!is_open(), "{what}");
+    }
+}
+
+/// Hashes by other software are what is sealed first.
+#[test]
+fn a_hash_of_other_software_is_sealed_and_stays_the_same_password() {
+    for most in [0, 4] {
+        let world = World::new();
+        world.write(foreign(RIGHT));
+        let gate = world.remembering(most, Some(newer()));
+        let Login::Refused(_) = block_on(gate.login("ada", OTHER)) else { panic!("let in") };
+        let link = gate.invite(&world.ada);
+        world.rotate(&newer());
+        drop(world.sink.take());
+        let session = gate.sign_in("ada", RIGHT);
+        assert_eq!(world.after(&gate, &(session, link)), (true, true, 0), "{most}");
+    }
 }

@@ -216,6 +216,40 @@ fn a_copy_is_older_as_soon_as_something_changed() {
     }
 }
 
+/// A copy that went on elsewhere has numbers that the log has seen of another store: they do not say
+/// since when it lacks something.
+#[test]
+fn a_copy_that_went_on_elsewhere_lacks_all_that_happened_here() {
+    let scratch = tempfile::tempdir().unwrap();
+    let (here, there) = (scratch.path().join("here"), scratch.path().join("there"));
+    std::fs::create_dir(&here).unwrap();
+    let at = populated(&here);
+    drop(at.open().unwrap());
+    copy_folder(&here, &there);
+    let elsewhere = Installation { folder: there, clock: Arc::clone(&at.clock) };
+    let gate = at.open().unwrap();
+    reset(&gate, "ada", OTHER);
+    for _ in 0..8 {
+        gate.clock.advance(HOUR);
+        block_on(gate.gate.upkeep());
+    }
+    drop(gate);
+    for _ in 0..4 {
+        drop(elsewhere.open().unwrap());
+    }
+    elsewhere.back_up("copy.db");
+    std::fs::copy(elsewhere.file("copy.db"), at.file("copy.db")).unwrap();
+    at.put_back("copy.db");
+    is_older(at.open());
+    let gate = at.open_after_restore().unwrap();
+    let restored = gate.gate.restored().unwrap();
+    assert!(restored.users.contains(&(TestGate::tenant(), id("ada"))), "{restored:?}");
+    assert_eq!(restored.since, None);
+    for password in [PASSWORD, OTHER] {
+        assert_eq!(refused(&gate, "ada", password), Code::ResetRequired);
+    }
+}
+
 /// What was promised since the copy was made has to be promised again; nothing else opens it.
 #[test]
 fn what_a_copy_was_not_promised_is_asked_for_again() {

@@ -23,7 +23,7 @@ use column::{Column, foreign};
 use installation::{Cut, Installation};
 use vouchsafe::access_log::name;
 use vouchsafe::core::UserId;
-use vouchsafe::gate::{Acting, Code, Login, OpenError, Purpose};
+use vouchsafe::gate::{Acting, Code, Issued, Login, OpenError, Purpose};
 use vouchsafe_testkit::{ManualClock, TestGate, Users, block_on, runs};
 
 const PASSWORDS: [&str; 6] = [
@@ -76,8 +76,12 @@ struct House {
 
 impl House {
     fn new(folder: &Path, with_column: bool) -> Self {
+        Self::of(folder, with_column, "u-ada")
+    }
+
+    fn of(folder: &Path, with_column: bool, ada: &str) -> Self {
         let users = Users::default();
-        let ada = users.add(&TestGate::tenant(), "u-ada", "staff", &["ada@acme.example", "ada"]);
+        let ada = users.add(&TestGate::tenant(), ada, "staff", &["ada@acme.example", "ada"]);
         let column = with_column.then(Arc::default);
         Self { at: Installation::at(folder), column, users, ada }
     }
@@ -105,6 +109,15 @@ impl House {
             };
             if restored { gate.after_restore() } else { gate }
         })
+    }
+
+    /// Ada signs in for the first time, with a password from elsewhere or by a link.
+    fn first(&self, gate: &TestGate, password: &str) -> Issued {
+        match &self.column {
+            Some(_) => self.holds(Some(&foreign(password))),
+            None => gate.activate(&TestGate::tenant(), &self.ada, password),
+        }
+        gate.sign_in("ada", password)
     }
 
     fn holds(&self, text: Option<&str>) {
@@ -356,6 +369,102 @@ fn who_was_disabled_since_is_disabled_again_whatever_the_copy_knew() {
             // As whoever's password changed: a link sets the next one.
             assert_eq!(house.entering(&gate).0, [""; 0], "{what}");
             gate.activate(&TestGate::tenant(), &house.ada, NEXT);
+            assert_eq!(house.entering(&gate).0, [NEXT], "{what}");
+        }
+    }
+}
+
+/// As directories have it: a backslash stands escaped in the log.
+#[test]
+fn whose_id_is_escaped_in_the_log_is_not_missed() {
+    for with_column in [true, false] {
+        let folder = tempfile::tempdir().unwrap();
+        let house = House::of(folder.path(), with_column, r"ACME\ada");
+        let gate = house.open(false).unwrap();
+        drop(house.first(&gate, PASSWORDS[0]));
+        drop(gate);
+        house.at.clock.advance(A_WHILE);
+        let gate = house.open(false).unwrap();
+        house.at.back_up("copy.db");
+        house.at.clock.advance(A_WHILE);
+        assert!(reset(&gate, PASSWORDS[1]));
+        drop(gate);
+        house.at.put_back("copy.db");
+        assert!(house.is_older());
+        let gate = house.open(true).unwrap();
+        let users = [(TestGate::tenant(), house.ada.clone())];
+        assert_eq!(gate.gate.restored().unwrap().users, users, "{with_column}");
+        assert_eq!(house.entering(&gate).0, [""; 0], "{with_column}");
+        assert!(reset(&gate, NEXT));
+        assert_eq!(house.entering(&gate).0, [NEXT], "{with_column}");
+    }
+}
+
+/// What the host sets, and that it takes a password away, makes a copy older once it is noticed: the
+/// copy would bring back what it ended.
+#[test]
+fn a_copy_is_older_as_soon_as_the_host_has_changed_a_password() {
+    for text in [None, Some(foreign(PASSWORDS[1]))] {
+        let folder = tempfile::tempdir().unwrap();
+        let house = House::new(folder.path(), true);
+        let gate = house.open(false).unwrap();
+        let session = house.first(&gate, PASSWORDS[0]);
+        let is_open = |gate: &TestGate| {
+            let (tenant, call) = (TestGate::tenant(), TestGate::call());
+            block_on(gate.gate.check(&tenant, session.token().expose(), &call)).is_ok()
+        };
+        house.at.back_up("copy.db");
+        assert!(is_open(&gate));
+        house.holds(text.as_deref());
+        assert!(matches!(block_on(gate.login("ada", PASSWORDS[0])), Login::Refused(_)));
+        assert!(!is_open(&gate));
+        house.at.back_up("latest.db");
+        drop(gate);
+        house.at.put_back("copy.db");
+        assert!(house.is_older(), "{}", text.is_some());
+        house.at.put_back("latest.db");
+        assert!(!is_open(&house.open(false).unwrap()));
+    }
+}
+
+/// The host's table of users was put back, too, or does not answer when the gate opens.
+#[test]
+fn whom_nobody_knows_at_the_restore_is_let_in_again_later() {
+    for with_column in [true, false] {
+        for disabled in [true, false] {
+            let what = format!("{with_column} {disabled}");
+            let folder = tempfile::tempdir().unwrap();
+            let mut house = House::new(folder.path(), with_column);
+            drop(house.open(false).unwrap());
+            house.at.clock.advance(A_WHILE);
+            let gate = house.open(false).unwrap();
+            house.at.back_up("copy.db");
+            house.at.clock.advance(A_WHILE);
+            drop(house.first(&gate, PASSWORDS[0]));
+            assert!(reset(&gate, PASSWORDS[1]), "{what}");
+            if disabled {
+                operator(&gate, |operator| block_on(operator.disable(&house.ada)).unwrap());
+            }
+            drop(gate);
+            house.at.put_back("copy.db");
+            house.users = Users::default();
+            let gate = house.open(true).unwrap();
+            let names = ["ada@acme.example", "ada"];
+            assert_eq!(house.users.add(&TestGate::tenant(), "u-ada", "staff", &names), house.ada);
+            assert_eq!(house.entering(&gate).0, [""; 0], "{what}");
+            if disabled {
+                assert!(!reset(&gate, NEXT), "{what}");
+                operator(&gate, |operator| block_on(operator.enable(&house.ada)).unwrap());
+                assert_eq!(house.entering(&gate).0, [""; 0], "{what}");
+                // Whoever asks again at once is not mailed twice.
+                house.at.clock.advance(Duration::from_secs(3_600));
+            }
+            // Who has a password in the column asks for a link; who has none is invited anew.
+            if with_column {
+                assert!(reset(&gate, NEXT), "{what}");
+            } else {
+                gate.activate(&TestGate::tenant(), &house.ada, NEXT);
+            }
             assert_eq!(house.entering(&gate).0, [NEXT], "{what}");
         }
     }

@@ -326,6 +326,11 @@ impl AccountMachine {
                 Some(looked.owner.class.as_str())
             }
             AccountEvent::Reclass(class) if state.owner.is_some() => Some(class.as_str()),
+            // Disabled again by a restore that could not say who this is: of no class there is anything
+            // to end.
+            AccountEvent::Credential(_) if state.owner.is_none() && state.credential.is_some() => {
+                self.policy.classes().next().map(|(class, _)| class)
+            }
             _ => state.owner.as_ref().map(|owner| owner.class.as_str()),
         };
         let class = class.and_then(|class| self.policy.class(class).ok());

@@ -233,9 +233,10 @@ impl GateBuilder {
 
     /// The peppers that records of passwords are sealed with, in the store and in the host's column. A
     /// record under another is sealed anew when its owner signs in; `Peppers::rotate` seals a table
-    /// without, and once it has, `Peppers::sealed_only` believes nothing else. Without the pepper of a
-    /// record its owner is told [`Code::Unavailable`](super::Code), and no attempt counts. By default there
-    /// are none: the store's own cells are sealed anyway.
+    /// without, and once it has, `Peppers::sealed_only` believes nothing else: another text in the host's
+    /// column is one that cannot be read ([`Credentials`]). Without the pepper of a record its owner is told
+    /// [`Code::Unavailable`](super::Code), and no attempt counts. By default there are none: the store's own
+    /// cells are sealed anyway.
     ///
     /// Rotating the host's column ends nothing, as the gate finds the same hash under the new seal. Give
     /// both peppers to every gate first: one that cannot open a row takes it for a password that the host

@@ -63,6 +63,8 @@ pub(crate) struct Looked {
     event: Option<CredentialEvent>,
     /// What the cell's own record would be in the column.
     own: Option<TextDigest>,
+    /// The host's own doing, and what it ends or lets in again is in the log.
+    pub(super) changes: bool,
 }
 
 impl Parts<'_> {
@@ -110,6 +112,8 @@ impl Parts<'_> {
                 }
                 Some(event)
             }
+            // After a restore that could not say who this is.
+            (Judged::Past, ..) if state.owner.is_none() => None,
             // Nothing to go by, but that there is somebody.
             (Judged::Unknown, _, None) if state.column.is_none() && own.is_none() => None,
             _ => return false,
@@ -180,6 +184,7 @@ impl Gate {
             let (mut event, mut resealed) = (None, false);
             match judged {
                 Judged::InStep => return Ok(view),
+                Judged::Past if view.owner.is_none() => {}
                 Judged::Past if held == Held::Nothing || read(text.as_deref()).is_some() => {
                     return Ok(view.of_the_past());
                 }
@@ -193,8 +198,9 @@ impl Gate {
                     }
                 }
                 Judged::Unknown => {
-                    let found = read(text.as_deref());
-                    event = found.map(|found| self.unknown_text(found, &view, tenant, user));
+                    event = self
+                        .read(tenant, &user.user, text.as_deref())
+                        .map(|found| self.unknown_text(found, &view, tenant, user));
                     resealed = matches!(event, Some(CredentialEvent::Upgrade(_)));
                     if event.is_none() && known {
                         return Ok(view.unreadable());
@@ -202,8 +208,7 @@ impl Gate {
                 }
                 Judged::Written | Judged::Moves | Judged::Emptied => {}
             }
-            // The host's own doing, and what it ends or lets in again is in the log.
-            let changed = match judged {
+            let changes = match judged {
                 Judged::Unknown => known && !resealed,
                 Judged::Written => view.column.as_ref().is_some_and(|column| column.emptied),
                 judged => judged == Judged::Emptied,
@@ -214,9 +219,10 @@ impl Gate {
                 held,
                 event,
                 own,
+                changes,
             };
             let step = self.account(policy, account, AccountEvent::Looked(looked));
-            let noted = if changed {
+            let noted = if changes {
                 let target = user_target(&user.user);
                 let draft = self.own(tenant, Operation::PasswordChanged, target, policy.digest());
                 self.recorded(&draft, step).await?
@@ -225,7 +231,7 @@ impl Gate {
             };
             if matches!(noted, AccountVerdict::NoClass) {
                 // The host gave the user a class that the policy does not have.
-                return Ok(view);
+                return Ok(if judged == Judged::Past { view.of_the_past() } else { view });
             }
         }
         Err(Refused::new(Code::Busy, policy.digest()))
@@ -252,14 +258,15 @@ impl Gate {
     ) -> CredentialEvent {
         let (pool, binding) = (&self.inner.pool, Binding::new(tenant, &user.user));
         let emptied = view.column.as_ref().is_some_and(|column| column.emptied);
-        let own = view.own().filter(|_| !emptied);
-        if let Some(resealed) = own.and_then(|own| pool.resealed(own, &found, &binding)) {
-            return CredentialEvent::Upgrade(resealed);
-        }
+        let own = view.own().filter(|_| !emptied && found.pepper().is_some());
         let record = match &view.last {
             Some(last) => pool.remembering(found, last, &binding),
             None => found,
         };
+        // With what is remembered: beside the one in force it may have been taken over, too.
+        if let Some(resealed) = own.and_then(|own| pool.resealed(own, &record, &binding)) {
+            return CredentialEvent::Upgrade(resealed);
+        }
         CredentialEvent::Adopt { record }
     }
 
@@ -329,8 +336,14 @@ impl Gate {
         let own = view.own().map(|own| digest(key, account, &own.to_string()));
         let held = Held::of(key, account, text.as_deref());
         let judged = Judged::of(view.column.as_ref(), held, own);
-        let there = !view.is_written() || read(text.as_deref()).is_some();
+        let there = !view.is_written() || self.read(tenant, user, text.as_deref()).is_some();
         Ok(there && judged != Judged::Past)
+    }
+
+    /// As [`read`], without what was sealed for somebody else or damaged: nobody's password, either.
+    fn read(&self, tenant: &TenantId, user: &UserId, text: Option<&str>) -> Option<Record> {
+        let binding = Binding::new(tenant, user);
+        read(text).filter(|found| self.inner.pool.believes(found, &binding))
     }
 
     async fn column(

@@ -116,11 +116,11 @@ impl Column {
         if self.texts.first() == Some(&new) {
             return;
         }
-        self.over_nothing |= seen == Held::Nothing;
         self.pending = true;
         if upgrade {
             return self.put_first(new);
         }
+        self.over_nothing |= seen == Held::Nothing;
         if let Held::Text(text) = seen
             && !self.texts.contains(&text)
         {
@@ -328,6 +328,13 @@ mod tests {
         assert_eq!(judged_empty(&known), Judged::Emptied);
         known.emptied = true;
         assert_eq!(judged_empty(&known), Judged::Past);
+        // Checked while it was still to be written there, and hashed anew since.
+        let upgraded = begun(known.clone(), Held::Nothing, B, true);
+        assert_eq!(judged_empty(&upgraded), Judged::Past);
+        let unnoticed = begun(column(&[A]), Held::Nothing, B, true);
+        assert_eq!(judged_empty(&unnoticed), Judged::Emptied);
+        let unwritten = begun(begun(column(&[]), Held::Nothing, A, false), Held::Nothing, B, true);
+        assert_eq!(judged_empty(&unwritten), Judged::Unwritten);
         assert_eq!(judged(&known, [A]), [Judged::Written]);
         let set = begun(known, Held::Nothing, B, false);
         assert_eq!(judged_empty(&set), Judged::Unwritten);

@@ -259,11 +259,11 @@ pub(super) const fn matters(event: &AccountEvent) -> bool {
         | AccountEvent::Credential(_)
         | AccountEvent::ForgetDevices { .. }
         | AccountEvent::Reclass(_) => true,
+        AccountEvent::Looked(looked) => looked.changes,
         AccountEvent::Open { .. }
         | AccountEvent::Issue { .. }
         | AccountEvent::Peek(_)
-        | AccountEvent::Upgrade(_)
-        | AccountEvent::Looked(_) => false,
+        | AccountEvent::Upgrade(_) => false,
     }
 }
 

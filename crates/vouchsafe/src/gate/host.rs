@@ -64,9 +64,9 @@ pub trait Accounts: Send + Sync {
 ///
 /// [`GateBuilder::after_restore`]: super::GateBuilder::after_restore
 ///
-/// A text that cannot be read changes nothing and lets nobody in: every password is answered with
-/// [`Code::Corrupt`](super::Code::Corrupt), which is recorded and counts on nobody. A link, or the
-/// host, puts it right.
+/// A text that cannot be read, or that was sealed with a pepper for somebody else or changed since, changes
+/// nothing and lets nobody in: every password is answered with [`Code::Corrupt`](super::Code::Corrupt),
+/// which is recorded and counts on nobody. A link, or the host, puts it right.
 ///
 /// Each call is given five seconds. Without an answer nobody is let in or refused for a wrong
 /// password; a password that was set is in force all the same, and is written later.

@@ -28,7 +28,8 @@ const MARGIN: Duration = Duration::from_secs(60);
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Restored {
-    /// When the log saw the copy's generation; `None` when it never did.
+    /// When the log saw the copy's generation; `None` when it never did, as of a copy that went on
+    /// elsewhere: then all that the log holds counts.
     pub since: Option<Timestamp>,
     /// Whose password, rights or class changed since, by the log: their password was withdrawn, so
     /// that only a mailed link sets one; whoever was disabled since is disabled again. What class
@@ -73,12 +74,14 @@ impl Found {
     ) -> Result<Lost, OpenError> {
         let mut users = BTreeMap::<_, BTreeMap<_, _>>::new();
         let mut promised = BTreeMap::<_, BTreeSet<_>>::new();
-        let mut since = None;
+        let (mut since, mut elsewhere) = (None, false);
         let read = read_back(sink, |_, record| {
-            if let Some(seen) = Witness::read(record, digests)
-                && self.cell.is_some_and(|copy| seen.number <= copy.number)
-            {
-                since.get_or_insert(seen.at);
+            if let (Some(seen), Some(copy)) = (Witness::read(record, digests), self.cell) {
+                // A copy that went on beside another log: which of them are its own, nobody knows.
+                elsewhere |= seen.number == copy.number && seen.id != copy.id;
+                if !elsewhere && seen.number <= copy.number {
+                    since.get_or_insert(seen.at);
+                }
             }
             if let Some((user, disabled)) = changed(record) {
                 let of = users.entry(record.tenant.clone()).or_default();
@@ -154,7 +157,7 @@ fn changed(record: &Record) -> Option<(UserId, bool)> {
     if record.outcome != Outcome::Succeeded || kind.as_str() != "user" {
         return None;
     }
-    Some((UserId::with_case(id.as_str(), Case::Exact).ok()?, disabled))
+    Some((UserId::with_case(&id.original(), Case::Exact).ok()?, disabled))
 }
 
 /// Withdraws a password that is not the latest.
