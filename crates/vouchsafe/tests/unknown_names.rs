@@ -11,7 +11,9 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
+use vouchsafe::access_log::{Operation, Receipt, Record, RecordSink, SinkError, VecSink};
 use vouchsafe::core::{Identifier, TenantId, UserId};
 use vouchsafe::gate::{Attempt, Credentials, HostError, Login, Swapped};
 use vouchsafe::password::{BreachError, Breached, Password};
@@ -142,4 +144,46 @@ fn a_list_that_one_class_asks_for_is_asked_for_everybody_and_counts_for_that_cla
     }
     drop(gate.sign_in(CONSUMER, "Brass-Lantern7"));
     assert_eq!(list.0.swap(0, Ordering::SeqCst), 1, "and it keeps no consumer out");
+}
+
+/// A log that refuses while it is down.
+struct Log(VecSink, Arc<AtomicBool>);
+
+impl RecordSink for Log {
+    async fn append(&self, record: Record) -> Result<Receipt, SinkError> {
+        match self.1.load(Ordering::SeqCst) {
+            true => Err(SinkError::Closed),
+            false => self.0.append(record).await,
+        }
+    }
+}
+
+/// However often somebody asks, and whether or not calls alike are counted by then.
+#[test]
+fn a_log_that_does_not_answer_tells_nobody_who_is_known() {
+    let (records, down) = (VecSink::new(1 << 10), Arc::new(AtomicBool::new(false)));
+    let log = Log(records.clone(), Arc::clone(&down));
+    let policies = (TestGate::tenant(), Policy::preset("zoomph-2018").unwrap());
+    let store = MemoryStore::new(1 << 24);
+    let gate = block_on(TestGate::recording(policies, store, log, records, |gate| gate)).unwrap();
+    gate.add(KNOWN, "staff", "Brass-Lantern7");
+    let asks = |name: &str| {
+        let attempt =
+            Attempt::new(TestGate::tenant(), Identifier::new(name).unwrap(), TestGate::call());
+        block_on(gate.gate.request_reset(&attempt)).map_err(|refused| refused.code().as_str())
+    };
+    for names in [[KNOWN, UNKNOWN], [UNKNOWN, KNOWN]] {
+        for is_down in [true, false] {
+            down.store(is_down, Ordering::SeqCst);
+            let told = if is_down { Err("log.unavailable") } else { Ok(()) };
+            for name in names {
+                assert_eq!([asks(name), asks(name), asks(name)], [told; 3], "{name}");
+            }
+        }
+        gate.clock.advance(Duration::from_secs(86_400));
+    }
+    block_on(gate.gate.upkeep());
+    let recorded = gate.recorded();
+    let asked = recorded.iter().filter(|record| record.operation == Operation::ResetRequested);
+    assert_eq!(asked.map(|record| record.repeats.get()).sum::<u32>(), 24, "each is recorded");
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use vouchsafe_access_log::{AnySink, Name, Operation, Outcome, RecordSink, Target, Text, name};
@@ -451,6 +451,7 @@ impl GateBuilder {
             notify,
             credentials: self.credentials,
             sink,
+            log_is_down: AtomicBool::default(),
             breached: self.breached,
             pool: HashPool::with_keys(config, Arc::clone(&clock), Arc::clone(&entropy), keys)?,
             keyring,

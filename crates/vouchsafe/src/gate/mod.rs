@@ -58,11 +58,11 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::future::Future;
 use std::num::NonZeroU32;
 use std::pin::Pin;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use vouchsafe_access_log::{AnySink, Name, Outcome, RecordSink};
+use vouchsafe_access_log::{AnySink, Name, Operation, Outcome, RecordSink};
 use vouchsafe_core::{
     AccountDigest, Anchored, CellKey, ChargeId, Clock, Entropy, Machine, Space, TenantId, Timer,
     Timestamp, UserId,
@@ -139,6 +139,8 @@ struct Inner {
     /// Where the host keeps records itself.
     credentials: Option<AnyCredentials>,
     sink: AnySink,
+    /// It did not take the last record.
+    log_is_down: AtomicBool,
     pool: HashPool,
     /// The list of breached passwords.
     breached: Option<Arc<dyn Breached>>,
@@ -463,7 +465,9 @@ impl Gate {
 
     async fn append(&self, draft: &Draft, outcome: Outcome) -> Result<(), Refused> {
         let record = draft.record(&self.inner.application, self.now(), outcome, NonZeroU32::MIN);
-        match self.inner.sink.append(record).await {
+        let written = self.inner.sink.append(record).await;
+        self.inner.log_is_down.store(written.is_err(), Ordering::Relaxed);
+        match written {
             Ok(_) => Ok(()),
             Err(_) => Err(Refused::new(Code::LogUnavailable, draft.policy)),
         }
@@ -495,7 +499,13 @@ impl Gate {
         let draft = draft.clone().under(refusal.clause().cloned());
         let (outcome, now) = (refused(refusal.code()), self.now());
         let refusals = &self.inner.refusals;
-        if refusals.counted(&draft, &outcome, now) {
+        // Who asks for a link and is not refused is told that the log is down: so is, each time, who is,
+        // or that would tell which names nobody has.
+        let link =
+            matches!(draft.operation, Operation::ResetRequested | Operation::UnlockRequested);
+        let told = link && refusal.code() != Code::Throttled;
+        let told = told && self.inner.log_is_down.load(Ordering::Relaxed);
+        if !told && refusals.counted(&draft, &outcome, now) {
             return refusal;
         }
         // Nothing is let in by it, so the others need not wait for the first.
