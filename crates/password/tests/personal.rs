@@ -69,6 +69,7 @@ fn signs_inside_a_name_do_not_count_and_those_around_it_do() {
     for (typed, personal) in [
         ("t.a.n.n.h.o.f", true),
         ("tann---------hof", true),
+        ("tann–·§hof", true),
         ("tannhof-+_%=?*:;", false),
         ("-+_%=?*:tannhof", true),
         ("tann1hof", false),
@@ -106,6 +107,14 @@ fn one_more_attribute_makes_nothing_acceptable() {
 fn a_name_over_and_over_is_personal() {
     assert!(is_personal(&"kvanna".repeat(9), &["Anna"]));
     assert!(!is_personal(&"the kettle of thebes ".repeat(9), &["the"]));
+}
+
+/// What is left beside it is looked at as far as a guesser would go.
+#[test]
+fn a_long_rest_beside_a_name_is_looked_at_up_to_its_bound() {
+    assert!(is_personal(&format!("Tannhof{}", "x".repeat(64)), &["Tannhof"]));
+    assert!(!is_personal(&format!("Tannhof{}", "x".repeat(65)), &["Tannhof"]));
+    assert!(is_personal(&format!("{}Tannhof{}", "x".repeat(32), "x".repeat(32)), &["Tannhof"]));
 }
 
 /// In Turkish the capital of an i has a dot, which lower case leaves behind it.
