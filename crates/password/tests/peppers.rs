@@ -130,6 +130,36 @@ fn once_only_sealed_records_count_nobody_can_put_one_there() {
     assert_eq!(matched(verified), Some(Standing::Chosen));
 }
 
+/// For whoever finds a record changed by somebody else: only the seal may be another.
+#[test]
+fn another_seal_is_told_from_another_record() {
+    let (host, entropy) = (pool(None), SeededEntropy::new(2));
+    let (plain, ring) = (record(&host, "Xk7#vq9w", user(1)), pool(Some(peppers(2, &[1]))));
+    let sealed = |peppers: Arc<Peppers>, record: &Record| {
+        peppers.rotate(record, &user(1), &entropy).unwrap().unwrap().new_record().clone()
+    };
+    let changed = |from, to| plain.to_string().replace(from, to).parse::<Record>().unwrap();
+    let others = [
+        record(&host, "Xk7#vq9w", user(1)),
+        changed(":chosen:", ":change:"),
+        changed(":bound:", ":free:"),
+        changed(":nfc:", ":raw:"),
+    ];
+    for known in [plain.clone(), sealed(peppers(1, &[]), &plain)] {
+        let found = sealed(peppers(2, &[1]), &known);
+        let upgrade = ring.resealed(&known, &found, &user(1)).unwrap();
+        assert_eq!((upgrade.expected(), upgrade.new_record()), (&known, &found));
+        assert!(ring.resealed(&known, &plain, &user(1)).is_none(), "not sealed");
+        assert!(ring.resealed(&known, &found, &user(2)).is_none(), "another account's");
+        assert!(host.resealed(&known, &found, &user(1)).is_none(), "without a pepper");
+        for other in &others {
+            let found = sealed(peppers(2, &[1]), other);
+            assert!(ring.resealed(&known, &found, &user(1)).is_none(), "{other}");
+        }
+    }
+    assert_eq!(ring.work().runs, 0);
+}
+
 /// Every format, under a pepper; without one, Argon2id of our own.
 #[cfg(feature = "import")]
 #[test]

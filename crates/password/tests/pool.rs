@@ -323,6 +323,23 @@ fn impossible_pools_are_refused() {
     assert_eq!(make(config.budget_kib(19_456)), None);
 }
 
+/// Its own policy where that will do, and both together where it will not.
+#[test]
+fn a_pool_is_made_no_weaker_than_asked() {
+    let of = |(kib, passes)| HashPolicy::danger_below_floor(kib, passes).unwrap();
+    for (own, asked, made) in [
+        ((64, 2), (64, 2), (64, 2)),
+        ((64, 1), (64, 2), (64, 2)),
+        ((128, 1), (64, 2), (128, 2)),
+        ((128, 2), (64, 2), (128, 2)),
+        // As strong as what is asked for, by a published equivalence.
+        ((47_104, 1), (19_456, 2), (47_104, 1)),
+    ] {
+        let config = PoolConfig::new(of(own)).workers(1).no_weaker_than(of(asked));
+        assert_eq!(pool(config).policy(), of(made), "{own:?} {asked:?}");
+    }
+}
+
 #[test]
 fn damaged_records_say_what_is_wrong() {
     let good = record(&pool(PoolConfig::new(cheap()).workers(1)), "x").to_string();
