@@ -9,14 +9,20 @@
     reason = "tests"
 )]
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+mod hourglass;
+
+use std::collections::BTreeMap;
+use std::pin::pin;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Waker};
 use std::time::Duration;
 
+use hourglass::Hourglass;
 use vouchsafe::access_log::{AnySink, Receipt, Record, RecordSink, SinkError, VecSink};
-use vouchsafe::core::{Anchor, CellKey, Clock, Space};
+use vouchsafe::core::{Anchor, CellKey, Clock, Space, TenantId, UserId};
 use vouchsafe::envelope::Keyring;
-use vouchsafe::gate::{Code, Login, OpenError};
+use vouchsafe::gate::{Code, Credentials, HostError, Login, OpenError, Swapped};
 use vouchsafe::os::SystemEntropy;
 use vouchsafe::policy::Policy;
 use vouchsafe::store::{Cells, MemoryStore, Put, Swap, Version};
@@ -367,4 +373,75 @@ fn what_older_keys_sealed_is_sealed_anew() {
     assert!(resealed >= 2 && runs >= 3, "{resealed} in {runs}");
     gate.users.add(&TestGate::tenant(), "u-ada@acme.example", "staff", &["ada@acme.example"]);
     let _session = gate.sign_in("ada@acme.example", PASSWORD);
+}
+
+/// A host's column that takes a text, says that it does not, or hangs.
+#[derive(Default)]
+struct Table {
+    texts: Mutex<BTreeMap<UserId, String>>,
+    how: AtomicUsize,
+    /// How often it was asked to.
+    swaps: AtomicUsize,
+}
+
+const TAKES: usize = 0;
+const FAILS: usize = 1;
+const HANGS: usize = 2;
+
+impl Credentials for Table {
+    async fn load(&self, _: &TenantId, user: &UserId) -> Result<Option<String>, HostError> {
+        Ok(self.texts.lock().unwrap().get(user).cloned())
+    }
+
+    async fn swap(
+        &self,
+        _: &TenantId,
+        user: &UserId,
+        _: Option<&str>,
+        new: &str,
+    ) -> Result<Swapped, HostError> {
+        self.swaps.fetch_add(1, Ordering::SeqCst);
+        match self.how.load(Ordering::SeqCst) {
+            TAKES => drop(self.texts.lock().unwrap().insert(user.clone(), new.to_owned())),
+            FAILS => return Err(HostError::new("read-only")),
+            _ => std::future::pending().await,
+        }
+        Ok(Swapped::Done)
+    }
+}
+
+/// Many have set a password that the host's table did not take. A run waits for it once, whatever hangs,
+/// and the next one begins with whoever was not tried.
+#[test]
+fn a_table_that_hangs_is_waited_for_once_a_run() {
+    const USERS: usize = 40;
+    let (table, glass) = (Arc::new(Table::default()), Hourglass::default());
+    let policies = (TestGate::tenant(), Policy::preset("zoomph-2018").unwrap());
+    let opened = TestGate::over(policies, MemoryStore::new(1 << 24), |gate| {
+        gate.credentials(Arc::clone(&table)).timer(glass.clone())
+    });
+    let gate = block_on(opened).unwrap();
+    table.how.store(FAILS, Ordering::SeqCst);
+    for user in 0..USERS {
+        gate.add(&format!("user{user}"), "staff", PASSWORD);
+    }
+    table.how.store(HANGS, Ordering::SeqCst);
+    table.swaps.store(0, Ordering::SeqCst);
+    for run in 1..=3 {
+        let mut upkeep = pin!(gate.gate.upkeep());
+        let mut poll = || upkeep.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        assert!(poll().is_pending());
+        glass.pass(Duration::from_secs(5));
+        assert!(poll().is_ready(), "run {run}");
+    }
+    let tried = table.swaps.swap(0, Ordering::SeqCst);
+    {
+        let mut upkeep = pin!(gate.gate.upkeep());
+        let pending = upkeep.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        assert!(pending.is_pending(), "and is given up");
+    }
+    table.how.store(TAKES, Ordering::SeqCst);
+    assert!(!block_on(gate.gate.upkeep()).left);
+    assert_eq!(table.texts.lock().unwrap().len(), USERS);
+    assert!(tried >= USERS, "{tried}");
 }

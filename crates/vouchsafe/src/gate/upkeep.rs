@@ -22,6 +22,8 @@ const CELLS: usize = 1_000;
 pub(super) const BELOW: Name = name!("policy.below_baseline");
 /// Records handed to the log at once, which makes them durable together.
 const BATCH: usize = 256;
+/// Most users at once whose password is being written into the host's column.
+const COLUMNS: usize = 16;
 
 /// What one run of the upkeep did, and what is left for the next.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -324,8 +326,9 @@ impl Gate {
         let waiting = self.inner.later().len();
         // Asked once: each time costs its deadline.
         let mut gone = false;
+        let mut columns = Vec::new();
         for _ in 0..waiting {
-            let Some(later) = self.inner.later().pop_front() else { return };
+            let Some(later) = self.inner.later().pop_front() else { break };
             match later {
                 Later::Settle { .. } if gone => {
                     self.inner.leave(later);
@@ -378,19 +381,7 @@ impl Gate {
                     // The counter is told by the next run.
                     done.left = true;
                 }
-                Later::Write { policy, tenant, account, user } => {
-                    let again = Later::Write {
-                        policy: Arc::clone(&policy),
-                        tenant: tenant.clone(),
-                        account,
-                        user: user.clone(),
-                    };
-                    let mut holding = Holding(&self.inner, Some(again));
-                    match self.look(&policy, &tenant, account, Some(&user)).await {
-                        Ok(view) if view.is_written() => holding.1 = None,
-                        _ => done.left = true,
-                    }
-                }
+                Later::Write { .. } => columns.push(Holding(&self.inner, Some(later))),
                 Later::Send { draft, mail } => {
                     // Dropped here, it may have been sent: not twice, then.
                     if self.inner.notify.send(*mail).await.is_ok() {
@@ -405,5 +396,34 @@ impl Gate {
                 }
             }
         }
+        self.write_columns(columns, done).await;
+    }
+
+    /// Writes what is still to be written into the host's column, some side by side. A table that takes
+    /// none of them is not asked for more in this run, and for these last in the next.
+    async fn write_columns(&self, mut columns: Vec<Holding<'_>>, done: &mut Upkeep) {
+        while !columns.is_empty() {
+            let rest = columns.split_off(columns.len().min(COLUMNS));
+            let asked = columns.len();
+            let written = columns.into_iter().map(|column| self.write_column(column)).collect();
+            let mut failed = all_of(written).await;
+            failed.retain(|column| column.1.is_some());
+            done.left |= !failed.is_empty();
+            columns = rest;
+            if failed.len() == asked {
+                columns.clear();
+            }
+        }
+    }
+
+    /// What is left to be done of it.
+    async fn write_column<'a>(&self, mut column: Holding<'a>) -> Holding<'a> {
+        if let Some(Later::Write { policy, tenant, account, user }) = &column.1
+            && let Ok(view) = self.look(policy, tenant, *account, Some(user)).await
+            && view.is_written()
+        {
+            column.1 = None;
+        }
+        column
     }
 }
