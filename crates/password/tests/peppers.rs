@@ -130,6 +130,24 @@ fn once_only_sealed_records_count_nobody_can_put_one_there() {
     assert_eq!(matched(verified), Some(Standing::Chosen));
 }
 
+/// Without a password: not what another account's row held, and nothing that was changed.
+#[test]
+fn what_may_be_the_accounts_own_is_believed() {
+    let (host, ring) = (pool(None), pool(Some(peppers(1, &[]))));
+    let strict = pool(Some(Arc::new(Peppers::new(&key(1)).sealed_only())));
+    let (plain, sealed) = (record(&host, "Xk7#vq9w", user(1)), record(&ring, "x", user(1)));
+    assert!(host.believes(&plain, &user(1)) && ring.believes(&plain, &user(1)));
+    assert!(!strict.believes(&plain, &user(1)), "not sealed");
+    let changed: Record = sealed.to_string().replace(":bound:", ":free:").parse().unwrap();
+    for pool in [&ring, &strict] {
+        assert!(pool.believes(&sealed, &user(1)) && !pool.believes(&sealed, &user(2)));
+        assert!(!pool.believes(&changed, &user(1)));
+    }
+    for without in [host, pool(Some(peppers(2, &[])))] {
+        assert!(without.believes(&sealed, &user(2)), "nobody can tell");
+    }
+}
+
 /// For whoever finds a record changed by somebody else: only the seal may be another.
 #[test]
 fn another_seal_is_told_from_another_record() {
