@@ -3,6 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use subtle::ConstantTimeEq;
 use vouchsafe_core::{AccountDigest, Clock, Entropy, NoEntropy, Standing, Timestamp, WrongDigest};
@@ -113,6 +114,13 @@ impl Bench {
     /// The present moment; with a clock that panics it is too late for anybody.
     pub(crate) fn now(&self) -> Timestamp {
         caught(|| Ok(self.clock.now())).unwrap_or(Timestamp::MAX)
+    }
+
+    /// How long ago some fixed moment was, whatever the clock is set to meanwhile; `None` from a clock
+    /// that panics.
+    pub(crate) fn steady(&self) -> Option<Duration> {
+        let set = || self.clock.now().since(Timestamp::EPOCH);
+        caught(|| Ok(self.clock.steady().unwrap_or_else(set))).ok()
     }
 
     /// Runs and blocks so far.

@@ -90,7 +90,8 @@ pub struct Work {
 /// Hashes and verifies passwords on threads of its own.
 ///
 /// Memory, queue and waiting time are bounded; what does not fit is answered at once, unhashed. One more
-/// thread, which sleeps, answers who waited too long while all workers are busy.
+/// thread, which sleeps, answers who waited too long while all workers are busy, by the clock that nobody
+/// can set where there is one ([`Clock::steady`]).
 /// Running work keeps its memory to its end, whether or not anybody still waits for it. Dropping
 /// the pool answers what is queued with [`NotVerifiedReason::Stopped`] and waits for what runs.
 ///
@@ -99,7 +100,6 @@ pub struct Work {
 pub struct HashPool {
     queue: Arc<Queue>,
     policy: HashPolicy,
-    clock: Arc<dyn Clock>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -149,10 +149,10 @@ impl HashPool {
         if budget_kib < one {
             return Err(PasswordError::Pool("memory for at least one hash under the policy"));
         }
-        let bench = Arc::new(Bench::new(policy, budget_kib, Arc::clone(&clock), entropy, keys)?);
+        let bench = Arc::new(Bench::new(policy, budget_kib, clock, entropy, keys)?);
         let queue = Arc::new(Queue::new(Config { length: queue, budget_kib, max_wait }, bench));
         // Dropping it stops the workers that were started, should a later one fail to.
-        let mut pool = Self { queue, policy, clock, threads: Vec::new() };
+        let mut pool = Self { queue, policy, threads: Vec::new() };
         for number in 0..workers {
             pool.start(format!("password-hash-{number}"), Queue::work)?;
         }
@@ -194,7 +194,7 @@ impl HashPool {
         };
         let password = password.share();
         let job = VerifyJob { charged, password, record, binding, answer };
-        self.queue.push(Job::Verify(job), self.clock.now());
+        self.queue.push(Job::Verify(job));
         hashing
     }
 
@@ -216,7 +216,7 @@ impl HashPool {
         if policy.refuses_breached() {
             let (policy, attributes) = (policy.clone(), attributes.clone());
             let job = CheckJob { policy, password: password.share(), attributes, list, answer };
-            self.queue.push(Job::Check(job), self.clock.now());
+            self.queue.push(Job::Check(job));
         } else {
             answer.give(policy.check(password, attributes));
         }
@@ -328,7 +328,7 @@ impl HashPool {
         }
         let (input, digest) = (Input::Digest(digest, affixes), Zeroizing::new(hex));
         let job = WrapJob { input, digest, standing, binding, answer };
-        self.queue.push(Job::Wrap(job), self.clock.now());
+        self.queue.push(Job::Wrap(job));
         hashing
     }
 
@@ -342,7 +342,7 @@ impl HashPool {
     ) -> Hashing<Result<NewRecord, PasswordError>> {
         let (answer, hashing) = self.queue.ticket();
         let job = HashJob { password, remember, previous, owner, binding, answer };
-        self.queue.push(Job::Hash(job), self.clock.now());
+        self.queue.push(Job::Hash(job));
         hashing
     }
 

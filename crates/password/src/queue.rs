@@ -5,8 +5,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use vouchsafe_core::Timestamp;
-
 use crate::bench::{Bench, caught};
 use crate::hash::Memory;
 use crate::job::Job;
@@ -36,7 +34,8 @@ pub(crate) struct Queue {
 }
 
 struct State {
-    waiting: VecDeque<(Job, Timestamp)>,
+    /// And since when, by the clock that nobody can set; `None` where that does not tell.
+    waiting: VecDeque<(Job, Option<Duration>)>,
     free: Vec<Memory>,
     /// KiB of all memory there is or is about to be, free or in use.
     held_kib: u32,
@@ -88,12 +87,15 @@ impl Queue {
     }
 
     /// Takes the job on, or answers it at once.
-    pub(crate) fn push(&self, job: Job, now: Timestamp) {
+    pub(crate) fn push(&self, job: Job) {
+        let now = self.bench.steady();
         let mut state = self.lock();
         let full = state.waiting.len() >= self.config.length;
+        let mut left = VecDeque::new();
         if full && self.somebody_left.swap(false, Ordering::SeqCst) {
             // Whoever went away waits no more.
-            state.waiting.retain(|(job, _)| !job.is_abandoned());
+            let all = std::mem::take(&mut state.waiting).into_iter();
+            (left, state.waiting) = all.partition(|(job, _)| job.is_abandoned());
         }
         let reason = if state.stopped {
             NotVerifiedReason::Stopped
@@ -107,10 +109,12 @@ impl Queue {
             if first {
                 self.waited_for.notify_one();
             }
-            return;
+            // Without the lock, as in `act`: a list may do anything when it goes.
+            return survived(|| drop(left));
         };
         drop(state);
         self.refuse(job, reason);
+        survived(|| drop(left));
     }
 
     fn refuse(&self, job: Job, reason: NotVerifiedReason) {
@@ -163,8 +167,8 @@ impl Queue {
         }
     }
 
-    /// The life of the thread that answers whoever waited too long while every worker is busy: a list
-    /// may stand still, and a hash takes its time.
+    /// The life of the thread that answers whoever waited too long, or to the pool's end, while every
+    /// worker is busy: a list may stand still, and a hash takes its time.
     pub(crate) fn expire(&self) {
         let mut state = self.lock();
         while !state.stopped {
@@ -183,11 +187,18 @@ impl Queue {
                 state = self.lock();
             }
         }
+        // Nor does the pool's end keep anybody waiting for a list.
+        while let Some((job, _)) = state.waiting.pop_front() {
+            drop(state);
+            self.act(Next::Refuse(job, NotVerifiedReason::Stopped));
+            state = self.lock();
+        }
     }
 
     /// For how long somebody may wait yet who has waited since then; `None` for longer than allowed.
-    fn left(&self, since: Timestamp) -> Option<Duration> {
-        self.config.max_wait.checked_sub(self.bench.now().since(since))
+    fn left(&self, since: Option<Duration>) -> Option<Duration> {
+        let waited = self.bench.steady()?.saturating_sub(since?);
+        self.config.max_wait.checked_sub(waited)
     }
 
     fn next(&self, state: &mut State, idle_for_long: bool) -> Next {
@@ -242,8 +253,15 @@ impl Queue {
                 }
                 self.changed.notify_all();
             }
-            Next::Refuse(job, reason) => survived(|| self.refuse(job, reason)),
-            Next::Forget(job) => survived(|| drop(job)),
+            Next::Refuse(job, reason) => {
+                survived(|| self.refuse(job, reason));
+                // Who is next may need less memory.
+                self.changed.notify_all();
+            }
+            Next::Forget(job) => {
+                survived(|| drop(job));
+                self.changed.notify_all();
+            }
             Next::Wipe(mut free) => {
                 free.iter_mut().for_each(Memory::wipe);
                 self.lock().free.append(&mut free);
@@ -310,6 +328,7 @@ impl State {
 #[cfg(test)]
 #[allow(clippy::arithmetic_side_effects, reason = "tests")]
 mod tests {
+    use vouchsafe_core::Timestamp;
     use vouchsafe_testkit::{ManualClock, SeededEntropy};
 
     use super::*;

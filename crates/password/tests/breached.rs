@@ -172,6 +172,44 @@ fn nobody_waits_longer_than_allowed_behind_a_list_that_stands_still() {
     assert_eq!((pool.work().refused, pool.work().runs), (2, 1));
 }
 
+/// The clock is put back by a day meanwhile: nobody waits for a day.
+#[test]
+fn a_clock_that_is_put_back_keeps_nobody_waiting() {
+    let clock = Arc::new(ManualClock::at(common::NOW));
+    let config = PoolConfig::new(common::cheap()).workers(1).max_wait(Duration::from_millis(20));
+    let pool = common::pool_at(config, Arc::clone(&clock));
+    let (list, comes, go) = slow();
+    let checked = check(&pool, &asking(), OTHER, &list);
+    comes.recv().unwrap();
+    let late = pool.verify(common::charged(1), &password(OTHER), Stored::Absent, common::martha());
+    clock.set(common::NOW.before(Duration::from_secs(86_400)));
+    clock.advance(Duration::from_micros(20_001));
+    assert_eq!(common::reason(late.wait()), NotVerifiedReason::Waited);
+    assert!(list.waits.load(Ordering::SeqCst), "the list stands still to the end");
+    go.send(()).unwrap();
+    assert!(checked.wait().is_ok());
+}
+
+/// The pool goes while the only worker waits for a list: what is queued is answered before that ends.
+#[test]
+fn who_waits_behind_a_list_that_stands_still_is_told_when_the_pool_goes() {
+    let pool = common::pool(PoolConfig::new(common::cheap()).workers(1));
+    let (list, comes, go) = slow();
+    let checked = check(&pool, &asking(), OTHER, &list);
+    comes.recv().unwrap();
+    let ask =
+        || pool.verify(common::charged(1), &password(OTHER), Stored::Absent, common::martha());
+    let waiting = [ask(), ask()];
+    let going = std::thread::spawn(move || drop(pool));
+    for told in waiting {
+        assert_eq!(common::reason(told.wait()), NotVerifiedReason::Stopped);
+    }
+    assert!(list.waits.load(Ordering::SeqCst), "the list stands still to the end");
+    go.send(()).unwrap();
+    going.join().unwrap();
+    assert!(checked.wait().is_ok());
+}
+
 /// Panics when it goes, on a thread of the pool.
 struct Brittle;
 
@@ -197,6 +235,37 @@ fn a_list_that_panics_when_it_goes_takes_no_worker_with_it() {
         assert!(checked.wait().is_ok());
     }
     common::record(&pool, OTHER);
+}
+
+/// Panics wherever it goes.
+struct Loud;
+
+impl Breached for Loud {
+    fn is_breached(&self, _: &Password) -> Result<bool, BreachError> {
+        Ok(false)
+    }
+}
+
+impl Drop for Loud {
+    fn drop(&mut self) {
+        panic!("told to");
+    }
+}
+
+/// Somebody went away from a full queue, and whoever comes next makes room: with what is dropped then
+/// they have nothing to do.
+#[test]
+fn a_list_that_panics_when_it_goes_takes_nobody_with_it_who_wants_its_place() {
+    let pool = common::pool(PoolConfig::new(common::cheap()).workers(1).queue(1));
+    let (list, comes, go) = slow();
+    let first = check(&pool, &asking(), OTHER, &list);
+    comes.recv().unwrap();
+    drop(pool.check(&asking(), &password(OTHER), &Attributes::none(), Arc::new(Loud)));
+    let second = check(&pool, &asking(), OTHER, &list);
+    for checked in [first, second] {
+        go.send(()).unwrap();
+        assert!(checked.wait().is_ok());
+    }
 }
 
 /// No place, no list that answers: nothing is accepted, and every other rule is answered.

@@ -15,15 +15,16 @@ mod common;
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
 
 use common::{NOW, accepted, charged, cheap, martha, matched, password, pool, record};
 use vouchsafe_core::{Clock, Entropy, NoEntropy, Standing, Timestamp};
 use vouchsafe_password::{
-    HashPolicy, HashPool, Hashing, NotVerifiedReason, OwnerPresent, PasswordError, PoolConfig,
-    Record, Stored, Verified,
+    Attributes, BreachError, Breached, HashPolicy, HashPool, Hashing, NotVerifiedReason,
+    OwnerPresent, Password, PasswordError, PasswordPolicy, PoolConfig, Record, Stored, Verified,
 };
 use vouchsafe_testkit::{ManualClock, SeededEntropy};
 
@@ -96,6 +97,85 @@ fn entropy_that_panics_is_an_answer_and_not_the_end() {
     assert_eq!(enrol().unwrap_err(), failed);
     entropy.set(false);
     assert_eq!(enrol().unwrap().standing(), Standing::Chosen);
+}
+
+/// Entropy that stands still until it is told to go on, once the pool is made, which takes three times.
+struct Still(Mutex<u32>, Sender<()>, Mutex<Receiver<()>>);
+
+impl Entropy for Still {
+    fn fill(&self, out: &mut [u8]) -> Result<(), NoEntropy> {
+        let times = {
+            let mut times = self.0.lock().unwrap();
+            *times += 1;
+            *times
+        };
+        if times > 3 {
+            self.1.send(()).unwrap();
+            // Far longer than any test takes: whoever waits for it fails, rather than hang.
+            let _ = self.2.lock().unwrap().recv_timeout(Duration::from_secs(30));
+            *self.0.lock().unwrap() = 0;
+        }
+        out.fill(7);
+        Ok(())
+    }
+}
+
+/// Says when a worker looks at it.
+struct Watched(ManualClock, Sender<()>);
+
+impl Clock for Watched {
+    fn now(&self) -> Timestamp {
+        self.0.now()
+    }
+
+    fn steady(&self) -> Option<Duration> {
+        if std::thread::current().name().is_some_and(|name| name.starts_with("password-hash-")) {
+            let _ = self.1.send(());
+        }
+        self.0.steady()
+    }
+}
+
+/// On no list.
+struct Nothing;
+
+impl Breached for Nothing {
+    fn is_breached(&self, _: &Password) -> Result<bool, BreachError> {
+        Ok(false)
+    }
+}
+
+/// All memory is taken for longer than anybody waits: once the first has waited too long for it, who needs
+/// none has their turn.
+#[test]
+fn who_needs_no_memory_does_not_wait_for_it_behind_nobody() {
+    let ((came, comes), (go, let_go)) = (channel(), channel());
+    let entropy = Arc::new(Still(Mutex::new(0), came, Mutex::new(let_go)));
+    let (looked, looks) = channel();
+    let clock = Arc::new(Watched(ManualClock::at(NOW), looked));
+    let kib = cheap().params().memory_kib();
+    let config = PoolConfig::new(cheap()).workers(2).budget_kib(kib);
+    let config = config.max_wait(Duration::from_millis(20));
+    let time: Arc<dyn Clock> = Arc::<Watched>::clone(&clock);
+    let pool = HashPool::new(config, time, Arc::<Still>::clone(&entropy)).unwrap();
+    let owner = OwnerPresent::assertion(common::ACCOUNT);
+    let running = pool.hash(accepted("Xk7#vq9w"), owner, martha());
+    comes.recv().unwrap();
+    looks.try_iter().for_each(drop);
+    let late = ask(&pool);
+    looks.recv().unwrap();
+    clock.0.advance(Duration::from_millis(10));
+    let rule = PasswordPolicy::builder().refuse_breached(true).build().unwrap();
+    let checked = pool.check(&rule, &password("Xk7#vq9w"), &Attributes::none(), Arc::new(Nothing));
+    // The other worker finds no memory for the first, and sleeps.
+    looks.recv().unwrap();
+    clock.0.advance(Duration::from_micros(10_001));
+    let answer = late.wait();
+    assert!(matches!(answer, Verified::NotVerified(_, NotVerifiedReason::Waited)), "{answer:?}");
+    assert!(checked.wait().is_ok());
+    assert!(*entropy.0.lock().unwrap() > 0, "the memory is taken to the end");
+    go.send(()).unwrap();
+    assert!(running.wait().is_ok());
 }
 
 /// Does something when it wakes, on the worker's thread.
