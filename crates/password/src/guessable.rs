@@ -4,6 +4,7 @@ use unicode_general_category::{GeneralCategory as Category, get_general_category
 use zeroize::Zeroizing;
 
 use crate::common::CommonPasswords;
+use crate::spelling;
 
 /// By which habit a password is easy to guess.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -51,12 +52,19 @@ pub(crate) fn guessable(folded: &[char]) -> Option<Guessable> {
         .or_else(|| cores(folded).any(|core| bare(core).is_some()).then_some(Guessable::Padded))
 }
 
-/// Whether `folded` is made of `words` (folded) and little else: what is left is at most eight digits,
-/// signs or spaces, or is itself easy to guess. Signs and spaces inside a word do not count.
+/// Whether `folded` is made of `words` (as [`in_order`] has them) and little else, in whichever spelling.
+pub(crate) fn personal(folded: &[char], words: &[Vec<char>]) -> bool {
+    is_made_of(folded, words) || spelling::others(folded).any(|other| is_made_of(&other, words))
+}
+
+/// Whether `folded` is made of `words` and little else: what is left is at most eight digits, signs or
+/// spaces, and as many letters in pieces that are too short to count, or is itself easy to guess. Signs
+/// and spaces inside a word do not count.
 ///
 /// Every way to find words in it is tried that leaves at most [`MAX_REST`] characters, so one word more
 /// never makes a password acceptable. One with [`MAX_WAYS`] of them is made of words.
-pub(crate) fn personal(folded: &[char], words: &[Vec<char>]) -> bool {
+fn is_made_of(folded: &[char], words: &[Vec<char>]) -> bool {
+    let (words, pieces) = words.split_at(words.partition_point(|word| counts(word)));
     let found = found(folded, words);
     if found.is_empty() {
         return false;
@@ -72,7 +80,7 @@ pub(crate) fn personal(folded: &[char], words: &[Vec<char>]) -> bool {
         }
     }
     let mut rest = Zeroizing::new(Vec::with_capacity(MAX_REST.saturating_add(1)));
-    Ways { folded, found: &found, least: &least, left: MAX_WAYS }.any_is_weak(0, &mut rest)
+    Ways { folded, found: &found, least: &least, pieces, left: MAX_WAYS }.any_is_weak(0, &mut rest)
 }
 
 /// Where each of `words` begins and ends in `folded`, with or without signs and spaces between its
@@ -107,6 +115,8 @@ struct Ways<'a> {
     folded: &'a [char],
     found: &'a [(usize, usize)],
     least: &'a [usize],
+    /// Of words, too short to be found by themselves.
+    pieces: &'a [Vec<char>],
     /// How many are looked at yet.
     left: u32,
 }
@@ -135,25 +145,65 @@ impl Ways<'_> {
         weak
     }
 
+    fn is_plain(&self, rest: &[char]) -> bool {
+        let letters = rest.iter().filter(|c| c.is_alphabetic()).count();
+        letters.max(rest.len().saturating_sub(letters)) <= MAX_PADDING
+            && rest.split(|c| !c.is_alphabetic()).all(|run| is_of_pieces(run, self.pieces))
+    }
+
     fn is_weak(&mut self, rest: &[char]) -> bool {
         if rest.len() == self.folded.len() {
             // No word was taken.
             return false;
         }
         self.left = self.left.saturating_sub(1);
-        let plain = rest.len() <= MAX_PADDING && !rest.iter().any(|c| c.is_alphabetic());
-        plain || self.left == 0 || guessable(rest).is_some()
+        self.is_plain(rest) || self.left == 0 || guessable(rest).is_some()
     }
 }
 
-/// The words of an attribute that count: its pieces of letters, marks and digits, and all of them together.
+/// The words of an attribute: its pieces of letters, marks and digits, what is left of those without their
+/// digits, and all of them together, each in every spelling. Those come first that are long enough to be
+/// one ([`counts`]); of the others, an initial for one, a piece is nothing by itself.
 pub(crate) fn words(attribute: &str) -> Vec<Vec<char>> {
     let folded = fold(attribute);
     let pieces = folded.split(|character| !is_of_words(*character));
-    let mut words: Vec<Vec<char>> = pieces.map(<[char]>::to_vec).collect();
-    words.push(folded.iter().copied().filter(|character| is_of_words(*character)).collect());
-    words.retain(|word| word.len() >= MIN_CORE);
+    let pieces: Vec<&[char]> = pieces.filter(|piece| !piece.is_empty()).collect();
+    let without = pieces.iter().flat_map(|piece| piece.split(|c| c.is_numeric()));
+    let mut words: Vec<Vec<char>> =
+        without.filter(|word| counts(word)).map(<[char]>::to_vec).collect();
+    words.push(pieces.concat());
+    words.extend(pieces.into_iter().map(<[char]>::to_vec));
+    let spelt: Vec<_> = words.iter().flat_map(|word| spelling::others(word)).collect();
+    words.extend(spelt.into_iter().map(|word| word.to_vec()));
     words
+}
+
+/// Each word once, first those that count, and of them the longest.
+pub(crate) fn in_order(words: &mut Vec<Vec<char>>) {
+    let key = |word: &Vec<char>| (!counts(word), std::cmp::Reverse(word.len()));
+    words.sort_by(|a, b| key(a).cmp(&key(b)).then_with(|| a.cmp(b)));
+    words.dedup();
+}
+
+/// Whether a word is long enough to be one: two characters are, of which nobody writes three for a name.
+fn counts(word: &[char]) -> bool {
+    let eastern = |character: &char| ('\u{2e80}'..='\u{3ffff}').contains(character);
+    word.len() >= MIN_CORE || (word.len() == 2 && word.iter().all(eastern))
+}
+
+/// Whether `letters` is nothing but such `pieces`, one behind the other.
+fn is_of_pieces(letters: &[char], pieces: &[Vec<char>]) -> bool {
+    let mut ends = vec![true];
+    for end in 1..=letters.len() {
+        let before = |piece: &Vec<char>| {
+            let begin = end.checked_sub(piece.len()).filter(|begin| *begin < end);
+            begin.is_some_and(|begin| {
+                ends.get(begin) == Some(&true) && letters.get(begin..end) == Some(piece)
+            })
+        };
+        ends.push(pieces.iter().any(before));
+    }
+    ends.last() == Some(&true)
 }
 
 /// A letter, a digit, or a mark, which many scripts cannot be written without.
@@ -292,17 +342,26 @@ mod tests {
 
     use super::*;
 
+    /// Whether all of it is short words, each beginning tried.
+    fn pieces(run: &[char], words: &[Vec<char>]) -> bool {
+        let mut short = words.iter().filter(|word| word.len() < 3);
+        run.is_empty() || short.any(|s| run.starts_with(s) && pieces(&run[s.len()..], words))
+    }
+
     /// How many ways there are to find words in what is left of the text, a few letters at most, and
     /// whether one leaves what is easy to guess: each tried, from the definition.
     fn ways(text: &[char], words: &[Vec<char>], rest: &mut Vec<char>, taken: bool) -> (u32, bool) {
         let Some((first, behind)) = text.split_first() else {
-            let plain = rest.len() <= 8 && !rest.iter().any(|c| c.is_alphabetic());
+            let letters: String = rest.iter().filter(|c| c.is_alphabetic()).collect();
+            let few = letters.len() <= 8 && rest.len().abs_diff(letters.len()) <= 8;
+            let mut runs = rest.split(|c| !c.is_alphabetic());
+            let plain = few && runs.all(|run| pieces(run, words));
             return (u32::from(taken), taken && (plain || guessable(rest).is_some()));
         };
         rest.push(*first);
         let (mut count, mut weak) = ways(behind, words, rest, taken);
         rest.pop();
-        for word in words {
+        for word in words.iter().filter(|word| word.len() > 2) {
             let mut letters = word.iter().peekable();
             let mut end = 0;
             while let (Some(letter), Some(character)) = (letters.peek(), text.get(end)) {
@@ -327,13 +386,17 @@ mod tests {
     }
 
     fn known() -> impl Strategy<Value = Vec<Vec<char>>> {
-        vec(vec(prop_oneof![4 => Just('a'), 4 => Just('b'), 1 => Just('1')], 3..=5), 0..5).prop_map(
-            |mut words| {
-                words.sort();
-                words.dedup();
-                words
-            },
-        )
+        let letter = prop_oneof![4 => Just('a'), 4 => Just('b'), 1 => Just('1')];
+        vec(vec(letter, 1..=5), 0..6).prop_map(|mut words| {
+            in_order(&mut words);
+            words
+        })
+    }
+
+    #[test]
+    fn a_dot_goes_with_its_i_and_no_other_mark() {
+        assert_eq!(fold("İi\u{307}I\u{307}").as_slice(), ['i', 'i', 'i']);
+        assert_eq!(fold("j\u{307}i\u{308}").as_slice(), ['j', '\u{307}', 'i', '\u{308}']);
     }
 
     #[test]
@@ -363,7 +426,8 @@ mod tests {
             words in known(),
             more in known(),
         ) {
-            let all = [words.clone(), more].concat();
+            let mut all = [words.clone(), more].concat();
+            in_order(&mut all);
             prop_assert!(!personal(&text, &words) || personal(&text, &all));
         }
     }

@@ -55,6 +55,7 @@ mod record;
 mod renewal;
 mod rules;
 mod scrypt;
+mod spelling;
 mod state;
 mod ticket;
 mod verify;

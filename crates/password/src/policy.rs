@@ -73,15 +73,15 @@ impl Attributes {
         Self::default()
     }
 
-    /// With a name, an address, a word of the site: pieces of three or more letters or digits
-    /// count, and all pieces together.
+    /// With a name, an address, a word of the site: pieces of three or more letters or digits count (of two
+    /// in Chinese, Japanese and Korean), and all pieces together; shorter ones beside those. With or without
+    /// the digits at them, and the marks on their letters.
     #[must_use]
     pub fn with(mut self, attribute: &str) -> Self {
         if self.taken < Self::MAX && attribute.len() <= Self::MAX_BYTES {
             self.taken = self.taken.saturating_add(1);
             self.words.extend(guessable::words(&normalised(attribute)));
-            self.words.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
-            self.words.dedup();
+            guessable::in_order(&mut self.words);
         }
         self
     }

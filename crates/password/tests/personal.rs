@@ -124,8 +124,73 @@ fn a_turkish_name_in_capitals_is_recognised() {
     assert!(is_personal("İSTANBUL-İBRAHİM-7", &["Istanbul", "ibrahim"]));
     assert!(is_personal("i\u{307}brahim-7", &["Ibrahim"]));
     assert!(is_personal("YILDIZ-7", &["Işık Yıldız"]));
-    let others = is_personal("j\u{307}brahim-7", &["jbrahim"]);
-    assert!(!others, "a dot that is not an i's is a mark like any");
+}
+
+/// As it is typed where a keyboard lacks a letter, and with the letter where the address lacks it.
+#[test]
+fn a_name_is_personal_in_every_spelling() {
+    for (name, plain) in [
+        ("José García", "JoseGarcia"),
+        ("Nguyễn Thị Ánh", "NguyenThiAnh"),
+        ("Yılmaz", "Yilmaz"),
+        ("Großkopf", "Grosskopf"),
+        ("Jørgensen", "Jorgensen"),
+        ("Jørgensen", "Joergensen"),
+        ("Wałęsa", "Walesa"),
+        ("Müßiggräber", "Muessiggraeber"),
+        ("Müßiggräber", "Mussiggraber"),
+        ("Ægirsson", "Aegirsson"),
+        ("Áslaug Guðnadóttir", "aslaug.gudnadottir"),
+        ("Παπαδόπουλος", "ΠΑΠΑΔΟΠΟΥΛΟΣ"),
+    ] {
+        let parts: String = name.nfd().collect();
+        for (typed, known) in [(name, plain), (plain, name), (&parts, plain), (plain, &parts)] {
+            assert!(is_personal(&format!("{typed}2026!"), &[known]), "{typed} of {known}");
+            assert!(is_personal(&typed.to_uppercase(), &[known]), "{typed} of {known} in capitals");
+            assert!(!is_personal(&format!("seven kettles for {typed}"), &[known]), "{typed}");
+        }
+    }
+    // Where they are vowels, marks make another word.
+    assert!(!is_personal("प्रयशरम2026!", &["प्रियाशर्मा"]));
+}
+
+/// Pieces that are too short to count by themselves, beside those that do.
+#[test]
+fn an_initial_does_not_hide_a_name() {
+    let address = "j.r.smith@acme.example";
+    for typed in ["JSmith2026!", "jr.smith#2026", "SmithJR1999!?", "Smith-J-Acme-26"] {
+        assert!(is_personal(typed, &[address]), "{typed}");
+    }
+    for typed in ["KSmith2026!", "jkettle2026!", "jrjr2026!", "jrrjjrrjrSmith", "JSmith73049182x"] {
+        assert!(!is_personal(typed, &[address]), "{typed}");
+    }
+    assert!(is_personal("DeLaCruz2026!", &["Maria T. de la Cruz"]));
+    assert!(is_personal("Cruz+de-la-T-1", &["Maria T. de la Cruz"]));
+    assert!(!is_personal("CruzDelka2026!", &["Maria T. de la Cruz"]));
+}
+
+#[test]
+fn the_digits_at_a_name_do_not_hide_it() {
+    for known in ["acme24", "24acme", "acme24@mail.example", "acme-2024"] {
+        assert!(is_personal("Acme2026!", &[known]), "{known}");
+    }
+    assert!(!is_personal("Acne2026!", &["acme24"]));
+    assert!(!is_personal("ab2026!xq", &["ab24xq"]), "too short without them");
+}
+
+/// Nobody writes their name in three characters there.
+#[test]
+fn two_characters_are_a_name_where_they_are_words() {
+    for (typed, known) in [
+        ("王伟2026!", "王伟"),
+        ("田中#1984", "田中 太郎"),
+        ("太郎太郎", "田中 太郎"),
+        ("민수!2026", "김 민수"),
+    ] {
+        assert!(is_personal(typed, &[known]), "{typed}");
+    }
+    assert!(!is_personal("王伟伟王山川2026", &["王伟"]));
+    assert!(!is_personal("Wu2026!?", &["Wu"]));
 }
 
 /// In capitals a German sharp s is two letters.
