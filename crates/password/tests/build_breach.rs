@@ -227,6 +227,45 @@ fn an_incomplete_set_of_range_files_is_taken_when_that_is_said() {
     assert!(input::whole(1 << 20, false).is_ok() && input::whole((1 << 20) - 1, false).is_err());
 }
 
+/// As a download leaves them that was cut off: the first ones, and all their digests begin alike.
+#[test]
+fn the_first_of_the_range_files_are_taken_when_that_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let (ranges, filter) = (folder.path().join("ranges"), folder.path().join("filter"));
+    std::fs::create_dir(&ranges).unwrap();
+    let mut lines = Vec::new();
+    for range in 0..80 {
+        let rests = (0..900).map(|at| format!("{:011X}{:024}:1\n", at * 19_000_000_000_u64, 7));
+        let rests: Vec<_> = rests.collect();
+        std::fs::write(ranges.join(format!("{range:05X}")), rests.concat()).unwrap();
+        lines.extend(rests.iter().map(|rest| format!("{range:05X}{}", &rest[..35])));
+    }
+    for how in ALL {
+        let how = How { partial: true, ..how };
+        let origin = report::build(&ranges, &filter, how).unwrap();
+        assert_eq!((origin.lines, origin.ranges), (72_000, Some(80)));
+        let filter = BreachFilter::open(&filter).unwrap();
+        let key = |line: &String| BreachKey::of_hex(&line.as_bytes()[..40]).unwrap();
+        assert!(lines.iter().all(|line| filter.holds(key(line)).unwrap()));
+    }
+}
+
+/// A device, or whatever else is no file, would be gone.
+#[test]
+#[cfg(unix)]
+fn what_is_no_file_is_never_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let (list, filter) = (folder.path().join("list"), folder.path().join("filter"));
+    sample::write(&list, 10).unwrap();
+    let _socket = std::os::unix::net::UnixListener::bind(&filter).unwrap();
+    let null = folder.path().join("null");
+    std::os::unix::fs::symlink("/dev/null", &null).unwrap();
+    for (other, how) in [&filter, &null].into_iter().flat_map(|other| ALL.map(|how| (other, how))) {
+        let refused = spared(&list, other, how);
+        assert!(refused.contains("this is no regular file"), "{refused}");
+    }
+}
+
 #[test]
 fn a_line_with_a_count_of_zero_is_nobodys_password() {
     let folder = tempfile::tempdir().unwrap();

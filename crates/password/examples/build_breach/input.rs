@@ -13,6 +13,8 @@ use vouchsafe_password::BreachKey;
 const LONGEST: u64 = 96;
 /// Range files of a whole list: `00000` to `FFFFF`.
 pub const RANGES: usize = 1 << 20;
+/// So many keys together are no matter: a builder takes twice as many.
+const CLOSE: u64 = 1 << 15;
 /// What some editors put before UTF-8.
 const BOM: &[u8] = b"\xef\xbb\xbf";
 
@@ -21,6 +23,8 @@ pub struct Lines {
     files: std::vec::IntoIter<PathBuf>,
     /// How many of the files are ranges, whose names are the first five digits; `None` for a list.
     pub ranges: Option<usize>,
+    /// Which ranges there are, and how long their files.
+    lengths: Vec<(u32, u64)>,
     /// Lines with a count of 0, with which lists hide how long they are: nobody's passwords.
     pub padding: u64,
     open: Option<(BufReader<File>, PathBuf, Vec<u8>)>,
@@ -46,6 +50,7 @@ impl Lines {
             files.sort_by_cached_key(|path| prefix(path));
         }
         let (mut total, mut ranges, mut last) = (0_u64, 0_usize, Vec::new());
+        let mut lengths = Vec::new();
         for file in &files {
             let about = std::fs::metadata(file).map_err(of(file))?;
             if !about.is_file() {
@@ -56,6 +61,9 @@ impl Lines {
             if folder && !(digits.len() == 5 && digits.iter().all(u8::is_ascii_hexdigit)) {
                 return Err(of(file)("a range file is named by five hexadecimal digits"));
             }
+            let number = std::str::from_utf8(&digits).ok();
+            let number = number.filter(|_| folder).map(|it| u32::from_str_radix(it, 16));
+            lengths.extend(number.transpose()?.map(|range| (range, about.len())));
             if about.len() > 0 && digits != last {
                 ranges = ranges.saturating_add(1);
                 last = digits;
@@ -67,12 +75,31 @@ impl Lines {
         }
         let ranges = folder.then_some(ranges);
         let (open, line, buffer, padding) = (None, 0, Vec::new(), 0);
-        Ok(Self { files: files.into_iter(), ranges, padding, open, line, buffer, total, read: 0 })
+        let (files, read) = (files.into_iter(), 0);
+        Ok(Self { files, ranges, lengths, padding, open, line, buffer, total, read })
     }
 
-    /// About how many keys there are: lines are some 45 bytes long, and five less in ranges.
+    /// About how many keys there are, if all were as close together as where most are: lines are some 45
+    /// bytes long, and five less in ranges.
     pub fn expected(&self) -> u64 {
-        if self.ranges.is_some() { self.total / 40 } else { self.total / 45 }
+        let all = if self.ranges.is_some() { self.total / 40 } else { self.total / 45 };
+        let lengths = || self.lengths.iter();
+        let densest = (1..=20).map(|bits| {
+            let first = |range: u32| range.checked_shr(20_u32.saturating_sub(bits));
+            let (mut most, mut here, mut begun) = (0_u64, 0_u64, None);
+            for (range, length) in lengths() {
+                here = if begun == Some(first(*range)) {
+                    here.saturating_add(*length)
+                } else {
+                    *length
+                };
+                begun = Some(first(*range));
+                most = most.max(here);
+            }
+            let keys = most / 40;
+            if keys > CLOSE { keys << bits } else { 0 }
+        });
+        densest.fold(all, u64::max)
     }
 
     /// Where the key that came last is from.

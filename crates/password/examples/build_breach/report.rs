@@ -91,6 +91,9 @@ fn spares(list: &Path, filter: &Path, beside: &Path) -> Result<(), Box<dyn Error
     if filter.is_dir() {
         return Err(of(filter)("this is a folder; the filter is to be a file"));
     }
+    if filter.exists() && !filter.is_file() {
+        return Err(of(filter)("this is no regular file, and would be replaced by one"));
+    }
     if same(list, beside)? {
         return Err(of(filter)("the filter would lie among the range files"));
     }
