@@ -47,7 +47,7 @@ struct State {
 /// What a worker does next.
 enum Next {
     Run(Job, Place),
-    Refuse(Job, NotVerifiedReason),
+    TooLate(Job),
     Forget(Job),
     Wipe(Vec<Memory>),
     Wait { idle: bool },
@@ -122,10 +122,18 @@ impl Queue {
         job.refuse(reason);
     }
 
+    /// Takes on nothing more, and answers whoever waits: here, as the threads may all be busy, with a list
+    /// that stands still for one.
     pub(crate) fn stop(&self) {
-        self.lock().stopped = true;
+        let mut state = self.lock();
+        state.stopped = true;
+        let waiting = std::mem::take(&mut state.waiting);
+        drop(state);
         self.changed.notify_all();
         self.waited_for.notify_one();
+        for (job, _) in waiting {
+            survived(|| self.refuse(job, NotVerifiedReason::Stopped));
+        }
     }
 
     pub(crate) fn stats(&self) -> Work {
@@ -167,8 +175,8 @@ impl Queue {
         }
     }
 
-    /// The life of the thread that answers whoever waited too long, or to the pool's end, while every
-    /// worker is busy: a list may stand still, and a hash takes its time.
+    /// The life of the thread that answers whoever waited too long while every worker is busy: a list
+    /// may stand still, and a hash takes its time.
     pub(crate) fn expire(&self) {
         let mut state = self.lock();
         while !state.stopped {
@@ -183,15 +191,9 @@ impl Queue {
                 state = waiting.unwrap_or_else(PoisonError::into_inner).0;
             } else if let Some((job, _)) = state.waiting.pop_front() {
                 drop(state);
-                self.act(Next::Refuse(job, NotVerifiedReason::Waited));
+                self.act(Next::TooLate(job));
                 state = self.lock();
             }
-        }
-        // Nor does the pool's end keep anybody waiting for a list.
-        while let Some((job, _)) = state.waiting.pop_front() {
-            drop(state);
-            self.act(Next::Refuse(job, NotVerifiedReason::Stopped));
-            state = self.lock();
         }
     }
 
@@ -215,7 +217,7 @@ impl Queue {
         };
         let (abandoned, kib) = (job.is_abandoned(), job.kib(&self.bench));
         let waited = self.left(*since).is_none();
-        if !abandoned && !state.stopped && !waited {
+        if !abandoned && !waited {
             return match state.place(kib, self.config.budget_kib) {
                 // It came off the front just now.
                 Some(place) => match state.waiting.pop_front() {
@@ -227,8 +229,7 @@ impl Queue {
         }
         match state.waiting.pop_front() {
             Some((job, _)) if abandoned => Next::Forget(job),
-            Some((job, _)) if state.stopped => Next::Refuse(job, NotVerifiedReason::Stopped),
-            Some((job, _)) => Next::Refuse(job, NotVerifiedReason::Waited),
+            Some((job, _)) => Next::TooLate(job),
             None => Next::Wait { idle: false },
         }
     }
@@ -253,8 +254,8 @@ impl Queue {
                 }
                 self.changed.notify_all();
             }
-            Next::Refuse(job, reason) => {
-                survived(|| self.refuse(job, reason));
+            Next::TooLate(job) => {
+                survived(|| self.refuse(job, NotVerifiedReason::Waited));
                 // Who is next may need less memory.
                 self.changed.notify_all();
             }

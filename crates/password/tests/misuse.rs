@@ -145,6 +145,18 @@ impl Breached for Nothing {
     }
 }
 
+/// A list that stands still until it is told to go on.
+struct Halted(Sender<()>, Mutex<Receiver<()>>);
+
+impl Breached for Halted {
+    fn is_breached(&self, _: &Password) -> Result<bool, BreachError> {
+        self.0.send(()).unwrap();
+        // Without having been told, it has no answer: whoever waits for it fails, rather than hang.
+        let told = self.1.lock().unwrap().recv_timeout(Duration::from_secs(30));
+        told.map(|()| false).map_err(|_| BreachError::Shard(0))
+    }
+}
+
 /// All memory is taken for longer than anybody waits: once the first has waited too long for it, who needs
 /// none has their turn.
 #[test]
@@ -227,9 +239,40 @@ fn a_waker_may_drop_the_pool() {
         send.send(()).unwrap();
     });
     receive.recv().unwrap();
-    // The worker it was dropped on still answers who is left.
+    // Who is left is answered all the same.
     let answer = second.wait();
     assert!(matches!(answer, Verified::NotVerified(_, NotVerifiedReason::Stopped)), "{answer:?}");
+}
+
+/// On the thread that tells who waited too long, while the only worker waits for a list.
+#[test]
+fn a_waker_may_drop_the_pool_while_a_list_stands_still() {
+    let ((came, comes), (go, let_go)) = (channel(), channel());
+    let list = Arc::new(Halted(came, Mutex::new(let_go)));
+    let clock = Arc::new(ManualClock::at(NOW));
+    let config = PoolConfig::new(cheap()).workers(1).max_wait(Duration::from_millis(20));
+    let pool = common::pool_at(config, Arc::clone(&clock));
+    let rule = PasswordPolicy::builder().refuse_breached(true).build().unwrap();
+    let checked = pool.check(&rule, &password("Xk7#vq9w"), &Attributes::none(), list);
+    comes.recv().unwrap();
+    let mut late = ask(&pool);
+    clock.advance(Duration::from_millis(10));
+    let left = ask(&pool);
+    let (woke, wakes) = channel();
+    let pool = Mutex::new(Some(pool));
+    let waking = Waking(Mutex::new(Some(move || drop(pool.lock().unwrap().take()))), woke);
+    let waker = Waker::from(Arc::new(waking));
+    let polled = Pin::new(&mut late).poll(&mut Context::from_waker(&waker));
+    assert!(matches!(polled, Poll::Pending));
+    drop(waker);
+    clock.advance(Duration::from_micros(10_001));
+    wakes.recv().unwrap();
+    for (told, reason) in [(late, NotVerifiedReason::Waited), (left, NotVerifiedReason::Stopped)] {
+        let answer = told.wait();
+        assert!(matches!(answer, Verified::NotVerified(_, is) if is == reason), "{answer:?}");
+    }
+    go.send(()).unwrap();
+    assert!(checked.wait().is_ok());
 }
 
 /// A host compares and swaps texts: what was read must be what is written again.
