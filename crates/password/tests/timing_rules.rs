@@ -61,15 +61,20 @@ fn a_check_is_bounded_whatever_is_typed_and_known() {
         known.iter().fold(Attributes::none(), |known, words| known.with(words.trim()))
     };
     let rule = PasswordPolicy::builder().build().unwrap();
+    // All of them in pieces that are nothing by themselves, and in every spelling.
+    let pieces = ["é ü ö å ø é1 ".repeat(13), "Anna Øäüß ".repeat(16)];
     // Read in many ways, none of them easy to guess.
     let far = format!("{}kvq", "a".repeat(47)).repeat(20);
-    for known in [of(&letters.collect::<Vec<_>>()), of(&lengths.collect::<Vec<_>>())] {
+    let (letters, lengths) = (letters.collect::<Vec<_>>(), lengths.collect::<Vec<_>>());
+    for known in [of(&letters), of(&lengths), of(&pieces)] {
         for typed in [
             "a-".repeat(512),
             "a".repeat(1_024),
             "abaa".repeat(256),
             "aaa7#".repeat(204),
             far.clone(),
+            "1357924é".to_owned() + &"annakvü".repeat(8) + "é9753186",
+            "øäüßéüö".repeat(70),
         ] {
             let password = Password::new(typed.clone()).unwrap();
             let takes = quickest(|| drop(black_box(rule.check(&password, &known))));
