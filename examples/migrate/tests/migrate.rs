@@ -120,3 +120,21 @@ fn a_file_with_a_wrong_line_leaves_nothing_and_is_read_once_mended() {
     let refused = refusal(&users, &passwords);
     assert!(refused.ends_with("users.db has 14 users already: name another folder"), "{refused}");
 }
+
+/// Real users are not tried with passwords that are not theirs.
+#[test]
+fn users_come_with_their_passwords_or_not_at_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let (new, file) = (folder.path().join("new"), folder.path().join("users.csv"));
+    std::fs::write(&file, USERS).unwrap();
+    for arguments in [vec![], vec![&new, &file], vec![&new, &file, &file, &file]] {
+        let mut run = std::process::Command::new(env!("CARGO_BIN_EXE_migrate"));
+        let ran = run.args(&arguments).output().unwrap();
+        let said = String::from_utf8(ran.stderr).unwrap();
+        assert!(
+            !ran.status.success() && said.contains("migrate FOLDER ["),
+            "{arguments:?}: {said}"
+        );
+        assert!(!new.exists(), "{arguments:?}");
+    }
+}
