@@ -23,9 +23,9 @@ impl HashPool {
         if found.inner.history.is_some() || last.inner.history.is_none() {
             return record;
         }
-        let mut inner = found.inner;
+        let (standing, mut inner) = (found.standing, found.inner);
         inner.history = last.inner.history;
-        let with = Record::plain(record.standing, record.bound, record.form, inner);
+        let with = Record::plain(standing, record.bound, record.form, inner);
         match self.bench().seal(with, binding) {
             Ok(with) if with.fits() => with,
             _ => record,

@@ -323,6 +323,23 @@ fn what_was_remembered_is_taken_over_beside_a_hash_by_other_software() {
     }
 }
 
+/// What is sealed anew with a history entitles to no more than its seal did: its text can be written to.
+#[test]
+fn a_record_that_takes_over_a_history_is_worth_no_more_than_its_seal() {
+    let pool = peppered(cheapest());
+    let last = replace(&pool, "first", 3, Stored::Absent).unwrap();
+    let initial = Record::import(HOSTS, Standing::MustChange).unwrap();
+    let sealed = peppers().rotate(&initial, &martha(), &SeededEntropy::new(1)).unwrap().unwrap();
+    let sealed = sealed.new_record().to_string();
+    let raised: Record = sealed.replace(":change:", ":chosen:").parse().unwrap();
+    assert_eq!(raised.standing(), Standing::Chosen, "its text says so");
+    let set = pool.remembering(raised, &last, &martha());
+    assert_eq!(set.standing(), Standing::MustChange);
+    let verified = pool.verify(charged(1), &password("the host's"), set.clone(), martha());
+    assert_eq!(common::matched(verified.wait()), Some(Standing::MustChange));
+    assert_eq!(replace(&pool, "first", 3, set), Err(PasswordError::Reused));
+}
+
 /// It would be sealed by that.
 #[test]
 fn nothing_is_taken_over_beside_a_record_that_is_not_believed() {
