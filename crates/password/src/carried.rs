@@ -1,8 +1,10 @@
 //! What is found where a host keeps records itself: another seal of the same hash, or a password that the
 //! host set, which takes over what is remembered of those before.
 
+use vouchsafe_core::Standing;
+
 use crate::bench::Candidate;
-use crate::record::Body;
+use crate::record::{Body, Inner};
 use crate::{Binding, HashPool, PepperError, Record, Upgrade};
 
 impl HashPool {
@@ -18,13 +20,13 @@ impl HashPool {
         if record.bound {
             return record;
         }
-        let (found, last) = (self.opened(&record, binding), self.opened(last, binding));
-        let (Some(found), Some(last)) = (found, last) else { return record };
-        if found.inner.history.is_some() || last.inner.history.is_none() {
+        let (found, last) = (self.opened(&record, binding), self.known(last, binding));
+        let (Some(found), Some((_, last))) = (found, last) else { return record };
+        if found.inner.history.is_some() || last.history.is_none() {
             return record;
         }
         let (standing, mut inner) = (found.standing, found.inner);
-        inner.history = last.inner.history;
+        inner.history = last.history;
         let with = Record::plain(standing, record.bound, record.form, inner);
         match self.bench().seal(with, binding) {
             Ok(with) if with.fits() => with,
@@ -39,11 +41,7 @@ impl HashPool {
     pub fn resealed(&self, known: &Record, found: &Record, binding: &Binding) -> Option<Upgrade> {
         found.pepper()?;
         let new = self.opened(found, binding)?;
-        let (standing, inner) = match &known.body {
-            // It is not from a table: it counts also where only what is sealed does.
-            Body::Plain(inner) => (known.standing, inner.clone()),
-            Body::Sealed(..) => self.opened(known, binding).map(|old| (old.standing, old.inner))?,
-        };
+        let (standing, inner) = self.known(known, binding)?;
         let was = (standing, known.bound, known.form, inner);
         let same = was == (new.standing, found.bound, found.form, new.inner);
         same.then(|| Upgrade::new(known.clone(), found.clone()))
@@ -57,6 +55,14 @@ impl HashPool {
     pub fn believes(&self, record: &Record, binding: &Binding) -> bool {
         let opened = self.bench().open(record.clone(), binding);
         !matches!(opened, Err(PepperError::Tampered | PepperError::NotSealed))
+    }
+
+    /// What is known already is not from a table: it counts also where only what is sealed does.
+    fn known(&self, record: &Record, binding: &Binding) -> Option<(Standing, Inner)> {
+        match &record.body {
+            Body::Plain(inner) => Some((record.standing, inner.clone())),
+            Body::Sealed(..) => self.opened(record, binding).map(|old| (old.standing, old.inner)),
+        }
     }
 
     fn opened(&self, record: &Record, binding: &Binding) -> Option<Candidate> {

@@ -349,6 +349,12 @@ fn nothing_is_taken_over_beside_a_record_that_is_not_believed() {
     assert_eq!(strict.remembering(forged.clone(), &last, &martha()), forged);
     assert_eq!(replace(&strict, "second", 3, forged), Err(PasswordError::PreviousTampered));
     assert_eq!(replace(&strict, "first", 3, last), Err(PasswordError::Reused));
+    // What was known before anything was sealed is believed: it is not from the table.
+    let last = replace(&pool(cheapest()), "first", 3, Stored::Absent).unwrap();
+    let hosts = Record::import(HOSTS, Standing::Chosen).unwrap();
+    let sealed = peppers().rotate(&hosts, &martha(), &SeededEntropy::new(1)).unwrap().unwrap();
+    let set = strict.remembering(sealed.new_record().clone(), &last, &martha());
+    assert_eq!(replace(&strict, "first", 3, set), Err(PasswordError::Reused));
 }
 
 /// Taken over from a pool with more memory or with another key: nothing can be entered there, so the
