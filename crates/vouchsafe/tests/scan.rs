@@ -251,7 +251,9 @@ fn nobody_shows_in_memory() {
 #[test]
 fn nobody_shows_in_a_file() {
     let folder = tempfile::tempdir().unwrap();
-    let store = SqliteStore::open(folder.path().join("cells.db")).unwrap();
+    let patient = Duration::from_secs(60);
+    let store =
+        SqliteStore::builder(folder.path().join("cells.db")).deadline(patient).open().unwrap();
     walked(store, |_| vec![("the file", files(folder.path()))]);
 }
 

@@ -8,6 +8,7 @@ use std::error::Error;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use vouchsafe::Gate;
 use vouchsafe::access_log::VecSink;
@@ -19,6 +20,9 @@ use vouchsafe::password::{Record, Stored};
 use vouchsafe::policy::Policy;
 use vouchsafe::session::LinkOrigin;
 use vouchsafe::store_sqlite::SqliteStore;
+
+/// Of a tool, which can wait longer for its disk than a server's visitors can.
+const PATIENT: Duration = Duration::from_secs(5);
 
 pub use csv::rows;
 pub use table::{Table, User};
@@ -91,7 +95,7 @@ pub async fn migrate(
 
     let tenant = TenantId::new("acme")?;
     let gate = Gate::builder((tenant.clone(), Policy::preset("zoomph-2018")?))
-        .store(SqliteStore::open(folder.join("vouchsafe.db"))?)
+        .store(SqliteStore::builder(folder.join("vouchsafe.db")).deadline(PATIENT).open()?)
         .keys(Keyring::ephemeral(&SystemEntropy::new())?)
         .records(VecSink::new(1 << 20))
         .accounts(Arc::clone(&table))
