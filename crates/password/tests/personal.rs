@@ -140,6 +140,9 @@ fn a_name_is_personal_in_every_spelling() {
         ("Müßiggräber", "Muessiggraeber"),
         ("Müßiggräber", "Mussiggraber"),
         ("Ægirsson", "Aegirsson"),
+        ("Þorsteinsson", "Thorsteinsson"),
+        ("Håkansson", "Haakansson"),
+        ("Håkansson", "Hakansson"),
         ("Áslaug Guðnadóttir", "aslaug.gudnadottir"),
         ("Παπαδόπουλος", "ΠΑΠΑΔΟΠΟΥΛΟΣ"),
     ] {
@@ -191,6 +194,8 @@ fn two_characters_are_a_name_where_they_are_words() {
     }
     assert!(!is_personal("王伟伟王山川2026", &["王伟"]));
     assert!(!is_personal("Wu2026!?", &["Wu"]));
+    // A syllable is one, however many parts it has.
+    assert!(!is_personal("김2026!?", &["김 민수"]));
 }
 
 /// In capitals a German sharp s is two letters.
