@@ -196,8 +196,7 @@ fn is_of_pieces(letters: &[char], pieces: &[Vec<char>]) -> bool {
     let mut ends = vec![true];
     for end in 1..=letters.len() {
         let before = |piece: &Vec<char>| {
-            let begin = end.checked_sub(piece.len()).filter(|begin| *begin < end);
-            begin.is_some_and(|begin| {
+            end.checked_sub(piece.len()).is_some_and(|begin| {
                 ends.get(begin) == Some(&true) && letters.get(begin..end) == Some(piece)
             })
         };
