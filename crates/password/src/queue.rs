@@ -329,26 +329,55 @@ impl State {
 #[cfg(test)]
 #[allow(clippy::arithmetic_side_effects, reason = "tests")]
 mod tests {
-    use vouchsafe_core::Timestamp;
+    use vouchsafe_core::{Standing, Timestamp};
     use vouchsafe_testkit::{ManualClock, SeededEntropy};
+    use zeroize::Zeroizing;
 
     use super::*;
-    use crate::HashPolicy;
     use crate::config::PoolKeys;
+    use crate::hashed::Input;
+    use crate::job::WrapJob;
+    use crate::{Binding, HashPolicy, PasswordError};
 
-    fn queue() -> Queue {
+    /// Where nobody may wait.
+    fn queue() -> (Queue, Arc<ManualClock>) {
         let policy = HashPolicy::danger_below_floor(64, 2).unwrap();
         let clock = Arc::new(ManualClock::at(Timestamp::EPOCH));
         let entropy = Arc::new(SeededEntropy::new(1));
-        let bench = Bench::new(policy, 64, clock, entropy, PoolKeys::new()).unwrap();
-        let config = Config { length: 1, budget_kib: 64, max_wait: Duration::MAX };
-        Queue::new(config, Arc::new(bench))
+        let keys = PoolKeys::new();
+        let bench =
+            Bench::new(policy, 64, Arc::<ManualClock>::clone(&clock), entropy, keys).unwrap();
+        let config = Config { length: 1, budget_kib: 64, max_wait: Duration::ZERO };
+        (Queue::new(config, Arc::new(bench)), clock)
+    }
+
+    /// By a worker, which may find them before the thread that looks for them.
+    #[test]
+    fn who_waited_too_long_is_told_and_who_went_away_is_forgotten() {
+        let (queue, clock) = queue();
+        let push = || {
+            let (answer, hashing) = queue.ticket();
+            let (digest, binding) = (Zeroizing::default(), Binding::nobody());
+            let standing = Standing::Chosen;
+            let job = WrapJob { input: Input::Plain, digest, standing, binding, answer };
+            queue.push(Job::Wrap(job));
+            hashing
+        };
+        let next = || queue.next(&mut queue.lock(), false);
+        let waits = push();
+        clock.advance(Duration::from_millis(1));
+        let late = next();
+        assert!(matches!(late, Next::TooLate(_)));
+        queue.act(late);
+        assert_eq!(waits.wait(), Err(PasswordError::NotHashed(NotVerifiedReason::Waited)));
+        drop(push());
+        assert!(matches!(next(), Next::Forget(_)));
     }
 
     /// The first time without work it waits for more, the second it wipes, and then waits for ever.
     #[test]
     fn memory_is_wiped_when_nobody_came() {
-        let queue = queue();
+        let (queue, _) = queue();
         let next = |idle_for_long| queue.next(&mut queue.lock(), idle_for_long);
         assert!(matches!(next(true), Next::Wait { idle: false }));
         let mut used = Memory::new(8).unwrap();
