@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `policy`, `rules` | which rules does a new password fail |
 //! | `common`, `guessable` | is it one that everybody tries first |
+//! | `spelling` | how else may a name be typed |
 //! | `breach` | is it known from a breach |
 //! | `password`, `nfc` | what counts as the password that was typed |
 //! | `params` | what does a hash cost, and which costs are weaker |
@@ -13,6 +14,7 @@
 //! | `pepper` | of what use is a stolen table |
 //! | `change`, `history` | was it used before |
 //! | `renewal` | what becomes of a record that is weaker than the policy |
+//! | `carried` | is what the host's table holds now the same password, and what of the old ones |
 //! | `pool`, `config`, `queue`, `ticket` | hashing in bounded memory |
 //! | `job`, `bench`, `hash` | what one piece of its work does |
 //! | `prompt` | how is a password asked for on a terminal (feature `prompt`, Unix) |
