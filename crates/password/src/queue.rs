@@ -110,11 +110,11 @@ impl Queue {
                 self.waited_for.notify_one();
             }
             // Without the lock, as in `act`: a list may do anything when it goes.
-            return survived(|| drop(left));
+            return gone(left);
         };
         drop(state);
+        gone(left);
         self.refuse(job, reason);
-        survived(|| drop(left));
     }
 
     fn refuse(&self, job: Job, reason: NotVerifiedReason) {
@@ -293,6 +293,13 @@ fn survived(work: impl FnOnce()) {
         work();
         Ok(())
     });
+}
+
+/// One by one: two that panic at once end the process.
+fn gone(jobs: VecDeque<(Job, Option<Duration>)>) {
+    for job in jobs {
+        survived(|| drop(job));
+    }
 }
 
 impl State {

@@ -268,6 +268,23 @@ fn a_list_that_panics_when_it_goes_takes_nobody_with_it_who_wants_its_place() {
     }
 }
 
+/// Two panics at once would end the whole process.
+#[test]
+fn two_lists_that_panic_when_they_go_take_nobody_with_them_either() {
+    let pool = common::pool(PoolConfig::new(common::cheap()).workers(1).queue(2));
+    let (list, comes, go) = slow();
+    let first = check(&pool, &asking(), OTHER, &list);
+    comes.recv().unwrap();
+    for _ in 0..2 {
+        drop(pool.check(&asking(), &password(OTHER), &Attributes::none(), Arc::new(Loud)));
+    }
+    let second = check(&pool, &asking(), OTHER, &list);
+    for checked in [first, second] {
+        go.send(()).unwrap();
+        assert!(checked.wait().is_ok());
+    }
+}
+
 /// No place, no list that answers: nothing is accepted, and every other rule is answered.
 #[test]
 fn what_is_not_looked_up_is_not_accepted() {
