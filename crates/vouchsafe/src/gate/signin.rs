@@ -14,7 +14,8 @@ use vouchsafe_lockout::{
     Begin, DeviceEpoch, Lock, LockoutEvent, LockoutState, LockoutVerdict, Reason, Seen, Subject,
 };
 use vouchsafe_password::{
-    Binding, CredentialEvent, NotVerifiedReason, OwnerPresent, Password, Unmet, Verified,
+    Binding, CredentialEvent, NotVerifiedReason, OwnerPresent, Password, PasswordPolicy, Unmet,
+    Verified,
 };
 use vouchsafe_policy::{ClassPolicy, Policy};
 
@@ -459,13 +460,13 @@ impl Gate {
             Some(found) => policy.class(&found.class).ok().map(ClassPolicy::password),
             None => rules().next(),
         };
-        let words = attributes(tenant, found.as_ref());
+        // Without the words of whose name it is, as looking for those would tell by the time that it takes
+        // whether somebody has the name that a guess is made of.
+        let words = attributes(tenant, None);
         // A list of breached passwords that cannot be read just now is no reason to change one.
+        let screened = |unmet: Vec<Unmet>| unmet.iter().all(|unmet| *unmet == Unmet::NotScreened);
         let meets = match rule {
-            Some(rule) => match self.meets(rule, &password, &words).await {
-                Ok(_) => true,
-                Err(unmet) => unmet.iter().all(|unmet| *unmet == Unmet::NotScreened),
-            },
+            Some(rule) => self.meets(rule, &password, &words).await.map_or_else(screened, |_| true),
             None => false,
         };
         // The list is asked for everybody or nobody: it does not tell of which class somebody is.
@@ -494,6 +495,11 @@ impl Gate {
         // Nobody's record matches nothing: there always is somebody here.
         let nobody = || Refused::new(Code::WrongCredentials, policy.digest());
         let found = found.ok_or_else(nobody)?;
+        // It is right, which is no secret any more.
+        let words = attributes(tenant, Some(&found));
+        let own =
+            |rule: &PasswordPolicy| rule.check(&password, &words).map_or_else(screened, |_| true);
+        let meets = meets && policy.class(&found.class).is_ok_and(|class| own(class.password()));
         let (epoch, devices) = (view.epoch, view.devices);
         Ok(Right { found, proof, meets, stand: view.into_stand(), epoch, devices })
     }
