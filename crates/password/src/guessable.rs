@@ -27,8 +27,9 @@ const MIN_CORE: usize = 3;
 /// Most characters beside an account's words that are looked at: more than the longest common password
 /// and its padding.
 const MAX_REST: usize = 64;
-/// As many ways to find an account's words in a password as are tried.
-const MAX_WAYS: u32 = 256;
+/// As many ways to find an account's words in a password as are tried, in all its spellings: each costs
+/// some ten microseconds.
+const MAX_WAYS: u32 = 64;
 
 /// The text in lower case, as its characters; wiped on drop. It goes through the capitals of that, in which `ß` is
 /// `SS`, a sigma is one wherever it stands, and nobody sees whether an `I` had a dot: a Turkish `İ` is
@@ -54,7 +55,9 @@ pub(crate) fn guessable(folded: &[char]) -> Option<Guessable> {
 
 /// Whether `folded` is made of `words` (as [`in_order`] has them) and little else, in whichever spelling.
 pub(crate) fn personal(folded: &[char], words: &[Vec<char>]) -> bool {
-    is_made_of(folded, words) || spelling::others(folded).any(|other| is_made_of(&other, words))
+    let mut left = MAX_WAYS;
+    is_made_of(folded, words, &mut left)
+        || spelling::others(folded).any(|other| is_made_of(&other, words, &mut left))
 }
 
 /// Whether `folded` is made of `words` and little else: what is left is at most eight digits, signs or
@@ -62,8 +65,9 @@ pub(crate) fn personal(folded: &[char], words: &[Vec<char>]) -> bool {
 /// and spaces inside a word do not count.
 ///
 /// Every way to find words in it is tried that leaves at most [`MAX_REST`] characters, so one word more
-/// never makes a password acceptable. One with [`MAX_WAYS`] of them is made of words.
-fn is_made_of(folded: &[char], words: &[Vec<char>]) -> bool {
+/// never makes a password acceptable. One with [`MAX_WAYS`] of them, `left` of which are still to be looked
+/// at, is made of words.
+fn is_made_of(folded: &[char], words: &[Vec<char>], left: &mut u32) -> bool {
     let (words, pieces) = words.split_at(words.partition_point(|word| counts(word)));
     let found = found(folded, words);
     if found.is_empty() {
@@ -80,7 +84,7 @@ fn is_made_of(folded: &[char], words: &[Vec<char>]) -> bool {
         }
     }
     let mut rest = Zeroizing::new(Vec::with_capacity(MAX_REST.saturating_add(1)));
-    Ways { folded, found: &found, least: &least, pieces, left: MAX_WAYS }.any_is_weak(0, &mut rest)
+    Ways { folded, found: &found, least: &least, pieces, left }.any_is_weak(0, &mut rest)
 }
 
 /// Where each of `words` begins and ends in `folded`, with or without signs and spaces between its
@@ -118,7 +122,7 @@ struct Ways<'a> {
     /// Of words, too short to be found by themselves.
     pieces: &'a [Vec<char>],
     /// How many are looked at yet.
-    left: u32,
+    left: &'a mut u32,
 }
 
 impl Ways<'_> {
@@ -156,8 +160,8 @@ impl Ways<'_> {
             // No word was taken.
             return false;
         }
-        self.left = self.left.saturating_sub(1);
-        self.is_plain(rest) || self.left == 0 || guessable(rest).is_some()
+        *self.left = self.left.saturating_sub(1);
+        self.is_plain(rest) || *self.left == 0 || guessable(rest).is_some()
     }
 }
 
