@@ -187,28 +187,3 @@ fn a_log_that_does_not_answer_tells_nobody_who_is_known() {
     let asked = recorded.iter().filter(|record| record.operation == Operation::ResetRequested);
     assert_eq!(asked.map(|record| record.repeats.get()).sum::<u32>(), 24, "each is recorded");
 }
-
-/// Each name was asked for once, less than a minute before the log went down.
-#[test]
-fn a_log_that_goes_down_within_the_minute_tells_nobody_who_is_known() {
-    for names in [[KNOWN, UNKNOWN], [UNKNOWN, KNOWN]] {
-        let told = names.map(|name| {
-            let (records, down) = (VecSink::new(1 << 10), Arc::new(AtomicBool::new(false)));
-            let log = Log(records.clone(), Arc::clone(&down));
-            let policies = (TestGate::tenant(), Policy::preset("zoomph-2018").unwrap());
-            let store = MemoryStore::new(1 << 24);
-            let gate =
-                block_on(TestGate::recording(policies, store, log, records, |gate| gate)).unwrap();
-            gate.add(KNOWN, "staff", "Brass-Lantern7");
-            let asks = || {
-                let identifier = Identifier::new(name).unwrap();
-                let attempt = Attempt::new(TestGate::tenant(), identifier, TestGate::call());
-                block_on(gate.gate.request_reset(&attempt)).map_err(|refused| refused.code())
-            };
-            assert_eq!(asks(), Ok(()));
-            down.store(true, Ordering::SeqCst);
-            [asks(), asks()]
-        });
-        assert_eq!(told[0], told[1], "{names:?}");
-    }
-}

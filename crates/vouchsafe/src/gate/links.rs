@@ -12,7 +12,7 @@ use vouchsafe_policy::Policy;
 use vouchsafe_session::{LinkEvent, LinkRefusal, LinkVerdict, PresentedLink, Purpose, Requester};
 
 use super::account::{AccountEvent, AccountVerdict, Owner};
-use super::call::{Attempt, Call, Draft, refused, user_target};
+use super::call::{Attempt, Call, Draft, user_target};
 use super::column::Stand;
 use super::password::class_of;
 use super::signin::{Failure, unverified};
@@ -260,11 +260,6 @@ impl Gate {
             Some(found) => self.issue(&policy, &draft, &found, purpose, Deliver::Later).await,
             None => Err(self.refuse(&draft, Refused::new(Code::NoUser, policy.digest())).await),
         };
-        if issued.is_ok() {
-            // The next one is counted with no word to the log, as it is for a name that nobody has.
-            let limit = refused(Code::LinkLimit);
-            self.inner.refusals.open(&draft, &limit, self.now());
-        }
         // Whether there was anything to send is not for a stranger to know.
         match issued {
             Err(refusal) if refusal.code() == Code::LogUnavailable => Err(refusal),
