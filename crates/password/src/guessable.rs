@@ -31,9 +31,9 @@ const MAX_REST: usize = 64;
 /// some ten microseconds.
 const MAX_WAYS: u32 = 64;
 
-/// The text in lower case, as its characters; wiped on drop. It goes through the capitals of that, in which `ß` is
-/// `SS`, a sigma is one wherever it stands, and nobody sees whether an `I` had a dot: a Turkish `İ` is
-/// an `i`, without the dot that Unicode leaves behind it.
+/// The text in lower case, as its characters; wiped on drop. It goes through the capitals of that, in
+/// which `ß` is `SS`, a sigma is one wherever it stands, and nobody sees whether an `I` had a dot: a
+/// Turkish `İ` is an `i`, without the dot that Unicode leaves behind it.
 pub(crate) fn fold(text: &str) -> Zeroizing<Vec<char>> {
     // A character has at most three capitals, and each of them one letter: no reallocation, so no copy
     // is left behind.
@@ -177,8 +177,9 @@ pub(crate) fn words(attribute: &str) -> Vec<Vec<char>> {
         without.filter(|word| counts(word)).map(<[char]>::to_vec).collect();
     words.push(pieces.concat());
     words.extend(pieces.into_iter().map(<[char]>::to_vec));
-    let spelt: Vec<_> = words.iter().flat_map(|word| spelling::others(word)).collect();
-    words.extend(spelt.into_iter().map(|word| word.to_vec()));
+    let spelt = words.iter().flat_map(|word| spelling::others(word)).map(|word| word.to_vec());
+    let spelt: Vec<_> = spelt.collect();
+    words.extend(spelt);
     words
 }
 

@@ -23,7 +23,7 @@ fn spelt(folded: &[char], spelling: Spelling) -> Zeroizing<Vec<char>> {
     // A letter has at most four parts: no reallocation, so no copy is left behind.
     let mut out = Zeroizing::new(Vec::with_capacity(folded.len().saturating_mul(4)));
     for letter in folded {
-        let two = match (spelling, *letter) {
+        let other = match (spelling, *letter) {
             (_, 'æ') | (Spelling::Long, 'ä') => "ae",
             (_, 'œ') | (Spelling::Long, 'ö' | 'ø') => "oe",
             (_, 'þ') => "th",
@@ -34,9 +34,8 @@ fn spelt(folded: &[char], spelling: Spelling) -> Zeroizing<Vec<char>> {
             (_, 'đ' | 'ð') => "d",
             _ => "",
         };
-        out.extend(two.chars());
         match *letter {
-            _ if !two.is_empty() => {}
+            _ if !other.is_empty() => out.extend(other.chars()),
             // Syllables have parts, too, of which none is a mark.
             '\u{ac00}'..='\u{d7a3}' => out.push(*letter),
             letter => decompose_canonical(letter, |part| {

@@ -252,30 +252,14 @@ impl Drop for Loud {
     }
 }
 
-/// Somebody went away from a full queue, and whoever comes next makes room: with what is dropped then
-/// they have nothing to do.
-#[test]
-fn a_list_that_panics_when_it_goes_takes_nobody_with_it_who_wants_its_place() {
-    let pool = common::pool(PoolConfig::new(common::cheap()).workers(1).queue(1));
+/// So many went away from a full queue, and whoever comes next makes room: with what is dropped then they
+/// have nothing to do.
+fn takes_the_place_of_loud_ones(loud: usize) {
+    let pool = common::pool(PoolConfig::new(common::cheap()).workers(1).queue(loud));
     let (list, comes, go) = slow();
     let first = check(&pool, &asking(), OTHER, &list);
     comes.recv().unwrap();
-    drop(pool.check(&asking(), &password(OTHER), &Attributes::none(), Arc::new(Loud)));
-    let second = check(&pool, &asking(), OTHER, &list);
-    for checked in [first, second] {
-        go.send(()).unwrap();
-        assert!(checked.wait().is_ok());
-    }
-}
-
-/// Two panics at once would end the whole process.
-#[test]
-fn two_lists_that_panic_when_they_go_take_nobody_with_them_either() {
-    let pool = common::pool(PoolConfig::new(common::cheap()).workers(1).queue(2));
-    let (list, comes, go) = slow();
-    let first = check(&pool, &asking(), OTHER, &list);
-    comes.recv().unwrap();
-    for _ in 0..2 {
+    for _ in 0..loud {
         drop(pool.check(&asking(), &password(OTHER), &Attributes::none(), Arc::new(Loud)));
     }
     let second = check(&pool, &asking(), OTHER, &list);
@@ -283,6 +267,17 @@ fn two_lists_that_panic_when_they_go_take_nobody_with_them_either() {
         go.send(()).unwrap();
         assert!(checked.wait().is_ok());
     }
+}
+
+#[test]
+fn a_list_that_panics_when_it_goes_takes_nobody_with_it_who_wants_its_place() {
+    takes_the_place_of_loud_ones(1);
+}
+
+/// Two panics at once would end the whole process.
+#[test]
+fn two_lists_that_panic_when_they_go_take_nobody_with_them_either() {
+    takes_the_place_of_loud_ones(2);
 }
 
 /// No place, no list that answers: nothing is accepted, and every other rule is answered.

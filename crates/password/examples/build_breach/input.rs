@@ -1,5 +1,6 @@
 //! The lines of a list, of a file or of a folder of range files.
 
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::ffi::OsStr;
 use std::fmt::Display;
@@ -49,27 +50,21 @@ impl Lines {
             // By their digits: `0000A` before `0000B`, whatever the case and the extension.
             files.sort_by_cached_key(|path| prefix(path));
         }
-        let (mut total, mut ranges, mut last) = (0_u64, 0_usize, Vec::new());
-        let mut lengths = Vec::new();
+        let (mut total, mut lengths) = (0_u64, Vec::new());
         for file in &files {
             let about = std::fs::metadata(file).map_err(of(file))?;
             if !about.is_file() {
                 // How many keys will come is told by the length, which a pipe does not have.
                 return Err(of(file)("not a regular file; a pipe is to be written to one first"));
             }
-            let digits = prefix(file);
-            if folder && !(digits.len() == 5 && digits.iter().all(u8::is_ascii_hexdigit)) {
-                return Err(of(file)("a range file is named by five hexadecimal digits"));
-            }
-            let number = std::str::from_utf8(&digits).ok();
-            let number = number.filter(|_| folder).map(|it| u32::from_str_radix(it, 16));
-            lengths.extend(number.transpose()?.map(|range| (range, about.len())));
-            if about.len() > 0 && digits != last {
-                ranges = ranges.saturating_add(1);
-                last = digits;
+            if folder {
+                let unnamed = || of(file)("a range file is named by five hexadecimal digits");
+                lengths.push((range(file).ok_or_else(unnamed)?, about.len()));
             }
             total = total.saturating_add(about.len());
         }
+        let filled = || lengths.iter().filter(|(_, length)| *length > 0).map(|(range, _)| *range);
+        let ranges = filled().collect::<BTreeSet<u32>>().len();
         if folder {
             whole(ranges, partial).map_err(of(path))?;
         }
@@ -83,20 +78,12 @@ impl Lines {
     /// bytes long, and five less in ranges.
     pub fn expected(&self) -> u64 {
         let all = if self.ranges.is_some() { self.total / 40 } else { self.total / 45 };
-        let lengths = || self.lengths.iter();
         let densest = (1..=20).map(|bits| {
             let first = |range: u32| range.checked_shr(20_u32.saturating_sub(bits));
-            let (mut most, mut here, mut begun) = (0_u64, 0_u64, None);
-            for (range, length) in lengths() {
-                here = if begun == Some(first(*range)) {
-                    here.saturating_add(*length)
-                } else {
-                    *length
-                };
-                begun = Some(first(*range));
-                most = most.max(here);
-            }
-            let keys = most / 40;
+            let alike = self.lengths.chunk_by(|(a, _), (b, _)| first(*a) == first(*b));
+            let long =
+                alike.map(|run| run.iter().map(|(_, length)| *length).fold(0, u64::saturating_add));
+            let keys = long.max().unwrap_or(0) / 40;
             if keys > CLOSE { keys << bits } else { 0 }
         });
         densest.fold(all, u64::max)
@@ -165,6 +152,13 @@ pub fn whole(ranges: usize, partial: bool) -> Result<(), String> {
 }
 
 /// The first five digits of a range file's digests: its name without its extension.
+/// The number of a range file.
+fn range(path: &Path) -> Option<u32> {
+    let digits = String::from_utf8(prefix(path)).ok()?;
+    let named = digits.len() == 5 && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+    u32::from_str_radix(&digits, 16).ok().filter(|_| named)
+}
+
 fn prefix(path: &Path) -> Vec<u8> {
     path.file_stem().and_then(OsStr::to_str).unwrap_or_default().to_ascii_uppercase().into()
 }

@@ -503,8 +503,9 @@ impl Gate {
         // or that would tell which names nobody has.
         let link =
             matches!(draft.operation, Operation::ResetRequested | Operation::UnlockRequested);
-        let told = link && refusal.code() != Code::Throttled;
-        let told = told && self.inner.log_is_down.load(Ordering::Relaxed);
+        let told = link
+            && refusal.code() != Code::Throttled
+            && self.inner.log_is_down.load(Ordering::Relaxed);
         if !told && refusals.counted(&draft, &outcome, now) {
             return refusal;
         }
